@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,6 +41,7 @@ pub struct Pod<'a> {
     options: Vec<String>,
     memory: Option<String>,
     deadline: Duration,
+    echo: bool,
 }
 
 /// A pod that runs.
@@ -105,6 +106,7 @@ impl<'a> Pod<'a> {
             options: Vec::new(),
             memory: None,
             deadline: Duration::from_mins(10),
+            echo: false,
         }
     }
 
@@ -204,6 +206,13 @@ impl<'a> Pod<'a> {
         self
     }
 
+    /// Shows the container's output as it comes.
+    #[must_use]
+    pub fn echo(mut self) -> Self {
+        self.echo = true;
+        self
+    }
+
     /// Starts the pod and waits for its end.
     pub fn run(self) -> Result<Outcome> {
         self.start()?.wait()
@@ -224,7 +233,10 @@ impl<'a> Pod<'a> {
         }
         let name = Lab::container_name();
         let mut command = self.command(&name, &image, &places);
-        let log = Arc::new(Log::default());
+        let log = Arc::new(Log {
+            echo: self.echo,
+            ..Log::default()
+        });
         let started = Instant::now();
         let mut podman = command
             .stdin(Stdio::null())
@@ -547,6 +559,7 @@ struct Log {
     lines: Mutex<Vec<(Stream, String)>>,
     changed: Condvar,
     closed: AtomicU64,
+    echo: bool,
 }
 
 impl Log {
@@ -572,6 +585,10 @@ impl Log {
                 .is_ok_and(|count| count > 0)
             {
                 let text = String::from_utf8_lossy(&line).into_owned();
+                if log.echo {
+                    // Nobody can be told that the terminal is gone.
+                    drop(write!(std::io::stderr(), "  {text}"));
+                }
                 log.lock().push((stream, text));
                 log.changed.notify_all();
                 line.clear();

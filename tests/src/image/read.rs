@@ -237,12 +237,14 @@ fn read_entry<R: Read>(mut entry: tar::Entry<'_, R>) -> Result<Entry> {
     }
     let header = entry.header();
     let kind = kind_of(header.entry_type());
-    let device = match kind {
-        Kind::Character | Kind::Block => header
+    let has_device = matches!(kind, Kind::Character | Kind::Block);
+    let device = if has_device {
+        header
             .device_major()
             .with_context(subject)?
-            .zip(header.device_minor()?),
-        _ => None,
+            .zip(header.device_minor()?)
+    } else {
+        None
     };
     let mode = header.mode().with_context(subject)? & 0o7777;
     let mtime = i64::try_from(header.mtime().with_context(subject)?).unwrap_or(i64::MAX);
