@@ -31,12 +31,14 @@
 pub mod image;
 pub mod lab;
 
+mod built;
 mod context;
 mod peer;
 mod pod;
 mod proxy;
 mod tool;
 
+pub use built::Built;
 pub use context::Context;
 pub use image::{Image, ImageBuilder, Index, LayerBuilder};
 pub use lab::{Lab, Registry, Variant};

@@ -36,20 +36,15 @@ impl<'a> Peer<'a> {
 
     /// Builds a context with buildah and pushes the result to the plain registry.
     ///
-    /// One layer per build and OCI types; the label that names buildah is left out.
+    /// One layer per build, OCI types unless the options say otherwise; the label that names
+    /// buildah is left out.
     pub fn buildah_build(&self, context: &Path, name: &str, options: &[&str]) -> Result<()> {
         let reference = self.lab.destination(name);
         let local = format!("localhost/{name}");
         let state = self.lab.state();
         let mut build = self.fenced("buildah");
         build.arg("--signature-policy").arg(state.policy_file());
-        build.args([
-            "bud",
-            "--quiet",
-            "--isolation=chroot",
-            "--format=oci",
-            "--layers=false",
-        ]);
+        build.args(["bud", "--quiet", "--isolation=chroot", "--layers=false"]);
         build.args([
             "--pull-always",
             "--identity-label=false",

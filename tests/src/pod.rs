@@ -344,6 +344,11 @@ impl RunningPod<'_> {
         )
     }
 
+    /// Whether its output has come to an end.
+    pub fn has_ended(&self) -> bool {
+        self.log.is_closed()
+    }
+
     /// Process id of the first process, as this machine numbers it.
     pub fn pid(&self) -> Pid {
         self.pid
@@ -611,14 +616,18 @@ impl Log {
             .collect()
     }
 
+    /// Both streams have ended.
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst) >= 2
+    }
+
     fn wait_for(&self, text: &str, timeout: Duration) -> bool {
         let says_it =
             |lines: &Vec<(Stream, String)>| lines.iter().any(|(_, line)| line.contains(text));
-        let both_closed = || self.closed.load(Ordering::SeqCst) >= 2;
         let (lines, _) = self
             .changed
             .wait_timeout_while(self.lock(), timeout, |lines| {
-                !says_it(lines) && !both_closed()
+                !says_it(lines) && !self.is_closed()
             })
             .unwrap_or_else(PoisonError::into_inner);
         says_it(&lines)

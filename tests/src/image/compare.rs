@@ -11,6 +11,7 @@ use super::{Image, Kind, Node};
 pub struct Allowed {
     paths: Vec<String>,
     settings: Vec<String>,
+    defaults: Vec<(String, Value)>,
     times: bool,
 }
 
@@ -39,11 +40,27 @@ impl Allowed {
         self
     }
 
+    /// A config field that may be absent instead of having this value.
+    #[must_use]
+    pub fn default_of(mut self, name: &str, value: Value) -> Self {
+        self.defaults.push((name.to_owned(), value));
+        self
+    }
+
     /// Modification times of regular files must be equal too.
     #[must_use]
     pub fn with_times(mut self) -> Self {
         self.times = false;
         self
+    }
+
+    /// Absent, `null`, empty, `false` and the declared default say the same in an image config.
+    fn says_nothing(&self, path: &str, value: &Value) -> bool {
+        is_nothing(value)
+            || self
+                .defaults
+                .iter()
+                .any(|(name, default)| name == path && default == value)
     }
 
     fn allows_path(&self, path: &str) -> bool {
@@ -127,7 +144,7 @@ fn compare_objects(
             (Value::Object(a), Value::Object(b)) => {
                 compare_objects(&path, a, b, allowed, differences);
             }
-            _ if is_nothing(&a) && is_nothing(&b) => {}
+            _ if allowed.says_nothing(&path, &a) && allowed.says_nothing(&path, &b) => {}
             _ if a == b => {}
             _ => differences.push(format!("{path}: {a} is {b}")),
         }
@@ -138,7 +155,6 @@ fn value_or_null(object: &Map<String, Value>, name: &str) -> Value {
     object.get(name).cloned().unwrap_or(Value::Null)
 }
 
-/// Absent, `null`, empty and `false` say the same in an image config.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
