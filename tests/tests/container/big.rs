@@ -41,8 +41,8 @@ CMD ["/usr/local/bin/program"]
 /// What a shell in the finished image sees, line by line.
 const SEEN: &[(&str, &str)] = &[
     ("program", "compiled in one stage, run in another"),
-    ("cat whoami | tr '\\n' ' '", "worker /home/worker "),
-    ("stat -c '%U %u %a' /home/worker", "worker 4000 700"),
+    ("tr '\\n' ' ' < whoami", "worker /home/worker "),
+    ("stat -c '%U %u %a' /home/worker", "worker 4000 755"),
     ("stat -c '%h %a' /props/one", "2 644"),
     ("test /props/one -ef /props/two && echo same", "same"),
     ("stat -c '%F %a' /props/pipe", "fifo 640"),
@@ -64,7 +64,7 @@ const SEEN: &[(&str, &str)] = &[
         "/props/capable cap_net_bind_service=ep",
     ),
     (
-        "/props/capable -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 79)); print(1)'",
+        "/props/capable -c 'import socket; s = socket.socket(); s.bind((str(), 79)); print(1)'",
         "1",
     ),
     ("curl --version | cut -c1-4 | head -n1", "curl"),
@@ -85,11 +85,10 @@ fn a_real_dockerfile_on_debian_keeps_every_property_of_every_file() -> Result<()
         .file("program.c", PROGRAM)?;
     let built = Built::of(lab, context, &[])?;
 
-    let commands: Vec<&str> = SEEN.iter().map(|(command, _)| *command).collect();
-    let script = commands.join(
-        "
-",
-    );
+    let lines = SEEN
+        .iter()
+        .map(|(command, _)| format!("echo \"$({command})\""));
+    let script = lines.collect::<Vec<_>>().join("\n");
     let said = Peer::new(lab).podman_run(&built.name, &["sh", "-c", &script])?;
     let lines: Vec<&str> = said.stdout.lines().collect();
     for (index, (command, wanted)) in SEEN.iter().enumerate() {
