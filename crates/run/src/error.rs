@@ -172,4 +172,53 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A bind that the sandbox refuses.
+    #[error("sandbox: cannot bind `{inside}`: {reason}")]
+    SandboxBind {
+        /// The path inside.
+        inside: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The sandbox could not be set up.
+    #[error("sandbox: {what}")]
+    Sandbox {
+        /// The step.
+        what: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// An ordinary user may not make a user namespace here.
+    #[error(
+        "sandbox: make a user namespace (as an ordinary user this needs a kernel that allows it: user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)"
+    )]
+    UserNamespace {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Programs could not be executed in the root.
+    #[error("sandbox: `{path}` is mounted noexec: programs of the image could not run")]
+    SandboxNoexec {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The temporary root was left because something is mounted in it.
+    #[error("sandbox: `{path}` is not removed: `{mount}` is a mount point")]
+    SandboxMounted {
+        /// The temporary directory.
+        path: PathBuf,
+        /// The mount point.
+        mount: PathBuf,
+    },
+    /// The temporary root could not be removed.
+    #[error("sandbox: remove `{path}`")]
+    SandboxRemove {
+        /// The temporary directory.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
 }

@@ -5,14 +5,13 @@
 //! proper as its child. So the runtime of the executor never meets a child that is not its own,
 //! and a RUN that kills or stops the executor ends the build instead of hanging the pod.
 
-mod tend;
+pub(crate) mod tend;
 
 use crate::{Error, harden_self, signals};
 use rustix::process::{Pid, Signal, getpid};
 use std::io;
 use std::process::Command;
 use std::time::Duration;
-pub(crate) use tend::tend;
 
 /// How long after the first SIGTERM the executor may take before it is killed: below the 30 s
 /// after which a kubelet would do it, so that the pod ends with 143 and not with 137.
@@ -54,7 +53,8 @@ pub fn supervise_if_pid1() -> Result<Option<u8>, Error> {
     let _blocked = tend::signals().block().map_err(fail("block signals"))?;
     // The standard library gives the child an empty mask again.
     let child = command().spawn().map_err(fail("start the executor"))?;
-    let ended = tend(Pid::from_child(&child), PATIENCE).map_err(fail("wait for the executor"))?;
+    let ended =
+        tend::tend(Pid::from_child(&child), PATIENCE).map_err(fail("wait for the executor"))?;
     Ok(Some(exit_code(ended)))
 }
 

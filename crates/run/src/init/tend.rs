@@ -21,7 +21,7 @@ pub(crate) enum Ended {
 }
 
 /// All that is waited for; block it before the child is started.
-pub(super) fn signals() -> SignalSet {
+pub(crate) fn signals() -> SignalSet {
     let mut signals = FORWARDED.to_vec();
     signals.push(Signal::CHILD);
     SignalSet::of(&signals)
