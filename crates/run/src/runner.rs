@@ -18,8 +18,20 @@ pub trait Runner {
     ) -> Result<Exit, Error>;
 }
 
-/// Runs on the executor's own root, as the pod's container lets it: what protects the node is the
-/// container around us, what protects our memory is [`crate::harden_self`].
+/// Runs on the executor's own root, as the pod's container lets it.
+///
+/// | a RUN as root | protected by |
+/// |---|---|
+/// | cannot see the executor's environment, descriptors, signals' dispositions | [`supervise`] |
+/// | cannot read or trace the executor or its init (credentials) | [`crate::harden_self`], and a container without `CAP_SYS_PTRACE` |
+/// | cannot leave a process behind that writes into a later layer | the sweep of [`supervise`] |
+/// | cannot reach the node | the container, nothing here |
+/// | **can** kill or stop the executor | the build ends or goes on ([`crate::init`]), never succeeds wrongly |
+/// | **can** read processes that others started in the container, such as the shell of a CI job | nothing: start the executor without secrets in its parent's environment |
+/// | **can** use the pod's network and the files that the executor has not hidden | nothing |
+///
+/// When the executor is killed and is not PID 1, the first process of the RUN dies with it;
+/// what that has started is left to whoever started the executor.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InPlace;
 

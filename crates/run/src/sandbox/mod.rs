@@ -51,7 +51,7 @@ pub struct Bind {
 }
 
 /// What runs in a sandbox, and with what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SandboxSpec {
     /// The program's file on the host, static since the new root has no libraries: copied to
     /// [`SandboxSpec::EXECUTOR`]. Usually `/proc/self/exe`.
@@ -73,4 +73,46 @@ impl SandboxSpec {
     /// The per-boot marker (robustness catalogue §2.3): a regular file of this name in the root,
     /// holding the boot id, says that the root may be destroyed.
     pub const MARKER: &'static str = "/.kigumi-disposable-root";
+}
+
+/// Without the values of variables, which may be secrets.
+impl std::fmt::Debug for SandboxSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            executor,
+            argv,
+            env,
+            binds,
+            directory,
+        } = self;
+        let names: Vec<_> = env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("SandboxSpec")
+            .field("executor", executor)
+            .field("argv", argv)
+            .field("env", &names)
+            .field("binds", binds)
+            .field("directory", directory)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_is_printed_without_the_values_of_variables() {
+        let spec = SandboxSpec {
+            executor: "/proc/self/exe".into(),
+            argv: Vec::new(),
+            env: vec![("TOKEN".into(), "hunter2".into())],
+            binds: Vec::new(),
+            directory: "/var/tmp".into(),
+        };
+        let text = format!("{spec:?}");
+        assert!(
+            text.contains("TOKEN") && !text.contains("hunter2"),
+            "{text}"
+        );
+    }
 }
