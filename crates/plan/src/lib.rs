@@ -10,10 +10,17 @@
 //!
 //! Specification: the Dockerfile reference, with BuildKit as the arbiter wherever the two differ.
 
+mod created_by;
+mod epoch;
 mod inputs;
+mod lower;
+mod nearest;
 mod op;
 mod plan;
 mod planner;
+mod render;
+mod unsupported;
+mod variables;
 
 pub use inputs::BuildInputs;
 pub use op::{

@@ -139,6 +139,8 @@ pub struct CopyOp {
 pub enum CopySource {
     /// The main build context.
     Context,
+    /// Nothing: an empty root, from `--from=scratch`.
+    Scratch,
     /// The end of an earlier stage.
     Stage(StageId),
     /// An image.
