@@ -1,0 +1,1 @@
+//! What a directory says about its entries, read through descriptors.
