@@ -114,8 +114,10 @@ fn environment(ground: &Ground<'_>, scope: &Scope) -> Vec<(String, String)> {
 }
 
 fn mount(context: &Context<'_>, scope: &Scope, written: &Mount) -> Result<RunMount, Diagnostic> {
-    let lookup = |name: &str| scope.lookup(name);
-    let spec = written.resolve(&lookup, context.escape())?;
+    let spec = written.resolve(&mut |word| {
+        let expanded = word.expand(&|name| scope.lookup(name), context.escape())?;
+        Ok(expanded.text)
+    })?;
     let from = match &spec {
         MountSpec::Bind { .. } | MountSpec::Cache { .. } => FromName::of_mount(written),
         MountSpec::Tmpfs { .. } | MountSpec::Secret { .. } | MountSpec::Ssh { .. } => None,
