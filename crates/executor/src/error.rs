@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kigumi_dockerfile::{Diagnostics, Source, Span};
 use kigumi_oci::{Digest, DiffId};
@@ -63,7 +64,7 @@ pub enum BuildError {
         operation: String,
         /// Why it was not.
         #[source]
-        source: kigumi_registry::Error,
+        source: Arc<kigumi_registry::Error>,
     },
     /// A layer cannot be read or written.
     #[error("{operation}")]

@@ -1,37 +1,37 @@
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kigumi_layer::{Change, Entry, FileContent, ImagePath, Origin, decompress};
-use kigumi_oci::Compression;
 use kigumi_registry::Spool;
 use kigumi_rootfs::RootDir;
 
 use crate::error::BuildError;
 
-/// The blob number of the scratch file.
-const SCRATCH: u32 = 0;
-
 /// Where the bytes behind every [`Origin`] are.
 ///
-/// Blobs are layers as they were fetched or written, compressed; nothing can be read from their middle. What is needed of them is extracted
+/// Layers are kept as they were fetched or written, compressed; nothing can be read from their middle. What is needed of them is extracted
 /// once, in one pass, into a scratch file that has no name and vanishes with us.
 #[derive(Debug)]
 pub(crate) struct Contents {
     work: PathBuf,
-    scratch: File,
+    scratch: u32,
     scratch_length: u64,
-    blobs: Vec<Option<Blob>>,
+    blobs: Vec<Blob>,
     stores: Vec<Arc<RootDir>>,
 }
 
-#[derive(Debug, Clone)]
-struct Blob {
-    spool: Spool,
-    compression: Compression,
+#[derive(Debug)]
+enum Blob {
+    /// Compressed.
+    Layer(Spool),
+    /// A scratch file: contents one after the other.
+    Plain(File),
+    /// Its bytes were not kept.
+    Gone,
 }
 
 /// The bytes of one file in the scratch file.
@@ -54,18 +54,49 @@ impl Read for Slice<'_> {
 impl Contents {
     /// Nothing yet; scratch files go into `work`.
     pub(crate) fn new(work: &Path) -> Result<Self, BuildError> {
-        let scratch = tempfile::tempfile_in(work).map_err(|source| BuildError::Work {
-            operation: "create a scratch file",
-            directory: work.to_owned(),
-            source,
-        })?;
-        Ok(Self { work: work.to_owned(), scratch, scratch_length: 0, blobs: Vec::new(), stores: Vec::new() })
+        let mut contents = Self {
+            work: work.to_owned(),
+            scratch: 0,
+            scratch_length: 0,
+            blobs: Vec::new(),
+            stores: Vec::new(),
+        };
+        let scratch = contents.scratch_file()?;
+        contents.scratch = contents.add(Blob::Plain(scratch));
+        Ok(contents)
+    }
+
+    /// A file without a name.
+    pub(crate) fn scratch_file(&self) -> Result<File, BuildError> {
+        tempfile::tempfile_in(&self.work).map_err(|source| self.failed("create a scratch file", source))
     }
 
     /// Numbers a layer, for [`Origin::Blob`]. Without a spool its bytes cannot be had later.
-    pub(crate) fn add_blob(&mut self, blob: Option<(Spool, Compression)>) -> u32 {
-        self.blobs.push(blob.map(|(spool, compression)| Blob { spool, compression }));
+    pub(crate) fn add_layer(&mut self, spool: Option<Spool>) -> u32 {
+        self.add(spool.map_or(Blob::Gone, Blob::Layer))
+    }
+
+    /// The number that the next file or layer will get.
+    pub(crate) fn next_number(&self) -> u32 {
         u32::try_from(self.blobs.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Numbers a file of contents one after the other.
+    pub(crate) fn add_file(&mut self, file: File) -> u32 {
+        self.add(Blob::Plain(file))
+    }
+
+    fn add(&mut self, blob: Blob) -> u32 {
+        let number = self.next_number();
+        self.blobs.push(blob);
+        number
+    }
+
+    fn plain(&self, number: u32) -> Option<&File> {
+        match self.blobs.get(number as usize) {
+            Some(Blob::Plain(file)) => Some(file),
+            Some(Blob::Layer(_) | Blob::Gone) | None => None,
+        }
     }
 
     /// Numbers a directory, for [`Origin::Stored`].
@@ -83,8 +114,9 @@ impl Contents {
         let failed = |source| BuildError::Content { path: path.to_string(), source };
         match &content.origin {
             Origin::Inline(bytes) => Ok(Box::new(&**bytes)),
-            Origin::Blob { blob: SCRATCH, offset } => {
-                Ok(Box::new(Slice { file: &self.scratch, at: *offset, left: content.size }))
+            Origin::Blob { blob, offset } => {
+                let file = self.plain(*blob).ok_or_else(|| failed(not_kept()))?;
+                Ok(Box::new(Slice { file, at: *offset, left: content.size }))
             }
             Origin::Stored { store, path: stored } => {
                 let missing = || failed(io::Error::from(io::ErrorKind::NotFound));
@@ -96,9 +128,7 @@ impl Contents {
                 })?;
                 Ok(Box::new(file))
             }
-            Origin::Blob { .. } | Origin::Live => Err(failed(io::Error::other(
-                "its bytes were not kept; this is a defect of kigumi, please report it",
-            ))),
+            Origin::Live => Err(failed(not_kept())),
         }
     }
 
@@ -107,7 +137,7 @@ impl Contents {
         let mut wanted: BTreeMap<u32, BTreeMap<u64, u64>> = BTreeMap::new();
         for content in changes.iter_mut().filter_map(file_of) {
             if let Origin::Blob { blob, offset } = content.origin
-                && blob != SCRATCH
+                && self.plain(blob).is_none()
             {
                 wanted.entry(blob).or_default().insert(offset, content.size);
             }
@@ -122,7 +152,7 @@ impl Contents {
             if let Origin::Blob { blob, offset } = content.origin
                 && let Some(place) = places.get(&(blob, offset))
             {
-                content.origin = Origin::Blob { blob: SCRATCH, offset: *place };
+                content.origin = Origin::Blob { blob: self.scratch, offset: *place };
             }
         }
         Ok(())
@@ -133,18 +163,13 @@ impl Contents {
         number: u32,
         files: &BTreeMap<u64, u64>,
     ) -> Result<Vec<(u64, u64)>, BuildError> {
-        let blob = self.blobs.get(number as usize - 1).cloned().flatten();
-        let Some(blob) = blob else {
-            return Err(BuildError::Content {
-                path: "a file of a base image".to_owned(),
-                source: io::Error::other("its layer was not kept; this is a defect of kigumi, please report it"),
-            });
+        let Some(Blob::Layer(spool)) = self.blobs.get(number as usize) else {
+            return Err(self.failed("read a layer", not_kept()));
         };
-        let mut stream =
-            decompress(blob.spool.reader(), blob.compression).map_err(|source| BuildError::Layer {
-                operation: "decompress a layer to copy from it".to_owned(),
-                source,
-            })?;
+        let mut stream = decompress(spool.reader()).map_err(|source| BuildError::Layer {
+            operation: "decompress a layer to copy from it".to_owned(),
+            source,
+        })?;
         let mut position = 0;
         let mut places = Vec::new();
         for (&offset, &size) in files {
@@ -157,13 +182,14 @@ impl Contents {
     }
 
     /// Copies bytes to the end of the scratch file and says where they begin.
-    pub(crate) fn append(&mut self, reader: &mut dyn Read, size: u64) -> Result<u64, BuildError> {
+    fn append(&mut self, reader: &mut dyn Read, size: u64) -> Result<u64, BuildError> {
         let start = self.scratch_length;
-        let mut sink = &self.scratch;
+        let Some(mut sink) = self.plain(self.scratch) else {
+            return Err(self.failed("copy the content of a file", not_kept()));
+        };
         let copied = sink
             .seek(SeekFrom::Start(start))
             .and_then(|_| io::copy(reader, &mut sink))
-            .and_then(|copied| sink.flush().map(|()| copied))
             .map_err(|source| self.failed("copy the content of a file", source))?;
         if copied != size {
             let source = io::Error::from(io::ErrorKind::UnexpectedEof);
@@ -173,20 +199,13 @@ impl Contents {
         Ok(start)
     }
 
-    /// Copies the content of a file on the live root, and says where it is from now on.
-    pub(crate) fn save(&mut self, file: &mut File, size: u64) -> Result<Origin, BuildError> {
-        let offset = self.append(file, size)?;
-        Ok(Origin::Blob { blob: SCRATCH, offset })
-    }
-
-    /// The scratch file as a place to write to, for archives that are being added: the blob number, the file, its length.
-    pub(crate) fn scratch(&mut self) -> (u32, &mut File, &mut u64) {
-        (SCRATCH, &mut self.scratch, &mut self.scratch_length)
-    }
-
     fn failed(&self, operation: &'static str, source: io::Error) -> BuildError {
         BuildError::Work { operation, directory: self.work.clone(), source }
     }
+}
+
+fn not_kept() -> io::Error {
+    io::Error::other("its bytes were not kept; this is a defect of kigumi, please report it")
 }
 
 fn file_of(change: &mut Change) -> Option<&mut FileContent> {

@@ -139,7 +139,7 @@ fn apply_layer(
         path: digest.to_string(),
         source: std::io::Error::other("the layer was not kept; this is a defect of kigumi, please report it"),
     })?;
-    let stream = decompress(spool.reader(), layer.compression).map_err(failed_layer)?;
+    let stream = decompress(spool.reader()).map_err(failed_layer)?;
     let mut reader = LayerReader::new(HashingRead::new(stream), Dialect::Layer, blob);
     tree.begin_layer();
     while let Some(mut entry) = reader.next_entry().map_err(failed_layer)? {

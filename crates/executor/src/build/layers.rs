@@ -1,11 +1,16 @@
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use kigumi_layer::{Change, Entry, FileContent, FinishedLayer, HashingRead, ImagePath, LayerEncoder, LayerWriter};
+use kigumi_layer::{
+    Change, CompressionSettings, Entry, FileContent, FinishedLayer, HashingRead, ImagePath, LayerEncoder,
+    LayerWriter,
+};
 use kigumi_oci::{Compression, Descriptor, DiffId, Digest, ImageFormat, MediaType, layer_media_type};
-use kigumi_registry::{Spool, SpoolWriter};
+use kigumi_registry::{Repository, Spool, SpoolWriter};
 
 use super::push::Uploads;
+use super::stage::NumberedLayer;
 use crate::error::BuildError;
 use crate::report::{Events, LayerSummary};
 
@@ -22,14 +27,6 @@ pub(crate) struct Layer {
     pub(crate) spool: Option<Spool>,
 }
 
-/// How new layers are compressed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LayerOptions {
-    pub(crate) compression: Compression,
-    pub(crate) level: Option<i32>,
-    pub(crate) threads: usize,
-}
-
 /// A layer that was just written, and what was learned of its files while they were read.
 #[derive(Debug)]
 pub(crate) struct WrittenLayer {
@@ -43,14 +40,14 @@ pub(crate) struct WrittenLayer {
 pub(crate) type Open<'a> = dyn Fn(&ImagePath, &FileContent) -> Result<Box<dyn Read + 'a>, BuildError> + 'a;
 
 /// Writes a layer into `sink`: every file is read once.
-pub(crate) fn write_layer<W: Write + Send + 'static>(
+fn write_layer<W: Write>(
     changes: &[Change],
     open: &Open<'_>,
-    options: LayerOptions,
+    settings: &CompressionSettings,
     sink: W,
-) -> Result<(WrittenLayer, W), BuildError> {
+) -> Result<WrittenLayer, BuildError> {
     let failed = |source| BuildError::Layer { operation: "write the layer".to_owned(), source };
-    let writer = LayerWriter::new(sink, options.compression, options.level, options.threads).map_err(failed)?;
+    let writer = LayerWriter::new(sink, settings).map_err(failed)?;
     let mut encoder = LayerEncoder::new(writer).expect_changes(changes);
     let mut digests = Vec::new();
     let mut shrunk = Vec::new();
@@ -68,8 +65,8 @@ pub(crate) fn write_layer<W: Write + Send + 'static>(
         }
     }
     let writer = encoder.finish().map_err(failed)?;
-    let (finished, sink) = writer.finish().map_err(failed)?;
-    Ok((WrittenLayer { finished, digests, shrunk }, sink))
+    let finished = writer.finish().map_err(failed)?;
+    Ok(WrittenLayer { finished, digests, shrunk })
 }
 
 /// A layer that an instruction made.
@@ -98,7 +95,7 @@ impl NewLayer {
 /// Makes layers and starts to send them while they grow.
 #[derive(Debug)]
 pub(crate) struct LayerFactory {
-    pub(crate) options: LayerOptions,
+    pub(crate) settings: CompressionSettings,
     pub(crate) work: PathBuf,
     /// Absent when nothing is pushed.
     pub(crate) uploads: Option<Uploads>,
@@ -126,8 +123,8 @@ impl LayerFactory {
             uploads.start(spool.clone());
         }
         let written = match writer {
-            Some(writer) => write_spooled(changes, open, self.options, writer)?,
-            None => write_layer(changes, open, self.options, io::sink())?.0,
+            Some(writer) => write_spooled(changes, open, &self.settings, writer)?,
+            None => write_layer(changes, open, &self.settings, io::sink())?,
         };
         for path in &written.shrunk {
             self.events.warn(format!("`{path}` became shorter while it was read; the layer has zeros in its place"));
@@ -141,6 +138,15 @@ impl LayerFactory {
         })
     }
 
+    /// Brings the layers of the image's base to where the image goes.
+    pub(crate) fn send_base(&mut self, layers: &[NumberedLayer], from: &Repository) {
+        if let Some(uploads) = &mut self.uploads {
+            for (layer, _) in layers {
+                uploads.start_base(layer, from);
+            }
+        }
+    }
+
     /// Ends the build early when an upload has failed.
     pub(crate) fn check_uploads(&mut self) -> Result<(), BuildError> {
         self.uploads.as_mut().map_or(Ok(()), Uploads::check)
@@ -149,7 +155,7 @@ impl LayerFactory {
     fn spool(&self) -> Result<(SpoolWriter, Spool), BuildError> {
         Spool::create(&self.work).map_err(|source| BuildError::Registry {
             operation: "make a file for the layer".to_owned(),
-            source,
+            source: Arc::new(source),
         })
     }
 }
@@ -180,15 +186,15 @@ impl Wanted {
 fn write_spooled(
     changes: &[Change],
     open: &Open<'_>,
-    options: LayerOptions,
-    writer: SpoolWriter,
+    settings: &CompressionSettings,
+    mut writer: SpoolWriter,
 ) -> Result<WrittenLayer, BuildError> {
     // A writer that is dropped fails its readers, so an error here ends the upload as well.
-    let (written, writer) = write_layer(changes, open, options, writer)?;
+    let written = write_layer(changes, open, settings, &mut writer)?;
     let finished = &written.finished;
     writer.finish(finished.digest, finished.size).map_err(|source| BuildError::Registry {
         operation: "finish the layer".to_owned(),
-        source,
+        source: Arc::new(source),
     })?;
     Ok(written)
 }

@@ -116,6 +116,12 @@ impl Stages<'_> {
                 self.layers_of(id)
             }
         };
+        if let Base::Image(id) = stage.base
+            && self.needs.in_image(stage.id)
+            && let Some(image) = self.images.resolved(id)
+        {
+            self.factory.send_base(&layers, &image.repository);
+        }
         let state = if live {
             self.standing = None;
             State::Live(Box::new(self.unpack(&layers)?))
@@ -123,7 +129,7 @@ impl Stages<'_> {
             State::Value(self.base_tree(&stage.base, &layers)?)
         };
         let layers = match stage.base {
-            Base::Image(id) => self.images.release(id, layers, self.needs.keeps(id)),
+            Base::Image(id) => self.images.release(id, layers),
             Base::Scratch | Base::Stage(_) => layers,
         };
         Ok((state, layers))
@@ -209,8 +215,7 @@ impl Stages<'_> {
     /// Gives a layer that was kept its number among the contents.
     fn number(&mut self, layer: NewLayer) -> Option<NumberedLayer> {
         let layer = layer.layer?;
-        let bytes = layer.spool.clone().map(|spool| (spool, layer.compression));
-        let number = self.contents.add_blob(bytes);
+        let number = self.contents.add_layer(layer.spool.clone());
         Some((layer, number))
     }
 
