@@ -12,17 +12,28 @@
 //! | `make_dir` | what WORKDIR makes ([`make_dir_changes`]) |
 //! | `target` | what the tree looks like in the middle of an instruction |
 //! | `chmod` | `--chmod` |
+//! | `archive` | what is in an archive ([`read_archive`]) |
+//! | `dir` | what of a directory is the build context ([`context_tree`]) |
+//! | `location` | where context, Dockerfile and ignore file are |
 //!
 //! Specification: Dockerfile reference § COPY, § ADD, § WORKDIR, with BuildKit as the arbiter.
 
+mod archive;
 mod chmod;
 mod copy;
+mod dir;
+mod error;
+mod location;
 mod make_dir;
 mod target;
 
+pub use archive::{Spool, read_archive};
 pub use chmod::{Chmod, InvalidChmod};
 pub use copy::{
     Archive, ArchiveKey, Archives, Candidate, CopyError, CopyItem, CopySpec, Destination, Owner,
     archive_candidates, copy_changes,
 };
+pub use dir::{context_tree, read_ignore_file};
+pub use error::Error;
+pub use location::{Location, dockerfile_candidates, ignore_file_candidates};
 pub use make_dir::make_dir_changes;
