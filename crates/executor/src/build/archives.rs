@@ -2,7 +2,7 @@
 
 use std::io::BufWriter;
 
-use kigumi_context::{Archive, Candidate, ContentSpool, read_archive};
+use kigumi_context::{Archive, Candidate, Spool, read_archive};
 use kigumi_layer::ImagePath;
 
 use super::contents::Contents;
@@ -16,7 +16,7 @@ pub(crate) fn read(candidate: &Candidate, contents: &mut Contents) -> Result<Opt
         source: Some(source),
     };
     let sink = file.try_clone().map_err(|source| copy("keep the content of an archive".into(), source.into()))?;
-    let mut spool = ContentSpool::new(BufWriter::new(sink), contents.next_number());
+    let mut spool = Spool::new(BufWriter::new(sink), contents.next_number());
     let archive = {
         let reader = contents.open(&ImagePath::root(), &candidate.content)?;
         read_archive(reader, &candidate.written, &mut spool)

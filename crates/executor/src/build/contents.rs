@@ -109,11 +109,11 @@ impl Contents {
     pub(crate) fn open<'a>(
         &'a self,
         path: &ImagePath,
-        content: &'a FileContent,
+        content: &FileContent,
     ) -> Result<Box<dyn Read + 'a>, BuildError> {
         let failed = |source| BuildError::Content { path: path.to_string(), source };
         match &content.origin {
-            Origin::Inline(bytes) => Ok(Box::new(&**bytes)),
+            Origin::Inline(bytes) => Ok(Box::new(io::Cursor::new(Arc::clone(bytes)))),
             Origin::Blob { blob, offset } => {
                 let file = self.plain(*blob).ok_or_else(|| failed(not_kept()))?;
                 Ok(Box::new(Slice { file, at: *offset, left: content.size }))

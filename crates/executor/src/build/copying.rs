@@ -6,7 +6,7 @@ use kigumi_context::{
     Archives, Chmod, CopyError, CopyItem, CopySpec, Destination, Owner, archive_candidates, copy_changes,
     make_dir_changes,
 };
-use kigumi_layer::{Change, Entry, ImagePath, Kind, Origin, PathError, Timestamp, Tree};
+use kigumi_layer::{Change, Entry, ImagePath, Origin, PathError, Timestamp, Tree};
 use kigumi_plan::{self as plan, CopyOp, MakeDirOp, Source, Unpack};
 
 use super::contents::Contents;
@@ -135,10 +135,4 @@ pub(crate) fn wanted(
         _ => None,
     });
     Ok(stored.collect())
-}
-
-/// Whether there is anything but directories in a tree.
-#[cfg(test)]
-pub(crate) fn has_files(tree: &Tree) -> bool {
-    tree.walk().any(|(_, id)| !matches!(tree.node(id).kind, Kind::Directory(_)))
 }

@@ -57,7 +57,7 @@ impl Ground {
     ) -> Result<Index, BuildError> {
         self.wipe()?;
         let mut tree = Tree::new();
-        let mut unpacker = Unpacker::new(&self.root, &self.exclusions, Virtuals::new());
+        let mut unpacker = Unpacker::new(&self.root, &self.exclusions, Virtuals::default());
         for (layer, blob) in layers {
             apply_layer(&mut tree, layer, *blob, cancel, Some(&mut unpacker))?;
         }

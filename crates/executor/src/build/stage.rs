@@ -227,6 +227,7 @@ impl Stages<'_> {
                 let layers = self.images.layers(*id, &mut self.contents)?;
                 self.images.tree(*id, &layers, &self.workshop.cancel)?
             }
+            CopySource::Scratch => Arc::new(Tree::new()),
             CopySource::NamedContext(name) => {
                 return Err(BuildError::Copy {
                     message: format!("the named context `{name}` is not implemented yet"),

@@ -75,17 +75,7 @@ impl Workshop {
         &self,
         future: impl Future<Output = Result<T, BuildError>>,
     ) -> Result<T, BuildError> {
-        let mut stopped = self.stopped.clone();
-        let result = self.handle.block_on(async {
-            tokio::select! {
-                result = future => Some(result),
-                _ = stopped.wait_for(|stopped| *stopped) => None,
-            }
-        });
-        self.check_cancelled()?;
-        result.unwrap_or_else(|| {
-            Err(BuildError::Machine { operation: "wait for the network", source: io::Error::other("the wait was given up") })
-        })
+        wait(&self.handle, &self.cancel, &self.stopped, future)
     }
 
     /// The build context, as the ignore file leaves it.
@@ -120,4 +110,29 @@ pub(crate) fn watch_cancel(cancel: &Cancel) -> Result<watch::Receiver<bool>, Bui
         BuildError::Machine { operation: "start the thread that waits for signals", source }
     })?;
     Ok(receiver)
+}
+
+/// Waits for something of the network, or for being told to end.
+pub(crate) fn wait<T>(
+    handle: &Handle,
+    cancel: &Cancel,
+    stopped: &watch::Receiver<bool>,
+    future: impl Future<Output = Result<T, BuildError>>,
+) -> Result<T, BuildError> {
+    let mut stopped = stopped.clone();
+    let result = handle.block_on(async {
+        tokio::select! {
+            result = future => Some(result),
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+        }
+    });
+    if let Some(signal) = cancel.signal() {
+        return Err(BuildError::Cancelled { signal });
+    }
+    result.unwrap_or_else(|| {
+        Err(BuildError::Machine {
+            operation: "wait for the network",
+            source: io::Error::other("the wait was given up"),
+        })
+    })
 }
