@@ -64,7 +64,7 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
     let environment = environment()?;
     let config = Config::new(flags, &environment).map_err(BuildError::Config)?;
     if config.sandbox {
-        return sandbox::enter(flags, &config, &environment);
+        return sandbox::enter(&config, &environment);
     }
     let supervised = |operation| move |source| BuildError::Supervise { operation, source };
     // As PID 1 everything below happens in a child; nothing with threads may have been started yet.

@@ -31,6 +31,7 @@ use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
 pub use rounds::Planned;
+pub(crate) use setup::credential_files;
 
 use crate::cli::{Config, Environment};
 use crate::error::BuildError;
