@@ -9,15 +9,21 @@
 mod change;
 mod diff;
 mod error;
+mod hashing;
+pub mod limits;
 mod node;
 mod path;
+mod tar;
 mod tree;
+mod whiteout;
 
 pub use change::{Change, Entry};
 pub use diff::diff;
 pub use error::Error;
+pub use hashing::HashingRead;
 pub use node::{
     ContentIdentity, Device, FileContent, Kind, Metadata, Mode, Node, Origin, Timestamp, Xattrs,
 };
 pub use path::{ImagePath, PathError};
+pub use tar::{Content, Dialect, LayerEncoder, LayerEntry, LayerReader, TarFault, Written};
 pub use tree::{Effect, Follow, NodeId, Resolved, Tree, Walk};
