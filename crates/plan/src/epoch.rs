@@ -67,7 +67,13 @@ mod tests {
 
     #[test]
     fn what_is_not_a_representable_number_is_no_epoch() {
-        for text in ["yesterday", "", "1.5", "253402300800", "99999999999999999999"] {
+        for text in [
+            "yesterday",
+            "",
+            "1.5",
+            "253402300800",
+            "99999999999999999999",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

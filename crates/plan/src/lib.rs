@@ -23,8 +23,9 @@ mod unsupported;
 mod variables;
 
 pub use inputs::BuildInputs;
-pub use op::{
-    Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Script, Source, Unpack,
-};
+pub use op::{Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Script, Source, Unpack};
 pub use plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan, Step};
 pub use planner::{BaseImage, ImageQuery, Planner};
+
+#[cfg(test)]
+mod tests;

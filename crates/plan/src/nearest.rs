@@ -31,10 +31,8 @@ fn distance(a: &str, b: &str) -> usize {
             let shortest = replaced
                 .min(at(&row, j + 1).saturating_add(1))
                 .min(at(&next, j).saturating_add(1));
-            let swapped = i > 0
-                && j > 0
-                && a.get(i - 1) == Some(other)
-                && b.get(j - 1) == Some(letter);
+            let swapped =
+                i > 0 && j > 0 && a.get(i - 1) == Some(other) && b.get(j - 1) == Some(letter);
             let shortest = if swapped {
                 shortest.min(at(&before, j - 1).saturating_add(1))
             } else {

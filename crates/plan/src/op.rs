@@ -86,7 +86,7 @@ pub struct RunOp {
 /// `RUN --mount=`, its values expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunMount {
-    /// What is mounted where.
+    /// What is mounted where; targets are absolute and clean, never `/`.
     pub spec: MountSpec,
     /// What `from` means; none if the type has no `from` (the default of a bind mount is the context).
     pub from: Option<CopySource>,

@@ -18,7 +18,11 @@ impl Display for BuildPlan {
             if index > 0 {
                 writeln!(f)?;
             }
-            let target = if stage.id == self.target { "  target" } else { "" };
+            let target = if stage.id == self.target {
+                "  target"
+            } else {
+                ""
+            };
             writeln!(
                 f,
                 "{}  from {}  platform {}{target}",
@@ -82,10 +86,16 @@ impl BuildPlan {
         let mut text = words(&run.argv);
         push_user(&mut text, run.user.as_deref());
         let beyond_path = run.env.iter().filter(|(name, _)| name != "PATH").count();
-        push(&mut text, format_args!("  cwd {}  env+{beyond_path}", run.cwd));
+        push(
+            &mut text,
+            format_args!("  cwd {}  env+{beyond_path}", run.cwd),
+        );
         if let Some(script) = &run.script {
             let bytes = script.body.len();
-            push(&mut text, format_args!("  script {} ({bytes} bytes)", script.name));
+            push(
+                &mut text,
+                format_args!("  script {} ({bytes} bytes)", script.name),
+            );
         }
         match run.network {
             Network::Default => {}
@@ -111,7 +121,10 @@ impl BuildPlan {
         match &mount.spec {
             MountSpec::Bind { source, target, .. } => format!("bind {target}{from} [{source}]"),
             MountSpec::Cache { id, target, .. } => {
-                format!("cache {target} id {}{from}", id.as_deref().unwrap_or(target))
+                format!(
+                    "cache {target} id {}{from}",
+                    id.as_deref().unwrap_or(target)
+                )
             }
             MountSpec::Tmpfs { target, .. } => format!("tmpfs {target}"),
             MountSpec::Secret { id, .. } => format!("secret {id}"),

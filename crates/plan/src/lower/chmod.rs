@@ -47,17 +47,42 @@ mod tests {
 
     #[test]
     fn modes_are_octal_or_symbolic() {
-        for (text, mode) in [("640", 0o640), ("04755", 0o4755), ("0", 0), ("7777", 0o7777)] {
+        for (text, mode) in [
+            ("640", 0o640),
+            ("04755", 0o4755),
+            ("0", 0),
+            ("7777", 0o7777),
+        ] {
             assert_eq!(parse(text), Ok(Chmod::Octal(mode)), "{text}");
         }
-        for text in ["u=rwX,go=rX", "go-rwx", "+x", "a+r-w", "g=u", "u=", "o+t", "ug+s"] {
+        for text in [
+            "u=rwX,go=rX",
+            "go-rwx",
+            "+x",
+            "a+r-w",
+            "g=u",
+            "u=",
+            "o+t",
+            "ug+s",
+        ] {
             assert_eq!(parse(text), Ok(Chmod::Symbolic(text.to_owned())), "{text}");
         }
     }
 
     #[test]
     fn other_modes_are_refused() {
-        for text in ["10000", "77777777777777", "8", "u", "rwx", "u+y", "u+x,", "", "0x1", "u=gr"] {
+        for text in [
+            "10000",
+            "77777777777777",
+            "8",
+            "u",
+            "rwx",
+            "u+y",
+            "u+x,",
+            "",
+            "0x1",
+            "u=gr",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

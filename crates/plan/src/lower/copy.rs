@@ -45,7 +45,10 @@ pub(super) fn copy(context: &Context<'_>, scope: &Scope, copy: &Copy) -> Outcome
 /// ADD
 pub(super) fn add(context: &Context<'_>, scope: &Scope, add: &Add) -> Outcome {
     let mut problems = Vec::new();
-    let checksum = add.checksum.as_ref().map(|word| scope.expand(word, context.escape()));
+    let checksum = add
+        .checksum
+        .as_ref()
+        .map(|word| scope.expand(word, context.escape()));
     let checksum = keep(checksum.transpose(), &mut problems).flatten();
     let flags = Flags {
         chown: add.chown.as_ref(),
@@ -158,7 +161,9 @@ fn lower(
     let mut value = |word: Option<&Word>| {
         let expanded = word.map(|word| scope.expand(word, escape)).transpose();
         // A variable that expands to nothing is like no flag.
-        keep(expanded, problems).flatten().filter(|text| !text.is_empty())
+        keep(expanded, problems)
+            .flatten()
+            .filter(|text| !text.is_empty())
     };
     let (chown, mode) = (value(flags.chown), value(flags.chmod));
     let destination = value(Some(&paths.destination)).unwrap_or_default();
@@ -188,7 +193,13 @@ fn lower(
     }
     shown.push(destination.clone());
     Some(LoweredPaths {
-        history: history(name, flags.parents, chown.as_deref(), mode.as_deref(), &shown),
+        history: history(
+            name,
+            flags.parents,
+            chown.as_deref(),
+            mode.as_deref(),
+            &shown,
+        ),
         sources,
         destination_is_directory: path::is_directory(&destination),
         destination: path::join(scope.working_dir(), &destination),

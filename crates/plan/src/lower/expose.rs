@@ -56,7 +56,11 @@ fn parse(text: &str) -> Option<Vec<String>> {
             return None;
         }
     }
-    Some((start..=end).map(|port| format!("{port}/{protocol}")).collect())
+    Some(
+        (start..=end)
+            .map(|port| format!("{port}/{protocol}"))
+            .collect(),
+    )
 }
 
 fn range(text: &str) -> Option<(u16, u16)> {
@@ -94,7 +98,16 @@ mod tests {
     #[test]
     fn malformed_ports_are_refused() {
         for text in [
-            "", "80/foo", "65536", "81-80", "+80", "8080:", "a", "80-", "8080:80-81", "80/tcp/udp",
+            "",
+            "80/foo",
+            "65536",
+            "81-80",
+            "+80",
+            "8080:",
+            "a",
+            "80-",
+            "8080:80-81",
+            "80/tcp/udp",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -53,7 +53,6 @@ pub(crate) fn build_plan(
         };
         let mut lowered = stage::lower(&ground, *stage, start);
         problems.append(&mut lowered.problems);
-        warnings.append(&mut lowered.warnings);
         if *stage == planner.target() {
             label(&mut lowered.plan.config, &planner.inputs().labels);
         }
@@ -98,7 +97,7 @@ fn planned(planner: &Planner, query: &ImageQuery) -> Option<PlannedImage> {
     Some(PlannedImage {
         reference: query.reference.clone(),
         platform: query.platform.clone(),
-        digest: image.digest.clone(),
+        digest: image.digest,
         config: image.config.clone(),
     })
 }
@@ -171,5 +170,4 @@ pub(crate) struct Lowered {
     /// What a child stage starts with.
     pub(crate) end: Scope,
     pub(crate) problems: Vec<Diagnostic>,
-    pub(crate) warnings: Vec<Diagnostic>,
 }

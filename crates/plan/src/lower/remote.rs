@@ -12,7 +12,11 @@ pub(super) enum Remote {
 /// Tells what a source is by its text; none is a path. The rules are BuildKit's.
 pub(super) fn classify(source: &str) -> Option<Remote> {
     if let Some(rest) = strip_scheme(source, &["http://", "https://"]) {
-        return Some(if is_git_path(rest) { Remote::Git } else { Remote::Url });
+        return Some(if is_git_path(rest) {
+            Remote::Git
+        } else {
+            Remote::Url
+        });
     }
     let is_git = strip_scheme(source, &["git://", "ssh://"]).is_some() || is_ssh_short_form(source);
     is_git.then_some(Remote::Git)
@@ -27,8 +31,7 @@ fn strip_scheme<'a>(source: &'a str, schemes: &[&str]) -> Option<&'a str> {
 /// Whether the path of a URL, without query and fragment, ends in `.git`.
 fn is_git_path(rest: &str) -> bool {
     let path = rest.split(['?', '#']).next().unwrap_or_default();
-    // Not a file name whose case could differ: the convention is lower case.
-    path.contains('/') && path.trim_end_matches('/').ends_with(".git")
+    path.contains('/') && path.trim_end_matches('/').strip_suffix(".git").is_some()
 }
 
 /// `user@host:path`

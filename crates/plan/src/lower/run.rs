@@ -1,7 +1,7 @@
 //! RUN.
 
 use kigumi_dockerfile::instruction::{Mount, MountSpec, Network, Run, RunCommand, Security};
-use kigumi_dockerfile::Diagnostic;
+use kigumi_dockerfile::{Diagnostic, Span};
 
 use super::scope::Scope;
 use super::stage::{Context, Effect, Outcome};
@@ -52,9 +52,19 @@ pub(super) fn run(context: &Context<'_>, scope: &Scope, run: &Run) -> Outcome {
         cwd: path::clean(scope.working_dir()),
         user: scope.user(),
         mounts,
-        network: run.network.as_ref().map_or(Network::Default, |network| network.value),
-        security: run.security.as_ref().map_or(Security::Sandbox, |security| security.value),
-        devices: run.devices.iter().map(|device| device.value.clone()).collect(),
+        network: run
+            .network
+            .as_ref()
+            .map_or(Network::Default, |network| network.value),
+        security: run
+            .security
+            .as_ref()
+            .map_or(Security::Sandbox, |security| security.value),
+        devices: run
+            .devices
+            .iter()
+            .map(|device| device.value.clone())
+            .collect(),
         script,
     };
     Ok(Effect {
@@ -72,7 +82,10 @@ fn command(scope: &Scope, run: &Run) -> (Vec<String>, Option<Script>) {
                 name: name.to_owned(),
                 body: body.into_owned(),
             };
-            (scope.in_shell(&format!("{SCRIPT_DIRECTORY}/{name}")), Some(script))
+            (
+                scope.in_shell(&format!("{SCRIPT_DIRECTORY}/{name}")),
+                Some(script),
+            )
         }
     }
 }
@@ -114,10 +127,11 @@ fn environment(ground: &Ground<'_>, scope: &Scope) -> Vec<(String, String)> {
 }
 
 fn mount(context: &Context<'_>, scope: &Scope, written: &Mount) -> Result<RunMount, Diagnostic> {
-    let spec = written.resolve(&mut |word| {
+    let mut spec = written.resolve(&mut |word| {
         let expanded = word.expand(&|name| scope.lookup(name), context.escape())?;
         Ok(expanded.text)
     })?;
+    place(scope, &mut spec, written.span)?;
     let from = match &spec {
         MountSpec::Bind { .. } | MountSpec::Cache { .. } => FromName::of_mount(written),
         MountSpec::Tmpfs { .. } | MountSpec::Secret { .. } | MountSpec::Ssh { .. } => None,
@@ -143,12 +157,32 @@ pub(super) fn source(context: &Context<'_>, name: &FromName) -> Result<CopySourc
     Ok(match ground.planner.resolve(context.stage, name)? {
         Origin::Scratch => CopySource::Scratch,
         Origin::Stage(stage) => CopySource::Stage(StageId(stage)),
-        Origin::Image(query) => match ground.image_id(&query) {
-            Some(image) => CopySource::Image(image),
-            None => {
+        Origin::Image(query) => {
+            let image = ground.image_id(&query).ok_or_else(|| {
                 let message = format!("image `{}` was not resolved", query.reference);
-                return Err(Diagnostic::error("UnresolvedImage", query.span, message));
-            }
-        },
+                Diagnostic::error("UnresolvedImage", query.span, message)
+            })?;
+            CopySource::Image(image)
+        }
     })
+}
+
+/// Makes the mount point absolute. The root cannot be one.
+fn place(scope: &Scope, spec: &mut MountSpec, span: Span) -> Result<(), Diagnostic> {
+    let target = match spec {
+        MountSpec::Bind { target, .. }
+        | MountSpec::Cache { target, .. }
+        | MountSpec::Tmpfs { target, .. } => target,
+        MountSpec::Secret { target, .. } | MountSpec::Ssh { target, .. } => match target {
+            Some(target) => target,
+            None => return Ok(()),
+        },
+    };
+    *target = path::join(scope.working_dir(), target);
+    if target == "/" {
+        let message = "the mount point of --mount is `/`";
+        return Err(Diagnostic::error("InvalidMount", span, message)
+            .with_help("name another directory with `target=`"));
+    }
+    Ok(())
 }

@@ -141,7 +141,11 @@ impl Scope {
     }
 
     /// A word as the words it splits into.
-    pub(crate) fn expand_words(&self, word: &Word, escape: char) -> Result<Vec<String>, Diagnostic> {
+    pub(crate) fn expand_words(
+        &self,
+        word: &Word,
+        escape: char,
+    ) -> Result<Vec<String>, Diagnostic> {
         word.expand(&|name| self.lookup(name), escape)
             .map(|expanded| expanded.words)
             .map_err(|error| error.diagnostic(word.span))

@@ -43,7 +43,14 @@ mod tests {
     #[test]
     fn signals_are_names_or_numbers() {
         for text in [
-            "9", "SIGKILL", "sigterm", "INT", "RTMIN", "SIGRTMIN+3", "RTMAX-14", "RTMAX",
+            "9",
+            "SIGKILL",
+            "sigterm",
+            "INT",
+            "RTMIN",
+            "SIGRTMIN+3",
+            "RTMAX-14",
+            "RTMAX",
         ] {
             assert!(is_signal(text), "{text}");
         }

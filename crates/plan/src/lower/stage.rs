@@ -74,7 +74,10 @@ pub(super) fn lower(ground: &Ground<'_>, stage: usize, start: Start) -> Lowered 
             Err(problem) => work.problems.push(problem),
         }
     }
-    for instruction in written.into_iter().flat_map(|written| &written.instructions) {
+    for instruction in written
+        .into_iter()
+        .flat_map(|written| &written.instructions)
+    {
         work.instruction(instruction, None);
     }
     let mut config = work.scope.config.clone();
@@ -92,7 +95,6 @@ pub(super) fn lower(ground: &Ground<'_>, stage: usize, start: Start) -> Lowered 
         },
         end: work.scope,
         problems: work.problems,
-        warnings: Vec::new(),
     }
 }
 

@@ -86,8 +86,11 @@ fn base(
     let text = expand(&from.base, dockerfile, globals)?;
     if text.is_empty() {
         let message = format!("base name `{}` is blank", from.base.raw);
-        return Err(Diagnostic::error("BlankBaseName", from.base.span, message)
-            .with_help("give the ARG a default before the first FROM, or pass it with --build-arg"));
+        return Err(
+            Diagnostic::error("BlankBaseName", from.base.span, message).with_help(
+                "give the ARG a default before the first FROM, or pass it with --build-arg",
+            ),
+        );
     }
     Ok(match stage_named(dockerfile, &text, index) {
         Some(stage) => FromBase::Stage(stage),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use kigumi_dockerfile::instruction::{Mount, MountKey};
 use kigumi_dockerfile::{Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Spanned};
+use kigumi_oci::Platform;
 
 use super::from::{FromBase, SCRATCH, normalise};
 use super::{ImageQuery, Planner, triggers};
@@ -96,7 +97,13 @@ pub(crate) fn base_origin(planner: &Planner, stage: usize) -> Result<Origin, Dia
         FromBase::Stage(parent) => Ok(Origin::Stage(*parent)),
         FromBase::Image(text) => {
             let span = written.from.base.span;
-            image(text, from.platform.clone(), span)
+            image(
+                &planner.dockerfile,
+                stage,
+                text,
+                from.platform.clone(),
+                span,
+            )
         }
     }
 }
@@ -145,7 +152,12 @@ impl FromName {
 /// The names one instruction refers to.
 fn references(instruction: &Instruction) -> Vec<FromName> {
     match &instruction.kind {
-        InstructionKind::Copy(copy) => copy.from.clone().map(FromName::of_copy).into_iter().collect(),
+        InstructionKind::Copy(copy) => copy
+            .from
+            .clone()
+            .map(FromName::of_copy)
+            .into_iter()
+            .collect(),
         InstructionKind::Run(run) => run.mounts.iter().filter_map(FromName::of_mount).collect(),
         InstructionKind::Add(_)
         | InstructionKind::Arg(_)
@@ -181,7 +193,9 @@ pub(crate) fn resolve(
     reference: &FromName,
 ) -> Result<Origin, Diagnostic> {
     let Spanned { value: name, span } = &reference.name;
-    if reference.index_allowed && let Ok(index) = name.parse::<i64>() {
+    if reference.index_allowed
+        && let Ok(index) = name.parse::<i64>()
+    {
         return by_index(index, stage, *span);
     }
     let dockerfile = &planner.dockerfile;
@@ -194,8 +208,10 @@ pub(crate) fn resolve(
     match stage_named(dockerfile, name, dockerfile.stages.len()) {
         Some(_) if is_called(dockerfile, stage, name) => Err(circular(name, *span)),
         Some(later) => Err(forward(dockerfile, name, stage, later, *span)),
-        None => image(name, planner.inputs.platform.clone(), *span)
-            .map_err(|problem| suggest_stage(problem, dockerfile, name, stage)),
+        None => {
+            let platform = planner.inputs.platform.clone();
+            image(dockerfile, stage, name, platform, *span)
+        }
     }
 }
 
@@ -246,34 +262,45 @@ fn forward(
         .with_help(format!("move {} up", title(later)))
 }
 
-fn suggest_stage(
-    problem: Diagnostic,
-    dockerfile: &Dockerfile,
-    name: &str,
-    stage: usize,
-) -> Diagnostic {
-    let earlier = dockerfile.stages.get(..stage).unwrap_or_default();
-    let names = earlier.iter().filter_map(|stage| stage.from.stage_name());
-    match nearest(name, names) {
-        Some(meant) => problem.with_help(format!("there is a stage named `{meant}`")),
-        None => problem,
-    }
-}
-
+/// A name that is no stage, used in `stage`.
 fn image(
+    dockerfile: &Dockerfile,
+    stage: usize,
     text: &str,
-    platform: kigumi_oci::Platform,
+    platform: Platform,
     span: Span,
 ) -> Result<Origin, Diagnostic> {
+    let help = stage_help(dockerfile, stage, text);
     match normalise(text) {
         Ok(reference) => Ok(Origin::Image(ImageQuery {
             reference,
             platform,
             span,
+            help,
         })),
         Err(reason) => {
             let message = format!("`{text}` is not an image reference: {reason}");
-            Err(Diagnostic::error("InvalidReference", span, message))
+            let problem = Diagnostic::error("InvalidReference", span, message);
+            Err(Diagnostic { help, ..problem })
         }
     }
+}
+
+fn stage_help(dockerfile: &Dockerfile, stage: usize, text: &str) -> Option<String> {
+    if let Some(later) = stage_named(dockerfile, text, dockerfile.stages.len()) {
+        let line = dockerfile.stages.get(later)?.from.span.line;
+        return Some(format!(
+            "stage `{text}` is defined on line {line}, but only earlier stages can be used"
+        ));
+    }
+    let earlier = dockerfile.stages.get(..stage).unwrap_or_default();
+    let names = earlier.iter().filter_map(|stage| stage.from.stage_name());
+    let meant = nearest(text, names)?;
+    let line = dockerfile
+        .stages
+        .get(stage_named(dockerfile, meant, stage)?)?
+        .from
+        .span
+        .line;
+    Some(format!("a stage named `{meant}` is defined on line {line}"))
 }

@@ -29,6 +29,8 @@ pub struct ImageQuery {
     pub platform: Platform,
     /// The first place that needs it.
     pub span: Span,
+    /// What may have been meant if there is no such image: a stage with a similar name, or one defined too late.
+    pub help: Option<String>,
 }
 
 impl ImageQuery {
@@ -108,7 +110,10 @@ impl Planner {
             problems.push(problem);
             0
         });
-        let target_name = dockerfile.stages.get(target).and_then(|stage| stage.from.stage_name());
+        let target_name = dockerfile
+            .stages
+            .get(target)
+            .and_then(|stage| stage.from.stage_name());
         let globals = globals::globals(dockerfile, &inputs, target_name, &mut problems);
         let froms = from::evaluate(dockerfile, &inputs, &globals, &mut problems);
         let epoch = time::epoch(dockerfile, &inputs, &globals).unwrap_or_else(|problem| {
@@ -145,7 +150,8 @@ impl Planner {
 
     /// Answers a question.
     pub fn supply(&mut self, query: &ImageQuery, image: BaseImage) {
-        self.answers.retain(|(known, _)| !known.is_same_image(query));
+        self.answers
+            .retain(|(known, _)| !known.is_same_image(query));
         self.answers.push((query.clone(), image));
     }
 
@@ -166,7 +172,8 @@ impl Planner {
             return Err(self.diagnostics(problems));
         }
         let stages: Vec<usize> = needs.stages.into_iter().collect();
-        lower::build_plan(&self, &stages, &needs.images).map_err(|problems| self.diagnostics(problems))
+        lower::build_plan(&self, &stages, &needs.images)
+            .map_err(|problems| self.diagnostics(problems))
     }
 
     fn diagnostics(&self, mut items: Vec<Diagnostic>) -> Diagnostics {
@@ -240,7 +247,12 @@ fn target(dockerfile: &Dockerfile, wanted: Option<&str>) -> Result<usize, Diagno
         return Ok(last);
     };
     dockerfile.stage_named(name).ok_or_else(|| {
-        let names = || dockerfile.stages.iter().filter_map(|stage| stage.from.stage_name());
+        let names = || {
+            dockerfile
+                .stages
+                .iter()
+                .filter_map(|stage| stage.from.stage_name())
+        };
         let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
         let help = match (nearest(name, names()), known.as_slice()) {
             (Some(meant), _) => format!("did you mean `{meant}`?"),

@@ -15,8 +15,14 @@ pub(super) fn of_stage(planner: &Planner, stage: usize) -> Vec<Result<Instructio
     let span = written.from.span;
     let parsed = texts(planner, stage).into_iter().map(|text| {
         parse_onbuild_trigger(&text).map_err(|problems| {
-            let reasons: Vec<&str> = problems.errors().map(|error| error.message.as_str()).collect();
-            let message = format!("ONBUILD trigger `{text}` of the base: {}", reasons.join("; "));
+            let reasons: Vec<&str> = problems
+                .errors()
+                .map(|error| error.message.as_str())
+                .collect();
+            let message = format!(
+                "ONBUILD trigger `{text}` of the base: {}",
+                reasons.join("; ")
+            );
             Diagnostic::error("InvalidTrigger", span, message)
         })
     });

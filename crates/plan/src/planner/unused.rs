@@ -17,7 +17,10 @@ pub(super) fn warnings(planner: &Planner, needed: &[usize]) -> Vec<Diagnostic> {
     // The command line has no place in the file.
     let start = dockerfile.source.span(0, 0);
     let mut declared = BTreeSet::new();
-    let written = dockerfile.stages.iter().flat_map(|stage| &stage.instructions);
+    let written = dockerfile
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.instructions);
     for instruction in dockerfile.global_args.iter().chain(written) {
         declared.extend(names(instruction));
     }
