@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use crate::root_dir::Crossing;
 use crate::{Error, RootDir};
 
 /// The file that tells the executor's own image (evidence E1), beside the executable or in `/kaniko` or `/kigumi`, holding the build id.
@@ -51,7 +52,8 @@ pub struct Refusal {
 /// Proof that a root may be overwritten, wiped, and its processes killed.
 #[derive(Clone, Debug)]
 pub struct DisposableRoot {
-    _private: (),
+    path: PathBuf,
+    warnings: Vec<String>,
 }
 
 /// Decides whether `/` is disposable.
@@ -63,22 +65,44 @@ pub fn assess(_facts: &Facts, _policy: Policy) -> Result<DisposableRoot, Refusal
 }
 
 impl DisposableRoot {
-    /// A directory that the caller has just made for this purpose: empty, owned by this user, not `/`, and not a mount with mounts below.
+    /// A directory that the caller has just made for this purpose: empty, owned by this user, not `/`.
     ///
     /// # Errors
     /// [`Error::UnfitRoot`] when it is anything else.
-    pub fn of_directory(_path: &Path) -> Result<Self, Error> {
-        todo!()
+    pub fn of_directory(path: &Path) -> Result<Self, Error> {
+        let directory = RootDir::open(path)?;
+        let host = directory.host_path().to_owned();
+        let unfit = |reason| Error::UnfitRoot {
+            path: host.clone(),
+            reason,
+        };
+        if directory.host_path() == Path::new("/") {
+            return Err(unfit("it is the root of this machine"));
+        }
+        if directory.stat().identity.uid != rustix::process::geteuid().as_raw() {
+            return Err(unfit("it belongs to somebody else"));
+        }
+        let names = crate::disk::names(&directory).map_err(|source| Error::OpenHost {
+            path: host.clone(),
+            source: source.into(),
+        })?;
+        if !names.is_empty() {
+            return Err(unfit("it is not empty"));
+        }
+        Ok(Self {
+            path: host,
+            warnings: Vec::new(),
+        })
     }
 
     /// Where it is on the host.
     pub fn path(&self) -> &Path {
-        todo!()
+        &self.path
     }
 
     /// What is suspicious, though not enough to refuse: one sentence each, for the log.
     pub fn warnings(&self) -> &[String] {
-        todo!()
+        &self.warnings
     }
 
     /// A handle to write through.
@@ -86,7 +110,14 @@ impl DisposableRoot {
     /// # Errors
     /// When the directory cannot be opened.
     pub fn open(&self) -> Result<WritableRoot, Error> {
-        todo!()
+        RootDir::open_with(&self.path, Crossing::Refused, None).map(WritableRoot)
+    }
+
+    /// As [`DisposableRoot::open`], on a kernel that knows no `openat2`.
+    #[cfg(test)]
+    pub(crate) fn open_without_openat2(&self) -> WritableRoot {
+        let resolver = Some(crate::root_dir::Resolver::Walk);
+        WritableRoot(RootDir::open_with(&self.path, Crossing::Refused, resolver).unwrap())
     }
 }
 
