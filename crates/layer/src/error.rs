@@ -1,5 +1,7 @@
 use std::io;
 
+use kigumi_oci::Compression;
+
 use crate::{ImagePath, TarFault};
 
 /// What a tree cannot do, and what goes wrong with the tar form of a layer.
@@ -88,6 +90,34 @@ pub enum Error {
     #[error("finish a layer")]
     FinishLayer {
         /// What the writer said.
+        #[source]
+        source: io::Error,
+    },
+    /// A level that this kind of compression does not have.
+    #[error("compression level {level}: {compression:?} has {least} to {most}")]
+    CompressionLevel {
+        /// The kind.
+        compression: Compression,
+        /// What was asked for.
+        level: u32,
+        /// The lowest there is.
+        least: u32,
+        /// The highest there is.
+        most: u32,
+    },
+    /// Setting up a compressor or writing its first bytes failed.
+    #[error("start to compress a layer")]
+    StartCompression {
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// Compressed data of a kind, or with a beginning, that cannot be read.
+    #[error("decompress {format}")]
+    Decompress {
+        /// The kind.
+        format: &'static str,
+        /// What is wrong.
         #[source]
         source: io::Error,
     },

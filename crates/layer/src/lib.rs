@@ -7,6 +7,7 @@
 //! Specifications: image-spec v1.1 `layer.md` (changesets, whiteouts, hard links); POSIX.1-2001 pax for the tar form.
 
 mod change;
+mod compress;
 mod diff;
 mod error;
 mod hashing;
@@ -18,6 +19,10 @@ mod tree;
 mod whiteout;
 
 pub use change::{Change, Entry};
+pub use compress::{
+    CompressionSettings, Decompressor, FinishedLayer, LayerWriter, StreamFormat, decompress,
+    decompress_as,
+};
 pub use diff::diff;
 pub use error::Error;
 pub use hashing::HashingRead;

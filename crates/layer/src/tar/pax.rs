@@ -221,7 +221,8 @@ mod tests {
         for body in cases {
             assert!(Records::parse(body).is_err(), "{}", body.escape_ascii());
         }
-        assert!(Records::parse(b"12 path=abc\n").is_ok());
+        let good = Records::parse(b"12 path=abc\n").unwrap();
+        assert_eq!(good.path(), Some(&b"abc"[..]));
     }
 
     #[test]
