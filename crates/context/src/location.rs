@@ -32,9 +32,10 @@ impl Location {
         }
         let directory = working_directory.join(rest);
         let below = sub_path.trim_start_matches('/');
-        Ok(Self::Directory(match below.is_empty() {
-            true => directory,
-            false => directory.join(below),
+        Ok(Self::Directory(if below.is_empty() {
+            directory
+        } else {
+            directory.join(below)
         }))
     }
 }

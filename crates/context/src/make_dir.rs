@@ -26,5 +26,5 @@ pub fn make_dir_changes(
         now,
     };
     target.make_directories(&real, new).map_err(fault)?;
-    Ok(target.into_changes())
+    Ok(target.changes())
 }

@@ -10,8 +10,8 @@ mod tests;
 use std::io::{self, Read, Write};
 
 use kigumi_layer::{
-    Change, ContentIdentity, Dialect, Entry, FileContent, HashingRead, LayerEntry, LayerReader,
-    Origin,
+    Change, ContentIdentity, Dialect, Entry, Error as TarError, FileContent, HashingRead,
+    LayerEntry, LayerReader, Origin, TarFault,
 };
 
 use crate::{Archive, Error};
@@ -121,20 +121,22 @@ fn take_over<R: Read, W: Write>(
 }
 
 /// Tells what cannot be read from what is no archive.
-fn not_an_archive(error: kigumi_layer::Error, written: &str) -> Result<(), Error> {
-    use kigumi_layer::{Error as TarError, TarFault};
+fn not_an_archive(error: TarError, written: &str) -> Result<(), Error> {
     let written = written.to_owned();
-    match error {
-        TarError::ReadTar { source, .. } if source.raw_os_error().is_some() => {
+    if let TarError::ReadTar { source, .. } = error {
+        return if source.raw_os_error().is_some() {
             Err(Error::ReadHead { written, source })
-        }
-        TarError::ReadTar { source, .. } if compression::is_about_memory(&source) => {
+        } else if compression::is_about_memory(&source) {
             Err(Error::Memory { written, source })
-        }
-        // A header whose checksum is right is a tar's; what it says may still be refused.
+        } else {
+            Ok(())
+        };
+    }
+    // A header whose checksum is right and that can be read is a tar's; what it says may still be refused.
+    let is_no_header = matches!(
+        error,
         TarError::Entry {
-            fault:
-                TarFault::Checksum
+            fault: TarFault::Checksum
                 | TarFault::Number { .. }
                 | TarFault::Truncated { .. }
                 | TarFault::LoneZeroBlock
@@ -142,7 +144,12 @@ fn not_an_archive(error: kigumi_layer::Error, written: &str) -> Result<(), Error
                 | TarFault::DanglingExtension,
             ..
         }
-        | TarError::ReadTar { .. } => Ok(()),
-        source => Err(Error::Archive { written, source }),
+    );
+    if is_no_header {
+        return Ok(());
     }
+    Err(Error::Archive {
+        written,
+        source: error,
+    })
 }

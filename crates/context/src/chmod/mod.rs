@@ -158,9 +158,8 @@ fn parse_operation(
             'w' => bits |= 0o222,
             'x' => bits |= ANY_EXECUTE,
             'X' => conditional = true,
-            's' if only_others => {}
+            's' | 't' if only_others => {}
             's' => bits |= SET_USER | SET_GROUP,
-            't' if only_others => {}
             't' => {
                 bits |= STICKY;
                 if who != 0 {
@@ -188,16 +187,17 @@ fn parse_operation(
     match (operator, copied.split_first()) {
         (Operator::Assign, Some((class, more))) if bits == 0 => {
             push(Operator::Assign, What::Copy(*class));
-            more.iter()
-                .for_each(|class| push(following, What::Copy(*class)));
+            for class in more {
+                push(following, What::Copy(*class));
+            }
         }
         _ => {
             if bits != 0 || operator == Operator::Assign {
                 push(operator, What::Bits(bits));
             }
-            copied
-                .iter()
-                .for_each(|class| push(following, What::Copy(*class)));
+            for class in &copied {
+                push(following, What::Copy(*class));
+            }
         }
     }
     if conditional {

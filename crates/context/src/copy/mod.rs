@@ -4,6 +4,7 @@ mod error;
 mod placing;
 mod selection;
 mod spec;
+mod subtree;
 #[cfg(test)]
 mod tests;
 mod unpacking;
@@ -37,5 +38,5 @@ pub fn copy_changes(
     for (index, item) in spec.items.iter().enumerate() {
         placing.item(index, item, sources, archives)?;
     }
-    Ok(placing.finish())
+    Ok(placing.changes())
 }

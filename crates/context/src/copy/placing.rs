@@ -1,13 +1,12 @@
 //! Puts what the sources mean onto the target.
 
-use std::collections::HashMap;
-
-use kigumi_dockerfile::ignore::{Patterns, Verdict};
+use kigumi_dockerfile::ignore::Patterns;
 use kigumi_layer::{
-    Change, Entry, FileContent, ImagePath, Kind, Metadata, Mode, NodeId, Timestamp, Tree, Xattrs,
+    Change, Entry, FileContent, ImagePath, Metadata, Mode, Timestamp, Tree, Xattrs,
 };
 
 use super::selection::{Selected, clean, has_wildcard, select, source_tree};
+use super::subtree::{Include, Subtree};
 use super::{ArchiveKey, Archives, CopyError, CopyItem, CopySpec, Owner};
 use crate::target::{NewDirectory, Shape, Target};
 
@@ -16,7 +15,7 @@ use crate::target::{NewDirectory, Shape, Target};
 pub(super) struct Placing<'a> {
     pub(super) target: Target<'a>,
     pub(super) spec: &'a CopySpec,
-    exclude: Patterns,
+    pub(super) exclude: Patterns,
 }
 
 /// A file to put, whatever it came from.
@@ -38,8 +37,8 @@ impl<'a> Placing<'a> {
         })
     }
 
-    pub(super) fn finish(self) -> Vec<Change> {
-        self.target.into_changes()
+    pub(super) fn changes(&self) -> Vec<Change> {
+        self.target.changes()
     }
 
     pub(super) fn item(
@@ -112,9 +111,10 @@ impl<'a> Placing<'a> {
         let (pivot, pattern) = written.split_once("/./").unwrap_or(("/", written));
         let pattern = clean(pattern, written)?;
         let text = String::from_utf8_lossy(pattern.as_relative()).into_owned();
-        let include = match text.is_empty() {
-            true => None,
-            false => Some(Include::new(&text, written)?),
+        let include = if text.is_empty() {
+            None
+        } else {
+            Some(Include::new(&text, written)?)
         };
         for selected in select(tree, pivot).map_err(|error| error.written_as(written))? {
             let path = selected.real.join_path(&pattern);
@@ -158,15 +158,7 @@ impl<'a> Placing<'a> {
                 });
             }
         }
-        let mut subtree = Subtree {
-            placing: self,
-            tree,
-            written,
-            include,
-            links: HashMap::new(),
-            pending: Vec::new(),
-        };
-        subtree.children(selected.node, &ImagePath::root(), &at, None, None)?;
+        Subtree::new(self, tree, written, include).copy(selected.node, &at)?;
         if include.is_none() {
             // COMPAT(buildkit): the time is the only thing that a destination directory takes over (dockerfile.md § 15, point 10).
             self.target.touch_directory(&at, node.metadata.mtime);
@@ -177,9 +169,10 @@ impl<'a> Placing<'a> {
     /// Makes the directories that the destination implies and follows its links.
     fn prepare_destination(&mut self) -> Result<ImagePath, CopyError> {
         let destination = &self.spec.destination;
-        let implied = match destination.is_directory {
-            true => Some(destination.path.clone()),
-            false => destination.path.parent(),
+        let implied = if destination.is_directory {
+            Some(destination.path.clone())
+        } else {
+            destination.path.parent()
         };
         if let Some(directory) = implied {
             let mode = self
@@ -234,7 +227,7 @@ impl<'a> Placing<'a> {
         self.put_leaf(&at, leaf.entry, leaf.metadata, written)
     }
 
-    fn put_leaf(
+    pub(super) fn put_leaf(
         &mut self,
         at: &ImagePath,
         entry: Entry,
@@ -251,7 +244,7 @@ impl<'a> Placing<'a> {
     }
 
     /// What becomes of the metadata of a source.
-    fn metadata(&self, source: &Metadata, entry: &Entry) -> Metadata {
+    pub(super) fn metadata(&self, source: &Metadata, entry: &Entry) -> Metadata {
         let (uid, gid) = match self.spec.owner {
             Owner::Given { uid, gid } | Owner::Assumed { uid, gid } => (uid, gid),
             Owner::Kept => (source.uid, source.gid),
@@ -268,168 +261,5 @@ impl<'a> Placing<'a> {
             mtime: source.mtime,
             xattrs: source.xattrs.clone(),
         }
-    }
-}
-
-/// What `--parents` picks: a pattern with `**`, from the pivot on.
-#[derive(Debug)]
-struct Include {
-    pattern: Patterns,
-    /// The components in front of the first wildcard: nothing beside them needs to be looked at.
-    plain: Vec<Vec<u8>>,
-}
-
-impl Include {
-    fn new(pattern: &str, written: &str) -> Result<Self, CopyError> {
-        let plain = pattern
-            .split('/')
-            .map(str::as_bytes)
-            .take_while(|component| !has_wildcard(component) && !component.contains(&b'\\'))
-            .map(<[u8]>::to_vec)
-            .collect();
-        Ok(Self {
-            pattern: Patterns::new([pattern]).map_err(|source| CopyError::SourcePattern {
-                written: written.to_owned(),
-                source,
-            })?,
-            plain,
-        })
-    }
-
-    /// Whether an entry of a directory at this depth can lead to a match.
-    fn may_lead_to_match(&self, depth: usize, name: &[u8]) -> bool {
-        self.plain
-            .get(depth)
-            .is_none_or(|component| component.as_slice() == name)
-    }
-}
-
-/// A directory being copied.
-struct Subtree<'p, 'a, 's> {
-    placing: &'p mut Placing<'a>,
-    tree: &'s Tree,
-    written: &'s str,
-    include: Option<&'s Include>,
-    /// Files with several names, and the number of what was put for them.
-    links: HashMap<NodeId, usize>,
-    /// Directories on the way down that are made only if something below them is copied.
-    pending: Vec<(NodeId, ImagePath)>,
-}
-
-impl Subtree<'_, '_, '_> {
-    /// The entries of the directory `node`, which lies at `below` in the source and goes to `to`.
-    fn children(
-        &mut self,
-        node: NodeId,
-        below: &ImagePath,
-        to: &ImagePath,
-        included: Option<&Verdict>,
-        excluded: Option<&Verdict>,
-    ) -> Result<(), CopyError> {
-        let tree = self.tree;
-        let depth = below.components().count();
-        for (name, child) in tree.children(node) {
-            if let Some(include) = self.include
-                && !include.may_lead_to_match(depth, name)
-            {
-                continue;
-            }
-            let path = below.join(name);
-            let included = self
-                .include
-                .map(|include| include.pattern.judge(path.as_relative(), included));
-            let excluded = (!self.placing.exclude.is_empty())
-                .then(|| self.placing.exclude.judge(path.as_relative(), excluded));
-            self.entry(child, &path, &to.join(name), included, excluded)?;
-        }
-        Ok(())
-    }
-
-    fn entry(
-        &mut self,
-        node: NodeId,
-        path: &ImagePath,
-        to: &ImagePath,
-        included: Option<Verdict>,
-        excluded: Option<Verdict>,
-    ) -> Result<(), CopyError> {
-        let wanted = included.as_ref().is_none_or(Verdict::is_excluded)
-            && !excluded.as_ref().is_some_and(Verdict::is_excluded);
-        let kind = &self.tree.node(node).kind;
-        if !matches!(kind, Kind::Directory(_)) {
-            return if wanted {
-                self.make_pending()?;
-                self.leaf(node, to)
-            } else {
-                Ok(())
-            };
-        }
-        let below = match &excluded {
-            Some(verdict) => self
-                .placing
-                .exclude
-                .may_include_below(path.as_relative(), verdict),
-            None => true,
-        };
-        if !wanted && !below {
-            return Ok(());
-        }
-        let depth = self.pending.len();
-        if wanted {
-            self.make_pending()?;
-            self.directory(node, to, self.include.is_none())?;
-        } else {
-            self.pending.push((node, to.clone()));
-        }
-        self.children(node, path, to, included.as_ref(), excluded.as_ref())?;
-        self.pending.truncate(depth);
-        Ok(())
-    }
-
-    /// Makes the directories on the way to something that is copied. COMPAT(buildkit): existing ones keep what they have.
-    fn make_pending(&mut self) -> Result<(), CopyError> {
-        for (node, to) in std::mem::take(&mut self.pending) {
-            self.directory(node, &to, false)?;
-        }
-        Ok(())
-    }
-
-    /// A directory below the destination: takes the metadata of its source if it is new, or if `overwrite` says so.
-    fn directory(
-        &mut self,
-        node: NodeId,
-        to: &ImagePath,
-        overwrite: bool,
-    ) -> Result<(), CopyError> {
-        match self.placing.target.seen(to).map(|seen| seen.shape) {
-            Some(Shape::Directory) if !overwrite => return Ok(()),
-            Some(Shape::Directory) | None => {}
-            Some(Shape::Symlink(_) | Shape::Other) => {
-                return Err(CopyError::DirectoryOntoFile {
-                    written: self.written.to_owned(),
-                    at: to.clone(),
-                });
-            }
-        }
-        let source = &self.tree.node(node).metadata;
-        let metadata = self.placing.metadata(source, &Entry::Directory);
-        self.placing.target.put(to, Entry::Directory, metadata);
-        Ok(())
-    }
-
-    fn leaf(&mut self, node: NodeId, to: &ImagePath) -> Result<(), CopyError> {
-        let source = self.tree.node(node);
-        let is_linked = source.links() > 1 && source.file().is_some();
-        if is_linked && let Some(number) = self.links.get(&node) {
-            self.placing.target.link(to, *number);
-            return Ok(());
-        }
-        let entry = Entry::of(&source.kind);
-        let metadata = self.placing.metadata(&source.metadata, &entry);
-        let number = self.placing.put_leaf(to, entry, metadata, self.written)?;
-        if is_linked {
-            self.links.insert(node, number);
-        }
-        Ok(())
     }
 }

@@ -130,9 +130,10 @@ fn locate(tree: &Tree, path: ImagePath, written: &str) -> Result<Selected, CopyE
 /// are not followed on the way.
 fn matches(tree: &Tree, below: &Selected, pattern: &Glob) -> Vec<ImagePath> {
     // `*` and `?` stay within a component, so deeper paths cannot match, unless a negated class takes the slash.
-    let depth = match pattern.as_str().contains("[^") {
-        true => usize::MAX,
-        false => pattern.as_str().split('/').count(),
+    let depth = if pattern.as_str().contains("[^") {
+        usize::MAX
+    } else {
+        pattern.as_str().split('/').count()
     };
     let mut found = Vec::new();
     let mut todo = vec![(ImagePath::root(), below.node, 0)];

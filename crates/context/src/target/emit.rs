@@ -6,13 +6,13 @@ use kigumi_layer::{Change, Entry, ImagePath, Kind, Metadata, Node, NodeId};
 
 use super::{Placed, Target};
 
-pub(super) fn changes(target: Target<'_>) -> Vec<Change> {
-    let listed = listed(&target);
+pub(super) fn changes(target: &Target<'_>) -> Vec<Change> {
+    let listed = listed(target);
     let mut first_names: HashMap<usize, ImagePath> = HashMap::new();
     let mut changes = Vec::with_capacity(listed.len());
     for path in listed {
         let Some(number) = target.names.get(&path).copied() else {
-            changes.extend(parent_as_it_is(&target, path));
+            changes.extend(parent_as_it_is(target, path));
             continue;
         };
         let Some(placed) = target.nodes.get(number) else {

@@ -300,7 +300,7 @@ impl<'a> Target<'a> {
     }
 
     /// What is different from the base, in the order of a layer.
-    pub(crate) fn into_changes(self) -> Vec<Change> {
+    pub(crate) fn changes(&self) -> Vec<Change> {
         emit::changes(self)
     }
 }
