@@ -46,8 +46,6 @@ impl Client {
     /// # Errors
     /// [`Error::Certificates`] for a bundle that is not PEM, [`Error::Setup`] for a proxy that is no URL.
     pub async fn start(config: ClientConfig) -> Result<Self, Error> {
-        // oci-client's TLS takes the process's provider; an earlier one is as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let transports = Transports::build(&config)?;
         transports.warm_up().await;
         let authenticator = Authenticator::new(Arc::clone(&config.keychain), config.timeouts);

@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_an_error_without_the_secret() {
-        for text in ["", "[]", "nonsense", r#"{"auths":[]}"#] {
+        for text in ["", "7", "nonsense", r#"{"auths":[]}"#] {
             DockerConfig::parse("x", text.as_bytes(), Helpers::none()).unwrap_err();
         }
         let error = DockerConfig::parse(

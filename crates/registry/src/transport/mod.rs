@@ -187,6 +187,8 @@ pub(crate) struct Transports {
 
 impl Transports {
     pub(crate) fn build(config: &ClientConfig) -> Result<Self, Error> {
+        // reqwest and oci-client take the process's provider; one that is there already is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let names = Arc::new(Names::new(&config.names));
         let builder = Builder {
             config,
