@@ -10,14 +10,22 @@
 //!
 //! Specification: the Dockerfile reference, with BuildKit as the arbiter wherever the two differ.
 
+mod created_by;
+mod epoch;
 mod inputs;
+mod lower;
+mod nearest;
 mod op;
 mod plan;
 mod planner;
+mod render;
+mod unsupported;
+mod variables;
 
 pub use inputs::BuildInputs;
-pub use op::{
-    Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Script, Source, Unpack,
-};
+pub use op::{Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Script, Source, Unpack};
 pub use plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan, Step};
 pub use planner::{BaseImage, ImageQuery, Planner};
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,7 @@ pub struct RunOp {
 /// `RUN --mount=`, its values expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunMount {
-    /// What is mounted where.
+    /// What is mounted where; targets are absolute and clean, never `/`.
     pub spec: MountSpec,
     /// What `from` means; none if the type has no `from` (the default of a bind mount is the context).
     pub from: Option<CopySource>,
@@ -139,6 +139,8 @@ pub struct CopyOp {
 pub enum CopySource {
     /// The main build context.
     Context,
+    /// Nothing: an empty root, from `--from=scratch`.
+    Scratch,
     /// The end of an earlier stage.
     Stage(StageId),
     /// An image.

@@ -24,7 +24,7 @@ pub struct BuildPlan {
     pub images: Vec<PlannedImage>,
     /// `SOURCE_DATE_EPOCH` in seconds, if the build has one; `created` fields already follow it.
     pub source_date_epoch: Option<i64>,
-    /// What is worth telling although the build goes on.
+    /// What is worth telling although the build goes on, the parser's warnings included.
     pub warnings: Vec<Diagnostic>,
 }
 

@@ -2,7 +2,12 @@
 
 use serde::Serialize;
 
-use crate::source::{Span, Word};
+use crate::csv;
+use crate::diagnostic::Diagnostic;
+use crate::parse::{parse_bool, parse_octal, parse_size};
+use crate::source::{Span, Spanned, Word};
+use crate::suggest::nearest;
+use crate::word::WordError;
 
 /// One `--mount` flag, unexpanded. Keys are known ones; what the values mean is decided by [`Mount::resolve`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -160,4 +165,373 @@ pub enum MountSpec {
         /// Owner and mode of the socket.
         owner: Owner,
     },
+}
+
+/// The keys as they may be written, aliases behind the name that messages use.
+const KEYS: [(&str, MountKey); 19] = [
+    ("type", MountKey::Type),
+    ("from", MountKey::From),
+    ("source", MountKey::Source),
+    ("src", MountKey::Source),
+    ("target", MountKey::Target),
+    ("dst", MountKey::Target),
+    ("destination", MountKey::Target),
+    ("readonly", MountKey::ReadOnly),
+    ("ro", MountKey::ReadOnly),
+    ("readwrite", MountKey::ReadWrite),
+    ("rw", MountKey::ReadWrite),
+    ("id", MountKey::Id),
+    ("sharing", MountKey::Sharing),
+    ("required", MountKey::Required),
+    ("size", MountKey::Size),
+    ("mode", MountKey::Mode),
+    ("uid", MountKey::Uid),
+    ("gid", MountKey::Gid),
+    ("env", MountKey::Env),
+];
+
+const TYPES: [(&str, MountType); 5] = [
+    ("bind", MountType::Bind),
+    ("cache", MountType::Cache),
+    ("tmpfs", MountType::Tmpfs),
+    ("secret", MountType::Secret),
+    ("ssh", MountType::Ssh),
+];
+
+const SHARINGS: [(&str, Sharing); 3] = [
+    ("shared", Sharing::Shared),
+    ("private", Sharing::Private),
+    ("locked", Sharing::Locked),
+];
+
+fn choose<T: Copy>(choices: &[(&'static str, T)], text: &str) -> Option<T> {
+    let found = choices
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, value)| *value)
+}
+
+fn name_of<T: Copy + PartialEq>(choices: &[(&'static str, T)], value: T) -> &'static str {
+    choices
+        .iter()
+        .find(|(_, known)| *known == value)
+        .map_or("", |(name, _)| name)
+}
+
+impl MountKey {
+    /// The key as messages call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        name_of(&KEYS, self)
+    }
+
+    /// Whether mounts of a type have this key. COMPAT(buildkit): read-only is accepted everywhere; what would be
+    /// ignored there is refused here.
+    fn belongs_to(self, kind: MountType) -> bool {
+        use MountType::{Bind, Cache, Secret, Ssh, Tmpfs};
+        match self {
+            Self::Type | Self::Target | Self::ReadOnly => true,
+            Self::From => matches!(kind, Bind | Cache),
+            Self::Source => matches!(kind, Bind | Cache | Secret),
+            Self::ReadWrite => matches!(kind, Bind | Cache | Tmpfs),
+            Self::Id | Self::Mode | Self::Uid | Self::Gid => matches!(kind, Cache | Secret | Ssh),
+            Self::Sharing => kind == Cache,
+            Self::Required => matches!(kind, Secret | Ssh),
+            Self::Size => kind == Tmpfs,
+            Self::Env => kind == Secret,
+        }
+    }
+
+    /// Whether the key may stand without a value.
+    fn stands_alone(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::ReadWrite | Self::Required)
+    }
+}
+
+impl MountType {
+    /// The type as it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        name_of(&TYPES, self)
+    }
+}
+
+fn error(name: &'static str, span: Span, message: String) -> Diagnostic {
+    Diagnostic::error(name, span, message)
+}
+
+fn with_near<T>(diagnostic: Diagnostic, text: &str, choices: &[(&'static str, T)]) -> Diagnostic {
+    let names = choices.iter().map(|(name, _)| *name);
+    match nearest(text, names) {
+        Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
+        None => diagnostic,
+    }
+}
+
+impl Mount {
+    /// Reads the value of a `--mount` flag. Values without variables are checked at once.
+    pub(crate) fn parse(flag: &Spanned<String>) -> Result<Self, Diagnostic> {
+        let span = flag.span;
+        let fields = csv::fields(&flag.value).map_err(|problem| {
+            error(
+                "InvalidMount",
+                span,
+                format!("`--mount={}`: {problem}", flag.value),
+            )
+        })?;
+        let options = fields.iter().map(|field| MountOption::parse(field, span));
+        let mount = Self {
+            options: options.collect::<Result<_, _>>()?,
+            span,
+        };
+        let values = || {
+            mount
+                .options
+                .iter()
+                .filter_map(|option| option.value.as_ref())
+        };
+        // Which characters expansion changes depends on the file's escape character; either counts here.
+        if !values().any(|value| value.raw.contains(['$', '\\', '`', '"', '\''])) {
+            mount.resolve(&mut |word| Ok(word.raw.clone()))?;
+        }
+        Ok(mount)
+    }
+
+    /// Expands the values with `expand` and says what the mount is. The value of `from=` is never expanded.
+    ///
+    /// # Errors
+    ///
+    /// When a value cannot be expanded, has the wrong form, or does not belong to the type of the mount.
+    pub fn resolve(
+        &self,
+        expand: &mut dyn FnMut(&Word) -> Result<String, WordError>,
+    ) -> Result<MountSpec, Diagnostic> {
+        let mut values = Values {
+            entries: Vec::new(),
+            span: self.span,
+        };
+        for option in &self.options {
+            let value = match &option.value {
+                Some(word) if option.key == MountKey::From => word.raw.clone(),
+                Some(word) => expand(word).map_err(|problem| problem.diagnostic(word.span))?,
+                None => "true".to_owned(),
+            };
+            values.entries.push((option.key, value));
+        }
+        let kind = match values.last(MountKey::Type) {
+            None => MountType::Bind,
+            Some(text) => choose(&TYPES, text).ok_or_else(|| {
+                let message = format!("there is no mount type `{text}`");
+                with_near(error("InvalidMount", self.span, message), text, &TYPES)
+            })?,
+        };
+        values.check_keys(kind)?;
+        values.into_spec(kind)
+    }
+}
+
+impl MountOption {
+    fn parse(field: &str, span: Span) -> Result<Self, Diagnostic> {
+        let (name, value) = match field.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (field, None),
+        };
+        let Some(key) = choose(&KEYS, name) else {
+            let message = format!("`--mount` has no key `{name}`");
+            return Err(with_near(error("InvalidMount", span, message), name, &KEYS));
+        };
+        match value {
+            None if !key.stands_alone() => {
+                let message = format!("the key `{name}` of `--mount` needs a value");
+                let diagnostic = error("InvalidMount", span, message);
+                Err(diagnostic.with_help(format!("write `{name}=…`")))
+            }
+            Some(value) if key == MountKey::From && has_variable(value) => {
+                let message = format!("variables are not expanded in `from={value}` of a mount");
+                let help = format!("name a stage with `FROM {value} AS name` and use that name");
+                Err(error("VariableInFrom", span, message).with_help(help))
+            }
+            _ => Ok(Self {
+                key,
+                value: value.map(|value| Word::new(value, span)),
+            }),
+        }
+    }
+}
+
+fn has_variable(text: &str) -> bool {
+    text.split_once('$')
+        .is_some_and(|(_, rest)| !rest.is_empty())
+}
+
+/// Expanded values by key. Of several values for one key the last counts.
+struct Values {
+    entries: Vec<(MountKey, String)>,
+    span: Span,
+}
+
+impl Values {
+    fn last(&self, key: MountKey) -> Option<&str> {
+        let found = self.entries.iter().rfind(|(known, _)| *known == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self, key: MountKey) -> String {
+        self.last(key).unwrap_or_default().to_owned()
+    }
+
+    /// An empty value means the same as none.
+    fn optional(&self, key: MountKey) -> Option<String> {
+        self.last(key)
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+    }
+
+    fn check_keys(&self, kind: MountType) -> Result<(), Diagnostic> {
+        let wrong = self.entries.iter().find(|(key, _)| !key.belongs_to(kind));
+        wrong.map_or(Ok(()), |(key, _)| {
+            let (key, kind) = (key.name(), kind.name());
+            Err(self.error(format!("a mount of type `{kind}` has no key `{key}`")))
+        })
+    }
+
+    fn error(&self, message: String) -> Diagnostic {
+        error("InvalidMount", self.span, message)
+    }
+
+    fn number<T>(
+        &self,
+        key: MountKey,
+        what: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Diagnostic> {
+        let Some(text) = self.last(key) else {
+            return Ok(None);
+        };
+        let wrong = || self.error(format!("`{}={text}` of a mount is not {what}", key.name()));
+        read(text).map(Some).ok_or_else(wrong)
+    }
+
+    fn boolean(&self, key: MountKey) -> Result<Option<bool>, Diagnostic> {
+        self.number(key, "`true` or `false`", parse_bool)
+    }
+
+    /// The last of `ro` and `rw` counts.
+    fn read_only(&self, default: bool) -> Result<bool, Diagnostic> {
+        let mut read_only = default;
+        for (key, text) in &self.entries {
+            if !matches!(key, MountKey::ReadOnly | MountKey::ReadWrite) {
+                continue;
+            }
+            let inverted = *key == MountKey::ReadWrite;
+            let wrong = || {
+                self.error(format!(
+                    "`{}={text}` of a mount is not `true` or `false`",
+                    key.name()
+                ))
+            };
+            read_only = parse_bool(text).ok_or_else(wrong)? != inverted;
+        }
+        Ok(read_only)
+    }
+
+    fn owner(&self) -> Result<Owner, Diagnostic> {
+        let decimal = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse::<u32>().ok())
+                .flatten()
+        };
+        Ok(Owner {
+            mode: self.number(MountKey::Mode, "an octal mode", parse_octal)?,
+            uid: self.number(MountKey::Uid, "a number", decimal)?,
+            gid: self.number(MountKey::Gid, "a number", decimal)?,
+        })
+    }
+
+    fn sharing(&self) -> Result<Sharing, Diagnostic> {
+        let Some(text) = self.last(MountKey::Sharing) else {
+            return Ok(Sharing::Shared);
+        };
+        choose(&SHARINGS, text).ok_or_else(|| {
+            let diagnostic = self.error(format!("there is no cache sharing `{text}`"));
+            with_near(diagnostic, text, &SHARINGS)
+        })
+    }
+
+    fn into_spec(self, kind: MountType) -> Result<MountSpec, Diagnostic> {
+        let target = self.text(MountKey::Target);
+        let required = || Ok(self.boolean(MountKey::Required)?.unwrap_or(false));
+        Ok(match kind {
+            MountType::Bind => MountSpec::Bind {
+                from: self.optional(MountKey::From),
+                source: self.text(MountKey::Source),
+                target,
+                read_only: self.read_only(true)?,
+            },
+            MountType::Cache => MountSpec::Cache {
+                id: self.optional(MountKey::Id),
+                target,
+                read_only: self.read_only(false)?,
+                sharing: self.sharing()?,
+                from: self.optional(MountKey::From),
+                source: self.text(MountKey::Source),
+                owner: self.owner()?,
+            },
+            MountType::Tmpfs => MountSpec::Tmpfs {
+                target,
+                size_bytes: self.number(MountKey::Size, "a size", parse_size)?,
+                read_only: self.read_only(false)?,
+            },
+            MountType::Secret => self.secret(required()?)?,
+            MountType::Ssh => MountSpec::Ssh {
+                id: self
+                    .optional(MountKey::Id)
+                    .unwrap_or_else(|| "default".to_owned()),
+                target: self.optional(MountKey::Target),
+                required: required()?,
+                owner: self.owner()?,
+            },
+        })
+    }
+
+    fn secret(&self, required: bool) -> Result<MountSpec, Diagnostic> {
+        self.read_only(true)?;
+        let target = self.optional(MountKey::Target);
+        let env = self.last(MountKey::Env).map(str::to_owned);
+        let id = match (self.optional(MountKey::Id), self.optional(MountKey::Source)) {
+            (Some(_), Some(_)) => {
+                return Err(self.error("a secret mount has both `id` and `source`".to_owned()));
+            }
+            (Some(id), None) | (None, Some(id)) => id,
+            (None, None) => target
+                .as_deref()
+                .map(base_name)
+                .map(str::to_owned)
+                .ok_or_else(|| {
+                    self.error("a secret mount needs `id`, `source` or `target`".to_owned())
+                })?,
+        };
+        let target = match (target, &env) {
+            (Some(target), _) => Some(target),
+            (None, Some(_)) => None,
+            (None, None) => Some(format!("/run/secrets/{}", base_name(&id))),
+        };
+        Ok(MountSpec::Secret {
+            id,
+            target,
+            env,
+            required,
+            owner: self.owner()?,
+        })
+    }
+}
+
+/// The last component of a path, as Go's `path.Base` gives it.
+fn base_name(path: &str) -> &str {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() {
+        return if path.is_empty() { "." } else { "/" };
+    }
+    trimmed.rsplit('/').next().unwrap_or(trimmed)
 }

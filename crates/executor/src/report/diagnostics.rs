@@ -38,3 +38,11 @@ fn snippet<'a>(
     let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
     Snippet::source(file.text()).path(file.name()).fold(true).annotation(annotation)
 }
+
+/// A finding as one line, without its place.
+pub fn one_line(item: &Diagnostic) -> String {
+    match &item.help {
+        Some(help) => format!("{} ({}; {help})", item.message, item.name),
+        None => format!("{} ({})", item.message, item.name),
+    }
+}

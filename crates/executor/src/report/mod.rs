@@ -11,7 +11,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-pub use diagnostics::{excerpt, render};
+pub use diagnostics::{excerpt, one_line, render};
 pub use event::{BuildEvent, LayerSummary, StepPosition, Transfer};
 pub use lines::LineSplitter;
 pub use units::{bytes, duration};
