@@ -1,0 +1,7 @@
+//! The crate against real directories. Simulated RUNs are shell scripts.
+
+mod fixture;
+mod hostile;
+mod list;
+mod scanning;
+mod unpacking;
