@@ -101,6 +101,7 @@ struct State {
     tokens: Tokens,
     faults: Vec<Fault>,
     log: Vec<LoggedRequest>,
+    begun: Vec<String>,
 }
 
 impl FakeRegistryBuilder {
@@ -224,9 +225,17 @@ impl FakeRegistry {
         log
     }
 
+    /// How many requests of this method have begun: their head is read, their body perhaps not yet.
+    pub fn begun(&self, method: &str) -> usize {
+        let state = self.shared.lock();
+        state.begun.iter().filter(|begun| *begun == method).count()
+    }
+
     /// Forgets the requests so far.
     pub fn clear_log(&self) {
-        self.shared.lock().log.clear();
+        let mut state = self.shared.lock();
+        state.log.clear();
+        state.begun.clear();
     }
 }
 
@@ -265,7 +274,11 @@ fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     while let Some(mut request) = Request::read_head(&mut reader)? {
-        let fault = fault::take(&mut shared.lock().faults, &request);
+        let fault = {
+            let mut state = shared.lock();
+            state.begun.push(request.method.clone());
+            fault::take(&mut state.faults, &request)
+        };
         if let Some(Action::DropRequestAfter(bytes)) = fault {
             request.read_some(&mut reader, bytes)?;
             log(shared, &request, 0);
