@@ -31,11 +31,13 @@
 //! # }
 //! ```
 
+mod archive;
 mod auth;
 pub mod challenge;
 mod client;
 mod error;
 pub mod keychain;
+mod layout;
 mod limits;
 mod name;
 mod retry;
@@ -43,8 +45,10 @@ mod secret;
 mod spool;
 mod transport;
 
+pub use archive::{ArchiveWriter, UNNAMED};
 pub use client::{BlobSource, Client, PushOutcome, ResolvedImage};
 pub use error::{Error, ErrorAnswer, Operation};
+pub use layout::{LayoutImage, OciLayout};
 pub use name::{Registry, Repository};
 pub use retry::RetryPolicy;
 pub use secret::Secret;

@@ -19,6 +19,7 @@ use url::Url;
 pub(crate) use endpoint::Endpoint;
 pub use push::{BlobSource, PushOutcome};
 pub use resolve::ResolvedImage;
+pub(crate) use resolve::{Walk, check_config_type, check_layers, describe};
 
 use crate::auth::Authenticator;
 use crate::transport::{ClientConfig, Direction, Transports};

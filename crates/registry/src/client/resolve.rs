@@ -100,6 +100,11 @@ impl Walk {
         }
     }
 
+    /// The index that the walk began with, if there was one.
+    pub(crate) const fn root(&self) -> Option<Digest> {
+        self.root
+    }
+
     /// The entry of `index` to follow.
     pub(crate) fn step(
         &mut self,
