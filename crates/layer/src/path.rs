@@ -1,10 +1,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Longest name of a directory entry, in bytes (Linux `NAME_MAX`).
-pub(crate) const NAME_MAX: usize = 255;
-/// Longest path, in bytes (Linux `PATH_MAX` less the final NUL).
-pub(crate) const PATH_MAX: usize = 4095;
+use crate::limits::{NAME_MAX, PATH_MAX};
 
 /// A path inside an image: absolute, clean, bytes. The root is the empty sequence of components.
 ///
