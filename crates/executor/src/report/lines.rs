@@ -65,6 +65,9 @@ mod tests {
     #[test]
     fn a_line_without_end_does_not_fill_the_memory() {
         let lines = split(&[&vec![b'x'; LONGEST_LINE * 2 + 1]]);
-        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE, LONGEST_LINE, 1]);
+        assert_eq!(
+            lines.iter().map(String::len).collect::<Vec<_>>(),
+            [LONGEST_LINE, LONGEST_LINE, 1]
+        );
     }
 }
