@@ -624,7 +624,7 @@ mod tests {
     fn the_dockerfile_is_looked_for_as_given_and_then_in_the_context_k_cli_11() {
         let config = config(&["--no-push", "-f", "a/Dockerfile", "-c", "dir:///src"]).unwrap();
         assert_eq!(
-            config.dockerfile,
+            config.dockerfile[..2],
             [
                 PathBuf::from("/workspace/a/Dockerfile"),
                 "/src/a/Dockerfile".into()

@@ -31,7 +31,7 @@ pub fn excerpt(file: &Source, span: Span, message: &str) -> String {
     let report = [Level::ERROR
         .primary_title(message)
         .element(snippet(file, span, ""))];
-    Renderer::plain().render(&report).to_string()
+    Renderer::plain().render(&report)
 }
 
 fn snippet<'a>(

@@ -12,10 +12,9 @@ impl LineSplitter {
     pub fn push(&mut self, bytes: &[u8], mut line: impl FnMut(String)) {
         for &byte in bytes {
             match byte {
-                b'\n' => line(self.take()),
-                // `\r\n` is one end of line: the empty rest is dropped here.
+                // `\r\n` is one end of line; a lone `\r` ends one too.
                 b'\r' if self.pending.is_empty() => {}
-                b'\r' => line(self.take()),
+                b'\n' | b'\r' => line(self.take()),
                 byte => {
                     self.pending.push(byte);
                     if self.pending.len() >= LONGEST_LINE {
