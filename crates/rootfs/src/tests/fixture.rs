@@ -23,7 +23,6 @@ pub(super) fn path(text: &str) -> ImagePath {
 /// A root in a temporary directory, beside a directory `outside` with a canary in it.
 pub(super) struct Fixture {
     directory: tempfile::TempDir,
-    pub(super) disposable: DisposableRoot,
     pub(super) root: WritableRoot,
     pub(super) protection: Protection,
 }
@@ -48,7 +47,6 @@ impl Fixture {
         let root = open(&disposable);
         Self {
             directory,
-            disposable,
             root,
             protection: Protection::default(),
         }
@@ -185,7 +183,7 @@ pub(super) fn is_root() -> bool {
 }
 
 /// Privileged tests are not selected without root; selected all the same they must not pass.
-pub(super) fn require_root() {
+pub(crate) fn require_root() {
     assert!(is_root(), "this test needs root: run it as root, or leave privileged_ tests out");
 }
 

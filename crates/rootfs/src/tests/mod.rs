@@ -5,3 +5,5 @@ mod hostile;
 mod list;
 mod scanning;
 mod unpacking;
+
+pub(crate) use fixture::require_root;
