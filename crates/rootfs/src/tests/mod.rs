@@ -2,6 +2,7 @@
 
 mod fixture;
 mod hostile;
+mod keeping;
 mod list;
 mod scanning;
 mod unpacking;
