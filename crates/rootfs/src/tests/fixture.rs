@@ -23,7 +23,6 @@ pub(super) fn path(text: &str) -> ImagePath {
 /// A root in a temporary directory, beside a directory `outside` with a canary in it.
 pub(super) struct Fixture {
     directory: tempfile::TempDir,
-    pub(super) disposable: DisposableRoot,
     pub(super) root: WritableRoot,
     pub(super) protection: Protection,
 }
@@ -48,7 +47,6 @@ impl Fixture {
         let root = open(&disposable);
         Self {
             directory,
-            disposable,
             root,
             protection: Protection::default(),
         }
@@ -171,6 +169,22 @@ impl Fixture {
     }
 }
 
+impl Drop for Fixture {
+    /// The temporary directory is removed next, by code that knows nothing of mounts: take away what this test has mounted in it.
+    fn drop(&mut self) {
+        let mounts = crate::Mounts::read().expect("mountinfo was readable before");
+        let mut points: Vec<&Path> = mounts
+            .below(self.directory.path())
+            .map(|mount| mount.point.as_path())
+            .collect();
+        points.reverse();
+        for point in points {
+            rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH)
+                .expect("a mount of this test");
+        }
+    }
+}
+
 pub(super) fn run_in(directory: &Path, script: &str) {
     let status = Command::new("sh")
         .args(["-euc", script])
@@ -185,7 +199,7 @@ pub(super) fn is_root() -> bool {
 }
 
 /// Privileged tests are not selected without root; selected all the same they must not pass.
-pub(super) fn require_root() {
+pub(crate) fn require_root() {
     assert!(is_root(), "this test needs root: run it as root, or leave privileged_ tests out");
 }
 
@@ -375,4 +389,40 @@ pub(super) fn deep(fixture: &Fixture, levels: usize) {
     fixture.run(&format!(
         "i=0; while [ $i -lt {levels} ]; do mkdir {name}; cd -P ./{name} 2>/dev/null || exit 1; i=$((i+1)); done; echo >bottom"
     ));
+}
+
+/// Runs a privileged test again, alone, in a mount namespace of its own, so that nothing it mounts is ever seen outside.
+pub(super) fn in_mount_namespace(name: &str, test: impl Fn()) {
+    const INSIDE: &str = "KIGUMI_TEST_MOUNT_NAMESPACE";
+    if std::env::var_os(INSIDE).is_some() {
+        test();
+        return;
+    }
+    require_root();
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare of util-linux is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{name} in its own mount namespace:\n{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+pub(super) fn mount_tmpfs(at: &Path) {
+    rustix::mount::mount("tmpfs", at, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+}
+
+pub(super) fn bind(from: &Path, to: &Path) {
+    rustix::mount::mount_bind(from, to).unwrap();
+}
+
+pub(super) fn make_read_only(at: &Path) {
+    let flags = rustix::mount::MountFlags::BIND | rustix::mount::MountFlags::RDONLY;
+    rustix::mount::mount_remount(at, flags, "").unwrap();
 }

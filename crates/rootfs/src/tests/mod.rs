@@ -2,6 +2,9 @@
 
 mod fixture;
 mod hostile;
+mod keeping;
 mod list;
 mod scanning;
 mod unpacking;
+
+pub(crate) use fixture::require_root;

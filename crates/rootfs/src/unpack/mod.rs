@@ -1,4 +1,4 @@
-mod attributes;
+pub(crate) mod attributes;
 mod virtuals;
 
 use std::collections::BTreeMap;
