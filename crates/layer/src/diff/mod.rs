@@ -225,4 +225,4 @@ impl LinkGroups {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
