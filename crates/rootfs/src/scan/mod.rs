@@ -177,7 +177,7 @@ impl Index {
             }
         }
         for found in without_bare_scaffolds(here) {
-            self.put(found, &mut update)?;
+            self.put(&found, &mut update)?;
         }
         Ok(before)
     }
@@ -232,20 +232,20 @@ impl Index {
         self.apply(Change::Delete { path })
     }
 
-    fn put(&mut self, here: Here, update: &mut Update<'_>) -> Result<(), Error> {
+    fn put(&mut self, here: &Here, update: &mut Update<'_>) -> Result<(), Error> {
         let identity = here.stat.identity;
         let path = here.path.clone();
         let partial = self
             .virtuals
             .get(&path)
-            .filter(|entry| matches!(entry, Virtual::Partial(_)) && self.is_survivor(&here))
+            .filter(|entry| matches!(entry, Virtual::Partial(_)) && self.is_survivor(here))
             .cloned();
-        let change = match update.first_name(&here) {
+        let change = match update.first_name(here) {
             Some(target) => Change::Link {
                 path: path.clone(),
                 target,
             },
-            None => self.as_put(&here, partial.as_ref(), update.root)?,
+            None => self.as_put(here, partial.as_ref(), update.root)?,
         };
         if identity.is_directory() {
             // What is virtual below stays so, whatever became of the directory itself.
@@ -277,8 +277,8 @@ impl Index {
         root: &RootDir,
     ) -> Result<Change, Error> {
         let prior = here.prior.map(|id| (self.tree.node(id), id));
-        let recorded = prior
-            .and_then(|(node, id)| self.known.seen(id).map(|seen| (&node.metadata, seen)));
+        let recorded =
+            prior.and_then(|(node, id)| self.known.seen(id).map(|seen| (&node.metadata, seen)));
         let metadata = here.metadata(recorded, partial);
         let entry = match &here.what {
             What::Other(entry) => entry.clone(),
@@ -412,4 +412,3 @@ fn clock_of(root: &RootDir) -> Result<Timestamp, Error> {
         nanoseconds: u32::try_from(now.tv_nsec).unwrap_or_default(),
     })
 }
-
