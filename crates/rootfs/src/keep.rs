@@ -45,6 +45,7 @@ enum Task {
 impl<'a> Keeper<'a> {
     /// Keeps into the directory `into`, which must lie outside the root or be excluded there, under the paths that the files have now.
     pub fn new(root: &'a WritableRoot, exclusions: &'a Exclusions, into: &'a RootDir) -> Self {
+        root.forget(&ImagePath::root());
         Self {
             root,
             exclusions,

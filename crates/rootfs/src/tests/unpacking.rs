@@ -351,7 +351,7 @@ fn arbitrary_change() -> impl Strategy<Value = kigumi_layer::Change> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// `scan(unpack(dir, c)) == apply(scan(dir), c)`: the disk against the model.
     #[test]

@@ -64,6 +64,8 @@ type Outcome = Result<Option<Virtual>, Error>;
 impl<'a> Unpacker<'a> {
     /// Starts with what is virtual already (nothing on an empty root).
     pub fn new(root: &'a WritableRoot, exclusions: &'a Exclusions, virtuals: Virtuals) -> Self {
+        // A RUN may have moved directories whose handles are still held.
+        root.forget(&ImagePath::root());
         Self {
             root,
             exclusions,
@@ -163,7 +165,15 @@ impl<'a> Unpacker<'a> {
     fn note(&mut self, path: &ImagePath, outcome: Option<Virtual>) {
         match outcome {
             Some(entry) => {
-                tracing::debug!(%path, ?entry, "the disk differs from the image");
+                if entry == Virtual::Absent(WhyVirtual::Pinned) {
+                    tracing::warn!(
+                        %path,
+                        "something mounted or protected lies below this path, so it stays a directory while the build \
+                         runs; the image has what it should, but not what a RUN writes there"
+                    );
+                } else {
+                    tracing::debug!(%path, ?entry, "the disk differs from the image");
+                }
                 self.virtuals.insert(path.clone(), entry);
             }
             None => self.virtuals.remove(path),
