@@ -8,8 +8,10 @@ use super::{Placed, Target};
 
 pub(super) fn changes(target: &Target<'_>) -> Vec<Change> {
     let listed = listed(target);
-    let mut first_names: HashMap<usize, ImagePath> = HashMap::new();
+    let mut files: HashMap<usize, ImagePath> = HashMap::new();
     let mut changes = Vec::with_capacity(listed.len());
+    // Names of files that are listed under another name which comes later: a link follows its target.
+    let mut waiting = Vec::new();
     for path in listed {
         let Some(number) = target.names.get(&path).copied() else {
             changes.extend(parent_as_it_is(target, path));
@@ -18,14 +20,15 @@ pub(super) fn changes(target: &Target<'_>) -> Vec<Change> {
         let Some(placed) = target.nodes.get(number) else {
             continue;
         };
-        if let Some(first) = first_names.get(&number) {
-            changes.push(Change::Link {
-                path,
-                target: first.clone(),
-            });
+        if let Some(file) = files.get(&number) {
+            changes.push(link(path, file));
             continue;
         }
-        first_names.insert(number, path.clone());
+        if let Some(home) = home(target, number, placed).filter(|home| **home != path) {
+            waiting.push(link(path, home));
+            continue;
+        }
+        files.insert(number, path.clone());
         changes.push(Change::Put {
             path: path.clone(),
             entry: placed.entry.clone(),
@@ -35,7 +38,21 @@ pub(super) fn changes(target: &Target<'_>) -> Vec<Change> {
             changes.push(Change::ClearDir { path });
         }
     }
+    changes.extend(waiting);
     changes
+}
+
+/// The name that has to be the file's, if it still is one of its names.
+fn home<'t>(target: &Target<'_>, number: usize, placed: &'t Placed) -> Option<&'t ImagePath> {
+    let home = placed.home.as_ref()?;
+    (target.names.get(home) == Some(&number)).then_some(home)
+}
+
+fn link(path: ImagePath, target: &ImagePath) -> Change {
+    Change::Link {
+        path,
+        target: target.clone(),
+    }
 }
 
 /// An unchanged directory above a change is listed with its metadata (T-SNAP-07).

@@ -3,8 +3,6 @@
 //! Only what an instruction touches is kept, so that a COPY of one file onto a base of a hundred thousand costs one file.
 
 mod emit;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -30,6 +28,9 @@ pub(crate) struct Target<'a> {
 struct Placed {
     entry: Entry,
     metadata: Metadata,
+    /// Where the base has it, if it was put only to be linked to. Its content may be bound to this name
+    /// ([`Origin::Live`](kigumi_layer::Origin::Live)), so this is the name that the layer has to list as the file.
+    home: Option<ImagePath>,
 }
 
 /// What is at a path.
@@ -262,7 +263,11 @@ impl<'a> Target<'a> {
             return Err(LinkFault::Missing);
         }
         let node = self.base.get(path).ok_or(LinkFault::Missing)?;
-        Ok(self.name(path.clone(), Entry::of(&node.kind), node.metadata.clone()))
+        let number = self.name(path.clone(), Entry::of(&node.kind), node.metadata.clone());
+        if let Some(placed) = self.nodes.get_mut(number) {
+            placed.home = Some(path.clone());
+        }
+        Ok(number)
     }
 
     /// Sets the time of an existing directory.
@@ -277,7 +282,11 @@ impl<'a> Target<'a> {
 
     fn name(&mut self, path: ImagePath, entry: Entry, metadata: Metadata) -> usize {
         let number = self.nodes.len();
-        self.nodes.push(Placed { entry, metadata });
+        self.nodes.push(Placed {
+            entry,
+            metadata,
+            home: None,
+        });
         self.names.insert(path, number);
         number
     }
