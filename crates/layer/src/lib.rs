@@ -13,6 +13,7 @@ mod error;
 mod hashing;
 pub mod limits;
 mod node;
+pub mod notation;
 mod path;
 mod tar;
 mod tree;

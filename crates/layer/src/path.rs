@@ -81,6 +81,13 @@ impl ImagePath {
         Self::parse(&kept.join(&b'/'))
     }
 
+    /// A path of clean components, as [`ImagePath::components`] gives them.
+    pub(crate) fn from_components<'a>(components: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut bytes = Vec::new();
+        components.for_each(|component| push_component(&mut bytes, component));
+        Self(bytes.into())
+    }
+
     /// This path with one more component. `name` must be a single clean component, as listings give it.
     #[must_use]
     pub fn join(&self, name: &[u8]) -> Self {
