@@ -139,10 +139,6 @@ impl RootDir {
         &self.stat
     }
 
-    pub(crate) fn resolver(&self) -> Resolver {
-        self.resolver
-    }
-
     /// A directory, opened with `access` (`O_RDONLY` or `O_PATH`).
     pub(crate) fn open_directory(
         &self,
@@ -219,7 +215,9 @@ fn open_below(
         resolve |= ResolveFlags::NO_XDEV;
     }
     let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve)
+    disk::quietly(flags, |flags| {
+        rustix::fs::openat2(&directory, path, flags, Mode::empty(), resolve)
+    })
 }
 
 /// Opens the directory `name` in `directory`, which lies on the mount of `root`.

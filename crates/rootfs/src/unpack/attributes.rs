@@ -36,7 +36,7 @@ fn tolerate(result: Result<()>, refusal: impl Fn(Errno) -> bool) -> Result<bool>
 }
 
 /// All but the time of an open file or directory. In this order: chown clears set-id bits (T-SNAP-18) and file capabilities.
-pub(super) fn dress(fd: impl AsFd, metadata: &Metadata, refused: &mut Refused) -> Result<()> {
+pub(crate) fn dress(fd: impl AsFd, metadata: &Metadata, refused: &mut Refused) -> Result<()> {
     set_owner(&fd, metadata, refused)?;
     set_xattrs(&fd, &metadata.xattrs, refused)?;
     refused.mode |= tolerate(
@@ -47,7 +47,7 @@ pub(super) fn dress(fd: impl AsFd, metadata: &Metadata, refused: &mut Refused) -
 }
 
 /// Owner and attributes of a directory that may have others, without its mode: that comes last of all.
-pub(super) fn dress_directory(
+pub(crate) fn dress_directory(
     fd: impl AsFd,
     metadata: &Metadata,
     refused: &mut Refused,
@@ -97,7 +97,7 @@ fn set_xattrs(fd: impl AsFd, xattrs: &Xattrs, refused: &mut Refused) -> Result<(
 }
 
 /// All but the content of what cannot be opened: links, devices, fifos. `has_mode` is false for links.
-pub(super) fn dress_unopened(
+pub(crate) fn dress_unopened(
     parent: &OwnedFd,
     name: &[u8],
     metadata: &Metadata,
@@ -144,12 +144,12 @@ pub(super) fn dress_unopened(
     Ok(refused)
 }
 
-pub(super) fn permissions(mode: Mode) -> rustix::fs::Mode {
+pub(crate) fn permissions(mode: Mode) -> rustix::fs::Mode {
     rustix::fs::Mode::from_raw_mode(mode.bits())
 }
 
 /// The time of last change; that of last access is nobody's business.
-pub(super) fn times(mtime: Timestamp) -> Timestamps {
+pub(crate) fn times(mtime: Timestamp) -> Timestamps {
     Timestamps {
         last_access: Timespec {
             tv_sec: 0,

@@ -1,4 +1,4 @@
-mod attributes;
+pub(crate) mod attributes;
 mod virtuals;
 
 use std::collections::BTreeMap;
@@ -55,6 +55,9 @@ struct Deferred {
 /// How much of a file is in memory at once.
 const BUFFER: usize = 128 * 1024;
 
+/// What a file is called while the directory above it gives way.
+const SAVED_NAME: &[u8] = b".kigumi-saved";
+
 /// The outcome for one entry before the placement is recorded.
 type Outcome = Result<Option<Virtual>, Error>;
 
@@ -81,6 +84,15 @@ impl<'a> Unpacker<'a> {
         effect: &Effect,
         content: Option<&mut dyn Read>,
     ) -> Result<(Placement, Option<Digest>), Error> {
+        if let (Some(target), Some(place)) = (&effect.target, &effect.placed)
+            && effect.removed.iter().any(|path| target.starts_with(path))
+        {
+            return self.link_over(place, target, effect).map(|outcome| {
+                let placement = outcome.clone().map_or(Placement::Exact, Placement::Virtual);
+                self.note(place, outcome);
+                (placement, None)
+            });
+        }
         for path in &effect.removed {
             self.remove(path)?;
         }
@@ -444,6 +456,34 @@ impl<'a> Unpacker<'a> {
             }
         }
         Ok(self.virtuals.get(target).cloned())
+    }
+
+    /// A hard link that takes the place of a directory above its own target: the target must be saved from the removal.
+    fn link_over(&mut self, path: &ImagePath, target: &ImagePath, effect: &Effect) -> Outcome {
+        let saved = path.parent().unwrap_or_default().join(SAVED_NAME);
+        let outcome = self.link(&saved, Some(target))?;
+        for path in &effect.removed {
+            self.remove(path)?;
+        }
+        if let Some(Virtual::Absent(_)) = outcome {
+            return Ok(outcome);
+        }
+        let (parent, Some(name)) = (self.place(path, false)?, path.file_name()) else {
+            return Ok(None);
+        };
+        let failed = |source: Errno| Error::file("rename", &saved, source);
+        let from = self.root.parent(&saved).map_err(failed)?;
+        match parent {
+            Ok(parent) => {
+                rustix::fs::renameat(&*from, SAVED_NAME, &*parent, name).map_err(failed)?;
+                Ok(outcome)
+            }
+            Err(why) => {
+                let flags = AtFlags::empty();
+                rustix::fs::unlinkat(&*from, SAVED_NAME, flags).map_err(failed)?;
+                Ok(Some(Virtual::Absent(why)))
+            }
+        }
     }
 
     /// Makes something that must not be there yet. What the tree does not know of is removed first, unless it is protected.
