@@ -32,7 +32,7 @@ pub fn make_dir_changes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{NOW, path, shown, tree, trimmed};
+    use crate::testing::{NOW, normal, path, shown, tree};
 
     fn made(base: &str, directory: &str) -> String {
         shown(&make_dir_changes(&tree(base), &path(directory), (1, 2), NOW).unwrap())
@@ -40,27 +40,27 @@ mod tests {
 
     #[test]
     fn missing_directories_are_made_for_the_user_and_existing_ones_left_alone() {
-        let base = r#"
+        let base = r"
             d 0711 5:6 /w
             d 0755 0:0 /real
             l 0:0 /link -> real
-            l 0:0 /dangling -> ../made/here"#;
+            l 0:0 /dangling -> ../made/here";
         let cases = [
             ("/", ""),
             ("/w", ""),
             ("/link", ""),
             (
                 "/w/a/b",
-                "d 0711 5:6 /w\nd 0755 1:2 /w/a @now\nd 0755 1:2 /w/a/b @now",
+                "d 0711 5:6 /w\nd 0755 1:2 @now /w/a\nd 0755 1:2 @now /w/a/b",
             ),
-            ("/link/a", "d 0755 0:0 /real\nd 0755 1:2 /real/a @now"),
+            ("/link/a", "d 0755 0:0 /real\nd 0755 1:2 @now /real/a"),
             (
                 "/dangling",
-                "d 0755 1:2 /made @now\nd 0755 1:2 /made/here @now",
+                "d 0755 1:2 @now /made\nd 0755 1:2 @now /made/here",
             ),
         ];
         for (directory, expected) in cases {
-            assert_eq!(made(base, directory), trimmed(expected), "{directory}");
+            assert_eq!(made(base, directory), normal(expected), "{directory}");
         }
     }
 

@@ -1,7 +1,7 @@
 use std::io::Cursor;
 
 use super::*;
-use crate::testing::shown;
+use crate::testing::{self, normal};
 
 type Compressor = fn(&[u8]) -> Vec<u8>;
 
@@ -40,7 +40,7 @@ fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
         header.set_mode(0o640);
         header.set_uid(3);
         header.set_gid(4);
-        header.set_mtime(1_000_000_000);
+        header.set_mtime(7);
         // Not `set_path`: it refuses the names that are of interest.
         header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
         header.set_cksum();
@@ -56,6 +56,26 @@ fn read(file: &[u8]) -> (Result<Option<Archive>, Error>, Vec<u8>) {
     (archive, spool.into_inner())
 }
 
+/// The entries with their contents from the spool.
+fn shown(entries: &[Change], spool: &[u8]) -> String {
+    let mut entries = entries.to_vec();
+    for entry in &mut entries {
+        if let Change::Put {
+            entry: Entry::File(content),
+            ..
+        } = entry
+            && let Origin::Blob { blob: 9, offset } = content.origin
+        {
+            let start = usize::try_from(offset).unwrap();
+            let end = start + usize::try_from(content.size).unwrap();
+            let inline = FileContent::inline(&spool[start..end]);
+            assert_eq!(inline.identity, content.identity);
+            *content = inline;
+        }
+    }
+    testing::shown(&entries)
+}
+
 fn entries(file: &[u8]) -> Vec<Change> {
     read(file).0.unwrap().unwrap().entries
 }
@@ -67,26 +87,14 @@ fn archives_are_recognised_by_content_t_add_01_t_bug_08() {
         let (archive, spool) = read(&compress(&tar));
         let archive = archive.unwrap().expect(name);
         assert_eq!(
-            shown(&archive.entries),
-            "f 0640 3:4 /a 5 bytes at 9+0\nf 0640 3:4 /d/b 6 bytes at 9+5\nf 0640 3:4 /empty 0 bytes at 9+11\n",
+            shown(&archive.entries, &spool),
+            normal(
+                "f 0640 3:4 @7 /a \"first\"\nf 0640 3:4 @7 /d/b \"second\"\nf 0640 3:4 @7 /empty \"\""
+            ),
             "{name}"
         );
         assert_eq!(spool, b"firstsecond", "{name}");
     }
-}
-
-#[test]
-fn contents_are_known_by_their_digest_and_not_by_where_they_were() {
-    let identity = |file: &[u8]| match &entries(file)[0] {
-        Change::Put {
-            entry: Entry::File(content),
-            ..
-        } => content.identity,
-        other => panic!("{other:?}"),
-    };
-    let one = tar_of(&[("a", b"same")]);
-    assert_eq!(identity(&one), identity(&gzip(&one)));
-    assert_eq!(identity(&one), FileContent::inline(b"same").identity);
 }
 
 #[test]

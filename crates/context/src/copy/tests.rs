@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::Chmod;
-use crate::testing::{NOW, changes, path, shown, tree, tree as source, trimmed};
+use crate::testing::{NOW, changes, normal, path, shown, tree, tree as source};
 
 /// What the instruction `COPY text` (or `ADD`, which unpacks) means. `--from` says that the sources keep their owners, `<<NAME` is a heredoc
 /// with its name as body.
@@ -66,7 +66,7 @@ fn check(base: &str, from: &str, cases: &[(&str, &str)]) {
     for (instruction, expected) in cases {
         let changes = copy(base, from, instruction);
         let changes = changes.unwrap_or_else(|error| panic!("{instruction}: {error}"));
-        assert_eq!(shown(&changes), trimmed(expected), "{instruction}");
+        assert_eq!(shown(&changes), normal(expected), "{instruction}");
     }
 }
 
@@ -103,14 +103,14 @@ fn files_from_outside_belong_to_root_and_keep_their_modes_t_copy_01() {
         &[
             (
                 "COPY a b /x/",
-                r#"d 0755 0:0 /x @now
+                r#"d 0755 0:0 @now /x
                    f 0604 0:0 /x/a "a"
                    f 4640 0:0 /x/b "b""#,
             ),
             (
                 "COPY a <<E /x/",
-                r#"d 0755 0:0 /x @now
-                   f 0644 0:0 /x/E "E" @now
+                r#"d 0755 0:0 @now /x
+                   f 0644 0:0 @now /x/E "E"
                    f 0604 0:0 /x/a "a""#,
             ),
         ],
@@ -124,7 +124,7 @@ fn files_of_a_stage_keep_everything_but_the_destination_is_new_t_copy_02() {
         CONTEXT,
         &[(
             "COPY --from d b /x/y/",
-            r#"d 0755 0:0 /x @now
+            r#"d 0755 0:0 @now /x
                d 0755 0:0 /x/y
                f 4640 70:71 /x/y/b "b"
                f 0600 70:71 /x/y/f "df"
@@ -149,7 +149,10 @@ fn attributes_go_with_their_file_t_copy_02_t_bug_15() {
             Change::Put { path, metadata, .. } if *path == self::path("/x/f") => {
                 Some(&metadata.xattrs)
             }
-            _ => None,
+            Change::Put { .. }
+            | Change::Link { .. }
+            | Change::Delete { .. }
+            | Change::ClearDir { .. } => None,
         });
         assert_eq!(found, Some(&attributes), "{instruction}");
     }
@@ -163,18 +166,18 @@ fn implied_directories_take_the_owner_and_an_octal_mode_t_copy_03() {
         &[
             (
                 "COPY --chown=1:2 a /i/j/a",
-                r#"d 0755 1:2 /i @now
-                   d 0755 1:2 /i/j @now
+                r#"d 0755 1:2 @now /i
+                   d 0755 1:2 @now /i/j
                    f 0604 1:2 /i/j/a "a""#,
             ),
             (
                 "COPY --chmod=640 a /i/a",
-                r#"d 0640 0:0 /i @now
+                r#"d 0640 0:0 @now /i
                    f 0640 0:0 /i/a "a""#,
             ),
             (
                 "COPY --chmod=u=rwX,go= a /i/a",
-                r#"d 0755 0:0 /i @now
+                r#"d 0755 0:0 @now /i
                    f 0600 0:0 /i/a "a""#,
             ),
         ],
@@ -225,20 +228,20 @@ fn an_existing_destination_keeps_its_mode_but_directories_inside_do_not_t_copy_0
 fn the_time_of_a_source_directory_goes_to_the_destination_and_makes_no_layer_of_itself() {
     // dockerfile.md § 15 point 10; T-SNAP-25.
     let from = r#"
-        d 0755 0:0 /d @7
-        f 0644 0:0 /d/f "f" @8
-        d 0755 0:0 /e @7"#;
+        d 0755 0:0 @7 /d
+        f 0644 0:0 @8 /d/f "f"
+        d 0755 0:0 @7 /e"#;
     check(
-        "d 0755 0:0 /x @5",
+        "d 0755 0:0 @5 /x",
         from,
         &[
             (
                 "COPY d /x/",
-                r#"d 0755 0:0 /x @7
-                   f 0644 0:0 /x/f "f" @8"#,
+                r#"d 0755 0:0 @7 /x
+                   f 0644 0:0 @8 /x/f "f""#,
             ),
             ("COPY e /x/", ""),
-            ("COPY e /new", "d 0755 0:0 /new @7"),
+            ("COPY e /new", "d 0755 0:0 @7 /new"),
         ],
     );
 }
@@ -266,7 +269,7 @@ fn directories_that_nobody_may_enter_are_still_filled_t_copy_06() {
         CONTEXT,
         &[(
             "COPY --chmod=000 d/s /p/q/",
-            r#"d 0000 0:0 /p @now
+            r#"d 0000 0:0 @now /p
                d 0000 0:0 /p/q
                f 0000 0:0 /p/q/g "dsg""#,
         )],
@@ -295,7 +298,7 @@ fn a_wildcard_without_match_copies_nothing_and_makes_nothing_t_copy_10() {
             ("COPY d/zz* /x/", ""),
             (
                 "COPY a zz* /x/",
-                r#"d 0755 0:0 /x @now
+                r#"d 0755 0:0 @now /x
                    f 0604 0:0 /x/a "a""#,
             ),
         ],
@@ -478,29 +481,29 @@ fn links_in_the_destination_are_followed_inside_the_root_t_copy_14_t_copy_16() {
                 "COPY a /chain/new/x",
                 r#"d 0755 0:0 /real
                    d 0755 0:0 /real/sub
-                   d 0755 0:0 /real/sub/new @now
+                   d 0755 0:0 @now /real/sub/new
                    f 0604 0:0 /real/sub/new/x "a""#,
             ),
             (
                 "COPY a /out/",
-                r#"d 0755 0:0 /etc @now
+                r#"d 0755 0:0 @now /etc
                    f 0604 0:0 /etc/a "a""#,
             ),
             (
                 "COPY a /dangling",
-                r#"d 0755 0:0 /made @now
+                r#"d 0755 0:0 @now /made
                    f 0604 0:0 /made/here "a""#,
             ),
             (
                 "COPY a /dangling/",
-                r#"d 0755 0:0 /made @now
-                   d 0755 0:0 /made/here @now
+                r#"d 0755 0:0 @now /made
+                   d 0755 0:0 @now /made/here
                    f 0604 0:0 /made/here/a "a""#,
             ),
             ("COPY a /to-file", r#"f 0604 0:0 /file "a""#),
             (
                 "COPY d/s /dangling",
-                r#"d 0755 0:0 /made @now
+                r#"d 0755 0:0 @now /made
                    d 0755 0:0 /made/here
                    f 0644 0:0 /made/here/g "dsg""#,
             ),
@@ -511,8 +514,8 @@ fn links_in_the_destination_are_followed_inside_the_root_t_copy_14_t_copy_16() {
 #[test]
 fn a_link_at_the_name_of_a_copied_file_is_replaced_t_copy_15() {
     check(
-        r#"l 0:0 /x/f -> /etc/passwd
-           l 0:0 /x/a -> /etc"#,
+        r"l 0:0 /x/f -> /etc/passwd
+           l 0:0 /x/a -> /etc",
         CONTEXT,
         &[
             (
@@ -537,7 +540,7 @@ fn a_link_as_source_is_followed_and_names_the_copy_t_copy_17() {
         &[
             (
                 "COPY to-a /x/",
-                r#"d 0755 0:0 /x @now
+                r#"d 0755 0:0 @now /x
                    f 0604 0:0 /x/to-a "a""#,
             ),
             (
@@ -568,7 +571,7 @@ fn the_root_is_never_recorded_t_copy_18() {
             ("COPY --exclude=** --exclude=!a . /", r#"f 0604 0:0 /a "a""#),
             ("COPY --exclude=** . /", ""),
             // An undefined variable as source is the whole context.
-            ("COPY --exclude=**  /x", "d 0755 0:0 /x @0"),
+            ("COPY --exclude=**  /x", "d 0755 0:0 /x"),
         ],
     );
 }
@@ -581,7 +584,7 @@ fn parents_keep_path_and_modes_from_the_pivot_on_t_copy_20_t_bug_04() {
         &[
             (
                 "COPY --parents d/s/g a /x/",
-                r#"d 0755 0:0 /x @now
+                r#"d 0755 0:0 @now /x
                    f 0604 0:0 /x/a "a"
                    d 0750 0:0 /x/d
                    d 0700 0:0 /x/d/s
@@ -589,32 +592,32 @@ fn parents_keep_path_and_modes_from_the_pivot_on_t_copy_20_t_bug_04() {
             ),
             (
                 "COPY --parents ./d/./s/g /x",
-                r#"d 0755 0:0 /x @now
+                r#"d 0755 0:0 @now /x
                    d 0700 0:0 /x/s
                    f 0644 0:0 /x/s/g "dsg""#,
             ),
             (
                 "COPY --parents --chown=1:2 **/g /x/",
-                r#"d 0755 1:2 /x @now
+                r#"d 0755 1:2 @now /x
                    d 0750 1:2 /x/d
                    d 0700 1:2 /x/d/s
                    f 0644 1:2 /x/d/s/g "dsg""#,
             ),
             (
                 "COPY --parents --from d/s/ /x/",
-                r#"d 0755 0:0 /x @now
+                r#"d 0755 0:0 @now /x
                    d 0750 70:71 /x/d
                    d 0700 70:71 /x/d/s
                    f 0644 70:71 /x/d/s/g "dsg""#,
             ),
             (
                 "COPY --parents --exclude=d/s d /x/",
-                r#"d 0755 0:0 /x @now
+                r#"d 0755 0:0 @now /x
                    d 0750 0:0 /x/d
                    f 0600 0:0 /x/d/f "df"
                    l 0:0 /x/d/l -> f"#,
             ),
-            ("COPY --parents zz* /x/", "d 0755 0:0 /x @now"),
+            ("COPY --parents zz* /x/", "d 0755 0:0 @now /x"),
         ],
     );
 }
@@ -681,6 +684,33 @@ fn exclusions_are_relative_to_each_source_and_spare_the_source_itself_t_copy_21_
 }
 
 #[test]
+fn a_directory_whose_entries_are_all_excluded_is_not_made_for_its_neighbours() {
+    let from = r#"
+        f 0644 0:0 /d/s/t/u/x "x"
+        f 0644 0:0 /d/s/v/y "y"
+        f 0644 0:0 /d/w/z "z""#;
+    check(
+        "",
+        from,
+        &[(
+            "COPY --exclude=** --exclude=!s/t/u/nothing --exclude=!s/v/y --exclude=!w/nothing d /x",
+            r#"d 0755 0:0 /x
+               d 0755 0:0 /x/s
+               d 0755 0:0 /x/s/v
+               f 0644 0:0 /x/s/v/y "y""#,
+        )],
+    );
+}
+
+#[test]
+fn a_tree_may_be_as_deep_as_paths_allow() {
+    let deep = "/d".repeat(1000);
+    let from = format!("d 0755 0:0 {deep}");
+    let changes = copy("", &from, "COPY d /x").unwrap();
+    assert_eq!(changes.len(), 1000);
+}
+
+#[test]
 fn a_linked_layer_does_not_look_at_the_base_t_copy_22() {
     check(
         r#"d 1777 5:6 /tmp
@@ -690,12 +720,12 @@ fn a_linked_layer_does_not_look_at_the_base_t_copy_22() {
         &[
             (
                 "COPY --link a /tmp/",
-                r#"d 0755 0:0 /tmp @now
+                r#"d 0755 0:0 @now /tmp
                    f 0604 0:0 /tmp/a "a""#,
             ),
             (
                 "COPY --link a /lnk/",
-                r#"d 0755 0:0 /lnk @now
+                r#"d 0755 0:0 @now /lnk
                    f 0604 0:0 /lnk/a "a""#,
             ),
             ("COPY --link a /same", r#"f 0604 0:0 /same "a""#),
@@ -753,7 +783,7 @@ fn the_first_hard_link_in_the_layer_is_the_file() {
     let changes = copy_changes(&base, &spec("COPY s /t"), &[&from], &Archives::none()).unwrap();
     assert_eq!(
         shown(&changes),
-        trimmed(
+        normal(
             r#"d 0755 0:0 /t
                f 0644 0:0 /t/a "x"
                d 0755 0:0 /t/d
@@ -767,14 +797,14 @@ fn the_first_hard_link_in_the_layer_is_the_file() {
 fn devices_and_fifos_are_copied_as_what_they_are_t_copy_23_t_bug_11() {
     check(
         "",
-        r#"c 0666 0:6 1,3 /d/null
-           p 0640 0:0 /d/p"#,
+        r"c 0666 0:6 1,3 /d/null
+           p 0640 0:0 /d/p",
         &[
             (
                 "COPY --from d /x",
-                r#"d 0755 0:0 /x
+                r"d 0755 0:0 /x
                    c 0666 0:6 1,3 /x/null
-                   p 0640 0:0 /x/p"#,
+                   p 0640 0:0 /x/p",
             ),
             ("COPY d/p /p", "p 0640 0:0 /p"),
         ],
@@ -876,7 +906,7 @@ fn a_file_from_elsewhere_has_the_mode_and_time_it_is_given_t_add_07() {
     let changes = copy_changes(&tree(""), &add, &[], &Archives::none()).unwrap();
     assert_eq!(
         shown(&changes),
-        "d 0755 5:6 /x @now\nf 0700 5:6 /x/file.txt \"remote\" @7\n"
+        normal("d 0755 5:6 @now /x\nf 0700 5:6 @7 /x/file.txt \"remote\"\n")
     );
 }
 
@@ -920,32 +950,32 @@ fn the_root_entry_of_an_archive_says_nothing_about_the_destination_t_add_03() {
     let changes = add(
         "d 0711 5:6 /x",
         "ADD t.tar /x",
-        "d 0700 1:1 /\nf 0644 7:8 /f \"f\" @3",
+        "d 0700 1:1 /\nf 0644 7:8 @3 /f \"f\"",
     );
     assert_eq!(
         shown(&changes.unwrap()),
-        "d 0711 5:6 /x\nf 0644 7:8 /x/f \"f\" @3\n"
+        normal("d 0711 5:6 /x\nf 0644 7:8 @3 /x/f \"f\"\n")
     );
 }
 
 #[test]
 fn entries_keep_their_owners_modes_and_times_t_add_04_t_add_05() {
     let entries = r#"
-        d 0750 11:12 /top @4
-        f 4711 13:14 /top/f "f" @5
+        d 0750 11:12 @4 /top
+        f 4711 13:14 @5 /top/f "f"
         l 15:16 /top/l -> f
         h /top/h = /top/f
         f 0644 1:1 /implied/g "g""#;
     let changes = add("", "ADD --chmod=0600 t.tar plain /x/", entries).unwrap();
     assert_eq!(
         shown(&changes),
-        trimmed(
-            r#"d 0755 0:0 /x @now
-               d 0755 0:0 /x/implied @now
+        normal(
+            r#"d 0755 0:0 @now /x
+               d 0755 0:0 @now /x/implied
                f 0644 1:1 /x/implied/g "g"
                f 0600 0:0 /x/plain "plain"
-               d 0750 11:12 /x/top @4
-               f 4711 13:14 /x/top/f "f" @5
+               d 0750 11:12 @4 /x/top
+               f 4711 13:14 @5 /x/top/f "f"
                h /x/top/h = /x/top/f
                l 15:16 /x/top/l -> f"#
         )
@@ -953,12 +983,12 @@ fn entries_keep_their_owners_modes_and_times_t_add_04_t_add_05() {
     let changes = add("", "ADD --chown=1:2 t.tar /x", entries).unwrap();
     assert_eq!(
         shown(&changes),
-        trimmed(
-            r#"d 0755 1:2 /x @now
-               d 0755 0:0 /x/implied @now
+        normal(
+            r#"d 0755 1:2 @now /x
+               d 0755 0:0 @now /x/implied
                f 0644 1:2 /x/implied/g "g"
-               d 0750 1:2 /x/top @4
-               f 4711 1:2 /x/top/f "f" @5
+               d 0750 1:2 @4 /x/top
+               f 4711 1:2 @5 /x/top/f "f"
                h /x/top/h = /x/top/f
                l 1:2 /x/top/l -> f"#
         )
@@ -1012,7 +1042,7 @@ fn later_entries_replace_earlier_ones_and_what_was_there() {
     let changes = add(base, "ADD t.tar /x/", entries).unwrap();
     assert_eq!(
         shown(&changes),
-        trimmed(
+        normal(
             r#"d 0755 0:0 /x
                f 0600 0:0 /x/f "two"
                f 0644 0:0 /x/l "file now"
@@ -1029,12 +1059,37 @@ fn a_directory_that_was_a_file_in_between_is_empty() {
     let changes = add(base, "ADD t.tar /x/", entries).unwrap();
     assert_eq!(
         shown(&changes),
-        "d 0755 0:0 /x\nd 0755 0:0 /x/d\n! /x/d\nf 0644 0:0 /x/d/new \"new\"\n"
+        normal("d 0755 0:0 /x\nd 0755 0:0 /x/d\n! /x/d\nf 0644 0:0 /x/d/new \"new\"\n")
     );
     let mut after = tree(base);
     after.apply_layer(changes).unwrap();
     assert!(after.get(&path("/x/d/old")).is_none());
     assert!(after.get(&path("/x/d/new")).is_some());
+}
+
+#[test]
+fn what_an_archive_puts_into_a_directory_goes_with_the_directory() {
+    let entries = r#"
+        f 0644 0:0 /d/e/one "one"
+        h /kept = /d/e/one
+        f 0644 0:0 /d "file"
+        f 0644 0:0 /gone "gone"
+        d 0755 0:0 /gone
+        d 0700 0:0 /d
+        f 0644 0:0 /d/two "two"
+        f 0644 0:0 /d/e "was a directory""#;
+    let changes = add("", "ADD t.tar /x/", entries).unwrap();
+    assert_eq!(
+        shown(&changes),
+        normal(
+            r#"d 0755 0:0 @now /x
+               d 0700 0:0 /x/d
+               f 0644 0:0 /x/d/e "was a directory"
+               f 0644 0:0 /x/d/two "two"
+               d 0755 0:0 /x/gone
+               f 0644 0:0 /x/kept "one""#
+        )
+    );
 }
 
 #[test]
@@ -1052,7 +1107,7 @@ fn a_hard_link_to_a_file_of_the_image_brings_that_file_into_the_layer_under_its_
         ("h /old = /old", ""),
     ] {
         let changes = add(base, "ADD t.tar /x/", link).unwrap();
-        assert_eq!(shown(&changes), expected);
+        assert_eq!(shown(&changes), normal(expected));
         tree(base).apply_layer(changes).unwrap();
     }
 }

@@ -4,7 +4,7 @@
 
 mod emit;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use kigumi_layer::{Change, Entry, ImagePath, Kind, Metadata, Mode, Timestamp, Tree};
 
@@ -19,9 +19,19 @@ pub(crate) struct Target<'a> {
     base: &'a Tree,
     /// What was put, by number. Numbers stand for inodes: two names with one number are hard links.
     nodes: Vec<Placed>,
-    names: BTreeMap<ImagePath, usize>,
-    /// Directories of the base that were replaced: what the base has below them is gone.
-    hidden: BTreeSet<ImagePath>,
+    names: HashMap<ImagePath, Name>,
+    /// Directories that were replaced, and when: what was below them before is gone. So a replaced directory costs nothing, however much
+    /// was in it and however often an archive does it.
+    hidden: HashMap<ImagePath, u64>,
+    /// Counts the names that were given.
+    clock: u64,
+}
+
+/// A name of something that was put.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    number: usize,
+    given: u64,
 }
 
 #[derive(Debug)]
@@ -98,8 +108,9 @@ impl<'a> Target<'a> {
         Self {
             base,
             nodes: Vec::new(),
-            names: BTreeMap::new(),
-            hidden: BTreeSet::new(),
+            names: HashMap::new(),
+            hidden: HashMap::new(),
+            clock: 0,
         }
     }
 
@@ -139,20 +150,35 @@ impl<'a> Target<'a> {
     }
 
     fn placed(&self, path: &ImagePath) -> Option<&Placed> {
-        self.nodes.get(*self.names.get(path)?)
+        self.nodes.get(self.number(path)?)
+    }
+
+    /// The number of what was put at `path` and is still there.
+    fn number(&self, path: &ImagePath) -> Option<usize> {
+        let name = self.names.get(path)?;
+        (!self.is_hidden_since(path, name.given)).then_some(name.number)
     }
 
     /// Whether what the base has at `path` is gone.
     fn is_hidden(&self, path: &ImagePath) -> bool {
+        self.hidden.contains_key(path) || self.is_hidden_since(path, 0)
+    }
+
+    /// Whether a directory above `path` was replaced after that time.
+    fn is_hidden_since(&self, path: &ImagePath, given: u64) -> bool {
         if self.hidden.is_empty() {
             return false;
         }
-        let mut at = Some(path.clone());
-        while let Some(path) = at {
-            if self.hidden.contains(&path) {
+        let mut at = path.parent();
+        while let Some(directory) = at {
+            if self
+                .hidden
+                .get(&directory)
+                .is_some_and(|when| *when >= given)
+            {
                 return true;
             }
-            at = path.parent();
+            at = directory.parent();
         }
         false
     }
@@ -247,7 +273,7 @@ impl<'a> Target<'a> {
         if self.is_directory(path) {
             self.hide(path);
         }
-        self.names.insert(path.clone(), number);
+        self.give(path.clone(), number);
     }
 
     /// The number of what is at `path`, for a hard link to it. A layer's links may only point into the layer itself, so what the base has is
@@ -256,8 +282,8 @@ impl<'a> Target<'a> {
         if self.is_directory(path) {
             return Err(LinkFault::IsDirectory);
         }
-        if let Some(number) = self.names.get(path) {
-            return Ok(*number);
+        if let Some(number) = self.number(path) {
+            return Ok(number);
         }
         if self.is_hidden(path) {
             return Err(LinkFault::Missing);
@@ -287,25 +313,20 @@ impl<'a> Target<'a> {
             metadata,
             home: None,
         });
-        self.names.insert(path, number);
+        self.give(path, number);
         number
+    }
+
+    fn give(&mut self, path: ImagePath, number: usize) {
+        self.clock += 1;
+        let given = self.clock;
+        self.names.insert(path, Name { number, given });
     }
 
     /// Forgets a directory with all that is below it.
     fn hide(&mut self, path: &ImagePath) {
-        let below: Vec<ImagePath> = self
-            .names
-            .range(path..)
-            .map(|(name, _)| name)
-            .take_while(|name| name.starts_with(path))
-            .cloned()
-            .collect();
-        for name in below {
-            self.names.remove(&name);
-        }
-        if self.base.lookup(path).is_some() {
-            self.hidden.insert(path.clone());
-        }
+        self.names.remove(path);
+        self.hidden.insert(path.clone(), self.clock);
     }
 
     /// What is different from the base, in the order of a layer.
