@@ -152,6 +152,10 @@ impl ServerCertVerifier for ChainOrItself {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
+            // webpki's own words ("CaUsedAsEndEntity") tell a user nothing.
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => Err(
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
+            ),
             verified => verified,
         }
     }
