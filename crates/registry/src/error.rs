@@ -375,10 +375,7 @@ impl Error {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source);
         while let Some(error) = cause {
             let io = error.downcast_ref::<io::Error>();
-            // io::Error gives the source of what it wraps as its own, so what it wraps is looked at here.
-            let inner = io.and_then(io::Error::get_ref);
-            let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            let tls = error.downcast_ref::<rustls::Error>().or(inner);
+            let tls = error.downcast_ref::<rustls::Error>();
             let name = error.downcast_ref::<NetError>();
             if matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
                 || io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
@@ -386,7 +383,11 @@ impl Error {
             {
                 return true;
             }
-            cause = error.source();
+            // io::Error gives the source of what it wraps as its own: what it wraps is the next one here.
+            cause = match io.and_then(io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
         }
         false
     }

@@ -316,7 +316,7 @@ impl Builder<'_> {
     ) -> Option<OciClients> {
         // What it cannot express is done without it: client certificates, and a resolver that is ready before a proxy
         // is needed.
-        if has_identity || !self.config.proxies.is_empty() {
+        if has_identity || !self.config.proxies.is_empty() || !oci::can_be_built() {
             return None;
         }
         OciClients::build(extra, verification, &self.config.timeouts)

@@ -64,14 +64,11 @@ impl Request {
             .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
     }
 
-    pub(super) fn read_body(
-        &mut self,
-        reader: &mut impl BufRead,
-        writer: &mut impl Write,
-    ) -> io::Result<()> {
-        if self.header("expect") == Some("100-continue") {
-            writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
+    pub(super) fn expects_continue(&self) -> bool {
+        self.header("expect") == Some("100-continue")
+    }
+
+    pub(super) fn read_body(&mut self, reader: &mut impl BufRead) -> io::Result<()> {
         if self.is_chunked() {
             return self.read_chunks(reader);
         }
