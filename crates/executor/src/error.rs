@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kigumi_dockerfile::{Diagnostics, Source, Span};
-use kigumi_oci::{Digest, DiffId};
+use kigumi_oci::{DiffId, Digest};
 
 use crate::cli::ConfigError;
 use crate::report;
@@ -142,6 +142,9 @@ pub enum BuildError {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// COPY, ADD or WORKDIR that contradicts the files there are.
+    #[error(transparent)]
+    CopyEngine(Box<kigumi_context::CopyError>),
     /// A user that the image does not know.
     #[error("process {command} did not complete successfully: {source}")]
     User {
@@ -150,6 +153,15 @@ pub enum BuildError {
         /// Who is missing.
         #[source]
         source: kigumi_rootfs::users::UserError,
+    },
+    /// What a RUN expects to find cannot be made.
+    #[error("{operation}")]
+    Furnish {
+        /// What was to be made.
+        operation: String,
+        /// Why it was not.
+        #[source]
+        source: io::Error,
     },
     /// A command that cannot be started or watched.
     #[error("run {command}")]
@@ -210,7 +222,10 @@ pub enum BuildError {
 }
 
 fn list(paths: &[PathBuf]) -> String {
-    let mut shown: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    let mut shown: Vec<String> = paths
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
     shown.dedup();
     shown.join(" and ")
 }
@@ -218,6 +233,10 @@ fn list(paths: &[PathBuf]) -> String {
 impl BuildError {
     /// The same error, at an instruction. Cancellation belongs to no instruction.
     #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other error can happen at an instruction"
+    )]
     pub fn at(self, file: &Source, span: Span, text: &str) -> Self {
         match self {
             Self::Cancelled { .. } | Self::Step { .. } => self,
@@ -231,6 +250,10 @@ impl BuildError {
     }
 
     /// What the executor exits with: the code of a failed command, 128 + n after a signal, else 1 (K-EXIT).
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other error is exit code 1"
+    )]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Exit { code, .. } => *code,
@@ -241,12 +264,16 @@ impl BuildError {
     }
 
     /// What a person should read: the excerpt of the Dockerfile where there is one, the error, its causes. The last line says what failed (K-EXIT-07).
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other error is shown as its chain"
+    )]
     pub fn render(&self) -> String {
         match self {
             Self::Dockerfile(diagnostics) => report::render(diagnostics),
-            Self::Step { file, span, source, .. } => {
-                report::excerpt(file, *span, &chain(source.as_ref()))
-            }
+            Self::Step {
+                file, span, source, ..
+            } => report::excerpt(file, *span, &chain(source.as_ref())),
             other => format!("error: {}", chain(other)),
         }
     }
@@ -272,23 +299,38 @@ mod tests {
     use super::*;
 
     fn failed() -> BuildError {
-        BuildError::Exit { command: "\"/bin/sh -c exit 42\"".into(), how: "exit code: 42".into(), code: 42 }
+        BuildError::Exit {
+            command: "\"/bin/sh -c exit 42\"".into(),
+            how: "exit code: 42".into(),
+            code: 42,
+        }
     }
 
     #[test]
     fn the_code_of_a_failed_command_is_ours_k_exit_02() {
         let file = Source::new("Dockerfile", "FROM a\nRUN exit 42\n");
-        let span = Span { start: 7, end: 18, line: 2, end_line: 2 };
+        let span = Span {
+            start: 7,
+            end: 18,
+            line: 2,
+            end_line: 2,
+        };
         let error = failed().at(&file, span, "RUN exit 42");
         assert_eq!(error.exit_code(), 42);
         let text = error.render();
         assert!(text.contains("Dockerfile:2:1"), "{text}");
-        assert!(text.contains("did not complete successfully: exit code: 42"), "{text}");
+        assert!(
+            text.contains("did not complete successfully: exit code: 42"),
+            "{text}"
+        );
     }
 
     #[test]
     fn everything_else_is_1_but_a_signal_is_128_and_more_k_exit_03_k_exit_06() {
-        assert_eq!(BuildError::NoDockerfile { looked_for: vec![] }.exit_code(), 1);
+        assert_eq!(
+            BuildError::NoDockerfile { looked_for: vec![] }.exit_code(),
+            1
+        );
         assert_eq!(BuildError::Cancelled { signal: 15 }.exit_code(), 143);
     }
 
@@ -299,12 +341,17 @@ mod tests {
             path: "/x".into(),
             source: io::Error::from(io::ErrorKind::PermissionDenied),
         };
-        assert_eq!(error.render(), "error: read the Dockerfile `/x`: permission denied");
+        assert_eq!(
+            error.render(),
+            "error: read the Dockerfile `/x`: permission denied"
+        );
     }
 
     #[test]
     fn a_place_that_was_looked_at_twice_is_named_once() {
-        let error = BuildError::NoDockerfile { looked_for: vec!["/a".into(), "/a".into(), "/b".into()] };
+        let error = BuildError::NoDockerfile {
+            looked_for: vec!["/a".into(), "/a".into(), "/b".into()],
+        };
         assert_eq!(error.to_string(), "no Dockerfile: looked for `/a` and `/b`");
     }
 }

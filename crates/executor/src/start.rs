@@ -5,7 +5,7 @@ use std::io::Write;
 use kigumi_run::{Cancel, harden_self, init, signals};
 
 use crate::build;
-use crate::cli::{self, BuildFlags, Command, Config, Environment, LogOptions};
+use crate::cli::{self, BUILD_ID, BuildFlags, Command, Config, Environment, LogOptions};
 use crate::error::{BuildError, chain};
 use crate::report::{BuildEvent, Events};
 use crate::sandbox;
@@ -21,13 +21,16 @@ pub fn start() -> u8 {
         }
     };
     match &args.command {
-        Some(Command::Version) => print(&format!("kigumi {}\n", env!("CARGO_PKG_VERSION"))),
+        Some(Command::Version) => print(&format!("{BUILD_ID}\n")),
         Some(Command::Plan(flags)) => with_log(flags, |flags, events| plan(flags, events)),
         None => with_log(&args.build, |flags, events| build_image(flags, events)),
     }
 }
 
-fn with_log(flags: &BuildFlags, run: impl FnOnce(&BuildFlags, &Events) -> Result<u8, BuildError>) -> u8 {
+fn with_log(
+    flags: &BuildFlags,
+    run: impl FnOnce(&BuildFlags, &Events) -> Result<u8, BuildError>,
+) -> u8 {
     let (options, wrong) = match LogOptions::new(flags) {
         Ok(options) => (options, None),
         Err(error) => (LogOptions::default(), Some(BuildError::Config(error))),
@@ -37,7 +40,9 @@ fn with_log(flags: &BuildFlags, run: impl FnOnce(&BuildFlags, &Events) -> Result
     match result {
         Ok(code) => code,
         Err(error) => {
-            events.emit(BuildEvent::Failed { message: error.render() });
+            events.emit(BuildEvent::Failed {
+                message: error.render(),
+            });
             error.exit_code()
         }
     }
@@ -68,21 +73,27 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
     }
     let supervised = |operation| move |source| BuildError::Supervise { operation, source };
     // As PID 1 everything below happens in a child; nothing with threads may have been started yet.
-    if let Some(code) = init::supervise_if_pid1().map_err(supervised("be the init of this container"))? {
+    if let Some(code) =
+        init::supervise_if_pid1().map_err(supervised("be the init of this container"))?
+    {
         return Ok(code);
     }
     let guard = signals::block().map_err(supervised("wait for signals"))?;
     harden_self().map_err(supervised("protect our memory from the processes of RUN"))?;
     let cancel = cancel()?;
-    guard.forward_to(cancel.clone()).map_err(supervised("wait for signals"))?;
+    guard
+        .forward_to(cancel.clone())
+        .map_err(supervised("wait for signals"))?;
     install_crypto();
     build::run(&config, &environment, events, &cancel)?;
     Ok(0)
 }
 
 fn cancel() -> Result<Cancel, BuildError> {
-    Cancel::new(Cancel::DEFAULT_GRACE)
-        .map_err(|source| BuildError::Supervise { operation: "prepare to be told to end", source })
+    Cancel::new(Cancel::DEFAULT_GRACE).map_err(|source| BuildError::Supervise {
+        operation: "prepare to be told to end",
+        source,
+    })
 }
 
 /// One provider for every TLS connection; with none, the first connection would panic.
@@ -106,10 +117,13 @@ fn environment() -> Result<Environment, BuildError> {
 fn print(text: &str) -> u8 {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            drop(writeln!(std::io::stderr(), "error: print: {}", chain(&error)));
+            drop(writeln!(
+                std::io::stderr(),
+                "error: print: {}",
+                chain(&error)
+            ));
             1
         }
         _ => 0,
     }
 }
-

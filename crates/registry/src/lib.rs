@@ -17,7 +17,8 @@
 //! - uploads a growing blob in chunks of 4 MiB, each a request of its own, and loses the upload that a refused mount opens,
 //! - asks for tokens of one repository only, knows no identity token, and takes a 200 of `/v2/` for "no credentials needed".
 //!
-//! When `oci-client` fails for whatever reason, our own request repeats its verb and has the last word.
+//! When `oci-client` fails for whatever reason, our own request repeats its verb and has the last word. It is left out altogether
+//! where it cannot be configured (client certificates, proxies) or built (it panics on a system without CA certificates).
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,11 +32,13 @@
 //! # }
 //! ```
 
+mod archive;
 mod auth;
 pub mod challenge;
 mod client;
 mod error;
 pub mod keychain;
+mod layout;
 mod limits;
 mod name;
 mod retry;
@@ -43,8 +46,10 @@ mod secret;
 mod spool;
 mod transport;
 
+pub use archive::{ArchiveWriter, UNNAMED};
 pub use client::{BlobSource, Client, PushOutcome, ResolvedImage};
 pub use error::{Error, ErrorAnswer, Operation};
+pub use layout::{LayoutImage, OciLayout};
 pub use name::{Registry, Repository};
 pub use retry::RetryPolicy;
 pub use secret::Secret;

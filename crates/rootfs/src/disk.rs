@@ -21,11 +21,18 @@ pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) nlink: u32,
+    /// When it was made, where the filesystem says: inode numbers are used again at once.
+    pub(crate) btime: Option<Timestamp>,
 }
 
 impl Identity {
     pub(crate) fn inode(&self) -> (u64, u64) {
         (self.dev, self.ino)
+    }
+
+    /// Whether both are one inode, whatever happened to it in between.
+    pub(crate) fn is_same_inode(&self, other: &Self) -> bool {
+        self.inode() == other.inode() && self.btime == other.btime && self.kind() == other.kind()
     }
 
     pub(crate) fn kind(&self) -> FileType {
@@ -74,13 +81,13 @@ impl Stat {
 /// Looks at an entry; a link in the last component is not followed, an automount not triggered.
 pub(crate) fn stat_at(directory: impl AsFd, name: &[u8]) -> Result<Stat> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
     rustix::fs::statx(directory, name, flags, wanted).map(|found| stat_of(&found))
 }
 
 /// Looks at what a descriptor leads to.
 pub(crate) fn stat_of_fd(fd: impl AsFd) -> Result<Stat> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
     rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, wanted).map(|found| stat_of(&found))
 }
 
@@ -89,7 +96,7 @@ fn stat_of(found: &Statx) -> Stat {
         seconds: time.tv_sec,
         nanoseconds: time.tv_nsec,
     };
-    let has_mount = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    let has = |field: StatxFlags| found.stx_mask & field.bits() != 0;
     Stat {
         identity: Identity {
             dev: u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor),
@@ -101,12 +108,13 @@ fn stat_of(found: &Statx) -> Stat {
             uid: found.stx_uid,
             gid: found.stx_gid,
             nlink: found.stx_nlink,
+            btime: has(StatxFlags::BTIME).then(|| time(found.stx_btime)),
         },
         device: Device {
             major: found.stx_rdev_major,
             minor: found.stx_rdev_minor,
         },
-        mount: has_mount.then_some(found.stx_mnt_id),
+        mount: has(StatxFlags::MNT_ID).then_some(found.stx_mnt_id),
     }
 }
 
@@ -127,15 +135,19 @@ pub(crate) fn names(directory: impl AsFd) -> Result<Vec<Box<[u8]>>> {
     Ok(names)
 }
 
-/// Opens a directory for reading, without changing its access time where that is allowed (T-SNAP-15).
+/// Opens an entry itself and never what it links to, without changing its access time where that is allowed (T-SNAP-15).
 pub(crate) fn open_at(directory: impl AsFd, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
     let open = |flags| rustix::fs::openat(&directory, name, flags, rustix::fs::Mode::empty());
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    quietly(flags, open)
+}
+
+/// Opens without changing the access time, unless that is refused: only the owner may.
+pub(crate) fn quietly(flags: OFlags, open: impl Fn(OFlags) -> Result<OwnedFd>) -> Result<OwnedFd> {
     if flags.contains(OFlags::PATH) {
         return open(flags);
     }
     match open(flags | OFlags::NOATIME) {
-        // Only the owner may leave the access time alone.
         Err(Errno::PERM) => open(flags),
         other => other,
     }

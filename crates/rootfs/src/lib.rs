@@ -31,6 +31,9 @@ mod unpack;
 pub mod users;
 mod wipe;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Error;
 pub use exclusions::{Exclusions, Protection};
 pub use interlock::{

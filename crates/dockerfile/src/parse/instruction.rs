@@ -3,20 +3,19 @@
 use std::ops::Range;
 
 use crate::diagnostic::Diagnostic;
-use crate::dockerfile::{Comment, Directive, From};
-use crate::instruction::{
-    Expose, Healthcheck, HealthcheckOptions, Heredoc, Instruction, InstructionKind, Onbuild, Volume,
-};
+use crate::dockerfile::{Directive, From};
+use crate::instruction::{Expose, Heredoc, Instruction, InstructionKind, Volume};
 use crate::source::{Source, Span, Spanned};
 
 use super::arguments::{command, key_values, rest_of_line, shell, variables};
 use super::flags::{self, Flags, Known};
-use super::forbidden_trigger;
+use super::healthcheck::healthcheck;
 use super::heredoc::find_markers;
 use super::keyword::Keyword;
 use super::lines::{Lines, Statement};
 use super::logical::{Logical, trim};
-use super::numbers::parse_duration;
+use super::onbuild::onbuild;
+use super::stage::from;
 use super::words::{FlagText, Json, Literal, first_word, read_json, split_blanks, split_flags};
 use super::{paths, run};
 
@@ -27,17 +26,6 @@ pub(super) enum Parsed {
     /// Reported; says whether it was a FROM.
     Invalid(bool),
 }
-
-/// Mistakes that the reference finds in a trigger before the trigger is used. All others it finds in the child, so that
-/// they must not stop the build of the parent.
-const FATAL_IN_TRIGGER: [&str; 6] = [
-    "ForbiddenTrigger",
-    "InvalidEncoding",
-    "JsonNotStrings",
-    "MissingEquals",
-    "MissingValue",
-    "UnterminatedHeredoc",
-];
 
 /// Reads a file instruction by instruction.
 pub(super) struct Reader {
@@ -103,13 +91,13 @@ impl Parts<'_> {
 }
 
 /// Keyword, flags and arguments of a statement.
-struct Split {
-    keyword: Range<usize>,
-    flags: Vec<FlagText>,
-    arguments: Range<usize>,
+pub(super) struct Split {
+    pub(super) keyword: Range<usize>,
+    pub(super) flags: Vec<FlagText>,
+    pub(super) arguments: Range<usize>,
 }
 
-fn split(line: &Logical, range: Range<usize>) -> Split {
+pub(super) fn split(line: &Logical, range: Range<usize>) -> Split {
     let text = line.text();
     let (keyword, rest) = first_word(text, trim(text, range));
     let (flags, arguments) = split_flags(text, rest);
@@ -255,7 +243,7 @@ impl Reader {
     }
 }
 
-fn unknown_instruction(keyword: &Spanned<String>) -> Diagnostic {
+pub(super) fn unknown_instruction(keyword: &Spanned<String>) -> Diagnostic {
     let message = format!("unknown instruction `{}`", keyword.value);
     let diagnostic = Diagnostic::error("UnknownInstruction", keyword.span, message);
     match Keyword::nearest(&keyword.value) {
@@ -265,7 +253,7 @@ fn unknown_instruction(keyword: &Spanned<String>) -> Diagnostic {
 }
 
 /// Parses the body of an instruction; `None` if it makes no sense, which is reported.
-fn body(keyword: Keyword, parts: &mut Parts<'_>) -> Option<InstructionKind> {
+pub(super) fn body(keyword: Keyword, parts: &mut Parts<'_>) -> Option<InstructionKind> {
     // Instructions with flags of their own read them themselves.
     if !matches!(
         keyword,
@@ -295,59 +283,6 @@ fn body(keyword: Keyword, parts: &mut Parts<'_>) -> Option<InstructionKind> {
         Keyword::Volume => volume(parts).map(InstructionKind::Volume),
         Keyword::Workdir => rest_of_line(parts).map(InstructionKind::Workdir),
     }
-}
-
-fn from(
-    parts: &mut Parts<'_>,
-    keyword: Spanned<String>,
-    original: String,
-    comments: Vec<Comment>,
-) -> Option<From> {
-    let mut flags = parts.flags(flags::FROM);
-    let words = split_blanks(parts.line.text(), parts.arguments.clone());
-    let line = parts.line;
-    let (base, naming) = match words.as_slice() {
-        [base] => (base, None),
-        [base, separator, name] if line.get(separator.clone()).eq_ignore_ascii_case("as") => {
-            (base, Some((separator, name)))
-        }
-        _ => {
-            let message = "FROM has one argument, or three: `FROM image AS name`";
-            parts.report(Diagnostic::error("InvalidFrom", parts.span, message));
-            return None;
-        }
-    };
-    let name = match naming {
-        Some((_, name)) => Some(stage_name(parts, name)?),
-        None => None,
-    };
-    Some(From {
-        span: parts.span,
-        keyword,
-        original,
-        comments,
-        platform: flags.word("platform"),
-        base: line.word(base.clone()),
-        as_keyword: naming.map(|(separator, _)| line.spanned(separator.clone())),
-        name,
-    })
-}
-
-fn stage_name(parts: &mut Parts<'_>, range: &Range<usize>) -> Option<Spanned<String>> {
-    let written = parts.line.get(range.clone());
-    let name = written.to_lowercase();
-    let span = parts.line.span(range);
-    let is_valid = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c));
-    if !is_valid {
-        let message = format!("`{written}` is no name for a stage");
-        let help = "a name begins with a letter and has letters, digits, `-`, `_` and `.` only";
-        parts.report(Diagnostic::error("InvalidStageName", span, message).with_help(help));
-        return None;
-    }
-    Some(Spanned::new(name, span))
 }
 
 fn expose(parts: &mut Parts<'_>) -> Option<Expose> {
@@ -382,156 +317,4 @@ fn volume(parts: &mut Parts<'_>) -> Option<Volume> {
     Some(Volume {
         paths: trimmed.collect(),
     })
-}
-
-fn healthcheck(parts: &mut Parts<'_>) -> Option<Healthcheck> {
-    let mut flags = parts.flags(flags::HEALTHCHECK);
-    let arguments = parts.arguments.clone();
-    let text = parts.line.get(arguments.clone());
-    let length = text.find(char::is_whitespace).unwrap_or(text.len());
-    let kind = text.get(..length).unwrap_or_default().to_owned();
-    let kind_range = arguments.start..arguments.start + length;
-    parts.arguments = trim(parts.line.text(), kind_range.end..arguments.end);
-    let options = healthcheck_options(parts, &mut flags)?;
-    match kind.to_ascii_uppercase().as_str() {
-        "" => {
-            parts.missing("`CMD` and a command, or `NONE`");
-            None
-        }
-        "NONE" if parts.text().is_empty() => {
-            if options != HealthcheckOptions::default() {
-                let message = "flags of HEALTHCHECK NONE have no effect";
-                parts.report(Diagnostic::warning("UselessFlag", parts.span, message));
-            }
-            Some(Healthcheck::None)
-        }
-        "NONE" => {
-            let span = parts.line.span(&parts.arguments);
-            let message = "HEALTHCHECK NONE takes no arguments";
-            parts.report(Diagnostic::error("TooManyArguments", span, message));
-            None
-        }
-        "CMD" => {
-            let command = command(parts)?;
-            if command.is_empty() {
-                parts.missing("a command after `CMD`");
-                return None;
-            }
-            Some(Healthcheck::Check { options, command })
-        }
-        _ => {
-            let span = parts.line.span(&kind_range);
-            let message = format!("HEALTHCHECK has no type `{kind}`");
-            let help = "write `HEALTHCHECK CMD command` or `HEALTHCHECK NONE`";
-            parts.report(Diagnostic::error("HealthcheckType", span, message).with_help(help));
-            None
-        }
-    }
-}
-
-fn healthcheck_options(parts: &mut Parts<'_>, flags: &mut Flags) -> Option<HealthcheckOptions> {
-    let mut options = HealthcheckOptions::default();
-    for (name, target) in [
-        ("interval", &mut options.interval),
-        ("timeout", &mut options.timeout),
-        ("start-period", &mut options.start_period),
-        ("start-interval", &mut options.start_interval),
-    ] {
-        let Some(value) = flags.text(name) else {
-            continue;
-        };
-        match parse_duration(&value.value) {
-            Some(duration) if duration.is_zero() || duration.as_millis() >= 1 => *target = duration,
-            Some(_) => {
-                let message = format!("`--{name}={}` is shorter than 1ms", value.value);
-                parts.report(Diagnostic::error("InvalidDuration", value.span, message));
-                return None;
-            }
-            None => {
-                let message = format!("`--{name}={}` is no duration", value.value);
-                let help = "a duration is a number with a unit: `500ms`, `30s`, `1m30s`";
-                let diagnostic = Diagnostic::error("InvalidDuration", value.span, message);
-                parts.report(diagnostic.with_help(help));
-                return None;
-            }
-        }
-    }
-    if let Some(value) = flags.text("retries") {
-        let parsed = value
-            .value
-            .parse::<i32>()
-            .ok()
-            .and_then(|count| u32::try_from(count).ok());
-        let Some(retries) = parsed else {
-            let message = format!("`--retries={}` is not a number from 0 up", value.value);
-            parts.report(Diagnostic::error("InvalidFlagValue", value.span, message));
-            return None;
-        };
-        options.retries = retries;
-    }
-    Some(options)
-}
-
-/// Checks the trigger as far as the reference does and keeps its text.
-fn onbuild(parts: &mut Parts<'_>) -> Option<Onbuild> {
-    if parts.text().is_empty() {
-        parts.missing("an instruction");
-        return None;
-    }
-    let line = parts.line;
-    let inner = split(line, parts.arguments.clone());
-    let keyword_text = line.spanned(inner.keyword);
-    let span = line.span(&parts.arguments);
-    match Keyword::read(&keyword_text.value) {
-        Some(keyword @ (Keyword::From | Keyword::Maintainer | Keyword::Onbuild)) => {
-            parts.report(forbidden_trigger(keyword.name(), keyword_text.span));
-            return None;
-        }
-        Some(keyword) => {
-            let mut child = Parts {
-                line,
-                name: keyword.name(),
-                flags: inner.flags,
-                arguments: inner.arguments,
-                heredocs: parts.heredocs.clone(),
-                escape: parts.escape,
-                span,
-                diagnostics: Vec::new(),
-            };
-            let _ = body(keyword, &mut child);
-            for finding in child.diagnostics {
-                parts.report(soften(finding));
-            }
-        }
-        None => parts.report(soften(unknown_instruction(&keyword_text))),
-    }
-    // The text behind ONBUILD as it is, blanks at its end included.
-    let mut trigger = line
-        .get(parts.arguments.start..line.text().len())
-        .to_owned();
-    trigger.truncate(trigger.trim_end_matches('\r').len());
-    for heredoc in &parts.heredocs {
-        trigger.push('\n');
-        trigger.push_str(&heredoc.content);
-        trigger.push_str(&heredoc.name);
-    }
-    Some(Onbuild {
-        trigger: Spanned::new(trigger, span),
-    })
-}
-
-/// A mistake that only matters when the trigger runs becomes a warning.
-fn soften(finding: Diagnostic) -> Diagnostic {
-    if !finding.is_error() || FATAL_IN_TRIGGER.contains(&finding.name) {
-        return finding;
-    }
-    let message = format!(
-        "the trigger will fail in images built from this one: {}",
-        finding.message
-    );
-    let softened = Diagnostic::warning("InvalidTrigger", finding.span, message);
-    match finding.help {
-        Some(help) => softened.with_help(help),
-        None => softened,
-    }
 }

@@ -5,14 +5,17 @@
 
 mod arguments;
 mod flags;
+mod healthcheck;
 mod heredoc;
 mod instruction;
 mod keyword;
 mod lines;
 mod logical;
 mod numbers;
+mod onbuild;
 mod paths;
 mod run;
+mod stage;
 mod words;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kigumi_layer::{Change, Entry, FileContent, ImagePath, Origin, decompress};
+use kigumi_layer::{Change, FileContent, ImagePath, Origin, decompress};
 use kigumi_registry::Spool;
 use kigumi_rootfs::RootDir;
 
@@ -43,8 +43,12 @@ struct Slice<'a> {
 
 impl Read for Slice<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let count = self.file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), self.at)?;
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let count = self
+            .file
+            .read_at(buffer.get_mut(..wanted).unwrap_or_default(), self.at)?;
         self.at += count as u64;
         self.left -= count as u64;
         Ok(count)
@@ -68,7 +72,8 @@ impl Contents {
 
     /// A file without a name.
     pub(crate) fn scratch_file(&self) -> Result<File, BuildError> {
-        tempfile::tempfile_in(&self.work).map_err(|source| self.failed("create a scratch file", source))
+        tempfile::tempfile_in(&self.work)
+            .map_err(|source| self.failed("create a scratch file", source))
     }
 
     /// Numbers a layer, for [`Origin::Blob`]. Without a spool its bytes cannot be had later.
@@ -111,21 +116,34 @@ impl Contents {
         path: &ImagePath,
         content: &FileContent,
     ) -> Result<Box<dyn Read + 'a>, BuildError> {
-        let failed = |source| BuildError::Content { path: path.to_string(), source };
+        let failed = |source| BuildError::Content {
+            path: path.to_string(),
+            source,
+        };
         match &content.origin {
             Origin::Inline(bytes) => Ok(Box::new(io::Cursor::new(Arc::clone(bytes)))),
             Origin::Blob { blob, offset } => {
                 let file = self.plain(*blob).ok_or_else(|| failed(not_kept()))?;
-                Ok(Box::new(Slice { file, at: *offset, left: content.size }))
+                Ok(Box::new(Slice {
+                    file,
+                    at: *offset,
+                    left: content.size,
+                }))
             }
-            Origin::Stored { store, path: stored } => {
+            Origin::Stored {
+                store,
+                path: stored,
+            } => {
                 let missing = || failed(io::Error::from(io::ErrorKind::NotFound));
                 let directory = self.stores.get(*store as usize).ok_or_else(missing)?;
-                let stored = ImagePath::parse(stored).map_err(|error| failed(io::Error::other(error)))?;
-                let file = directory.open_content(&stored).map_err(|source| BuildError::Root {
-                    operation: format!("read `{stored}` for `{path}`"),
-                    source,
-                })?;
+                let stored =
+                    ImagePath::parse(stored).map_err(|error| failed(io::Error::other(error)))?;
+                let file = directory
+                    .open_content(&stored)
+                    .map_err(|source| BuildError::Root {
+                        operation: format!("read `{stored}` for `{path}`"),
+                        source,
+                    })?;
                 Ok(Box::new(file))
             }
             Origin::Live => Err(failed(not_kept())),
@@ -135,7 +153,7 @@ impl Contents {
     /// Makes the bytes of every file in `changes` that lies inside a layer readable, in one pass over each layer.
     pub(crate) fn extract(&mut self, changes: &mut [Change]) -> Result<(), BuildError> {
         let mut wanted: BTreeMap<u32, BTreeMap<u64, u64>> = BTreeMap::new();
-        for content in changes.iter_mut().filter_map(file_of) {
+        for content in changes.iter_mut().filter_map(Change::file_mut) {
             if let Origin::Blob { blob, offset } = content.origin
                 && self.plain(blob).is_none()
             {
@@ -148,11 +166,14 @@ impl Contents {
                 places.insert((blob, offset), place);
             }
         }
-        for content in changes.iter_mut().filter_map(file_of) {
+        for content in changes.iter_mut().filter_map(Change::file_mut) {
             if let Origin::Blob { blob, offset } = content.origin
                 && let Some(place) = places.get(&(blob, offset))
             {
-                content.origin = Origin::Blob { blob: self.scratch, offset: *place };
+                content.origin = Origin::Blob {
+                    blob: self.scratch,
+                    offset: *place,
+                };
             }
         }
         Ok(())
@@ -200,17 +221,14 @@ impl Contents {
     }
 
     fn failed(&self, operation: &'static str, source: io::Error) -> BuildError {
-        BuildError::Work { operation, directory: self.work.clone(), source }
+        BuildError::Work {
+            operation,
+            directory: self.work.clone(),
+            source,
+        }
     }
 }
 
 fn not_kept() -> io::Error {
     io::Error::other("its bytes were not kept; this is a defect of kigumi, please report it")
-}
-
-fn file_of(change: &mut Change) -> Option<&mut FileContent> {
-    match change {
-        Change::Put { entry: Entry::File(content), .. } => Some(content),
-        Change::Put { .. } | Change::Link { .. } | Change::Delete { .. } | Change::ClearDir { .. } => None,
-    }
 }

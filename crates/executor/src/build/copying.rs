@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use kigumi_context::{
-    Archives, Chmod, CopyError, CopyItem, CopySpec, Destination, Owner, archive_candidates, copy_changes,
-    make_dir_changes,
+    Archives, Chmod, CopyError, CopyItem, CopySpec, Destination, Owner, archive_candidates,
+    copy_changes, make_dir_changes,
 };
-use kigumi_layer::{Change, Entry, ImagePath, Origin, PathError, Timestamp, Tree};
+use kigumi_layer::{Change, ImagePath, Origin, PathError, Timestamp, Tree};
 use kigumi_plan::{self as plan, CopyOp, MakeDirOp, Source, Unpack};
 
 use super::contents::Contents;
-use super::ground::file_mut;
 use crate::error::BuildError;
 
 /// The stage as it is, and where the files come from.
@@ -21,17 +20,24 @@ pub(crate) struct Sources<'a> {
 
 fn path_error(written: &str) -> impl Fn(PathError) -> BuildError {
     let message = format!("path `{written}`");
-    move |source| BuildError::Copy { message: message.clone(), source: Some(Box::new(source)) }
+    move |source| BuildError::Copy {
+        message: message.clone(),
+        source: Some(Box::new(source)),
+    }
 }
 
 fn copy_error(error: CopyError) -> BuildError {
-    BuildError::Copy { message: error.to_string(), source: std::error::Error::source(&error).map(|cause| cause.to_string().into()) }
+    BuildError::CopyEngine(Box::new(error))
 }
 
 /// What the copy engine is asked.
 pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySpec, BuildError> {
     let unpack = copy.unpack != Unpack::Never;
-    let items = copy.sources.iter().map(|source| item(source, unpack)).collect::<Result<_, _>>()?;
+    let items = copy
+        .sources
+        .iter()
+        .map(|source| item(source, unpack))
+        .collect::<Result<_, _>>()?;
     let chmod = match &copy.chmod {
         None => None,
         Some(plan::Chmod::Octal(bits)) => Some(Chmod::parse(&format!("{bits:o}"))),
@@ -44,7 +50,8 @@ pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySp
     Ok(CopySpec {
         items,
         destination: Destination {
-            path: ImagePath::clamp(copy.destination.as_bytes()).map_err(path_error(&copy.destination))?,
+            path: ImagePath::clamp(copy.destination.as_bytes())
+                .map_err(path_error(&copy.destination))?,
             is_directory: copy.destination_is_directory,
             written: copy.destination.clone(),
         },
@@ -59,13 +66,20 @@ pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySp
 
 fn item(source: &Source, unpack: bool) -> Result<CopyItem, BuildError> {
     match source {
-        Source::Path(pattern) => Ok(CopyItem::Path { source: 0, pattern: pattern.clone(), unpack }),
-        Source::Inline { name, content } => {
-            Ok(CopyItem::Inline { name: name.clone().into_bytes(), content: content.as_bytes().into() })
-        }
+        Source::Path(pattern) => Ok(CopyItem::Path {
+            source: 0,
+            pattern: pattern.clone(),
+            unpack,
+        }),
+        Source::Inline { name, content } => Ok(CopyItem::Inline {
+            name: name.clone().into_bytes(),
+            content: content.as_bytes().into(),
+        }),
         // The planner has refused these with their line.
         Source::Url(url) | Source::Git(url) => Err(BuildError::Copy {
-            message: format!("source `{url}`: ADD of URLs and git repositories is not implemented yet"),
+            message: format!(
+                "source `{url}`: ADD of URLs and git repositories is not implemented yet"
+            ),
             source: None,
         }),
     }
@@ -106,8 +120,11 @@ pub(crate) fn store_all(tree: &mut Tree, store: u32) {
         .filter(|(_, id)| tree.node(*id).file().is_some() && seen.insert(*id))
         .collect();
     for (path, id) in files {
-        if let Some(content) = file_mut(tree.node_mut(id)) {
-            content.origin = Origin::Stored { store, path: path.as_relative().into() };
+        if let Some(content) = tree.node_mut(id).file_mut() {
+            content.origin = Origin::Stored {
+                store,
+                path: path.as_relative().into(),
+            };
         }
     }
 }
@@ -126,13 +143,18 @@ pub(crate) fn wanted(
         is_directory: true,
         written: "/".to_owned(),
     };
-    let changes = copy_changes(&Tree::new(), &spec, &[tree], &Archives::none()).map_err(copy_error)?;
-    let stored = changes.iter().filter_map(|change| match change {
-        Change::Put { entry: Entry::File(content), .. } => match &content.origin {
-            Origin::Stored { store: of, path } if *of == store => ImagePath::parse(path).ok(),
-            _ => None,
-        },
-        _ => None,
-    });
+    let changes =
+        copy_changes(&Tree::new(), &spec, &[tree], &Archives::none()).map_err(copy_error)?;
+    let stored = changes
+        .iter()
+        .filter_map(Change::file)
+        .filter_map(|content| {
+            if let Origin::Stored { store: of, path } = &content.origin
+                && *of == store
+            {
+                return ImagePath::parse(path).ok();
+            }
+            None
+        });
     Ok(stored.collect())
 }

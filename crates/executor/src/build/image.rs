@@ -47,20 +47,32 @@ pub(crate) fn assemble(
         ImageFormat::Oci => (media::OCI_CONFIG, media::OCI_MANIFEST),
         ImageFormat::Docker => (media::DOCKER_CONFIG, media::DOCKER_MANIFEST),
     };
-    let config = Raw::write("image config", config)
-        .map_err(|source| BuildError::Document { what: "config", source })?;
+    let config = Raw::write("image config", config).map_err(|source| BuildError::Document {
+        what: "config",
+        source,
+    })?;
     let media_type = MediaType::from(manifest_type);
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(media_type.clone()),
         artifact_type: None,
         config: Descriptor::new(MediaType::from(config_type), config.digest(), config.size()),
-        layers: layers.iter().map(|layer| layer.descriptor.clone()).collect(),
+        layers: layers
+            .iter()
+            .map(|layer| layer.descriptor.clone())
+            .collect(),
         annotations: BTreeMap::new(),
     };
-    let manifest = Raw::write("manifest", manifest)
-        .map_err(|source| BuildError::Document { what: "manifest", source })?;
-    Ok(Image { config, manifest, media_type, layers })
+    let manifest = Raw::write("manifest", manifest).map_err(|source| BuildError::Document {
+        what: "manifest",
+        source,
+    })?;
+    Ok(Image {
+        config,
+        manifest,
+        media_type,
+        layers,
+    })
 }
 
 /// The same bytes under the media type of this format (T-PUSH-02, T-PUSH-10).
@@ -87,16 +99,41 @@ mod tests {
 
     fn layer(media_type: &str, compression: Compression) -> NumberedLayer {
         let descriptor = Descriptor::of(MediaType::from(media_type), b"layer");
-        (Layer { descriptor, diff_id: DiffId(Digest::of(b"tar")), compression, spool: None }, 0)
+        (
+            Layer {
+                descriptor,
+                diff_id: DiffId(Digest::of(b"tar")),
+                compression,
+                spool: None,
+            },
+            0,
+        )
     }
 
     #[test]
     fn docker_and_oci_types_are_never_mixed_t_push_01() {
-        let layers = vec![layer(media::DOCKER_LAYER_GZIP, Compression::Gzip), layer(media::OCI_LAYER_GZIP, Compression::Gzip)];
+        let layers = vec![
+            layer(media::DOCKER_LAYER_GZIP, Compression::Gzip),
+            layer(media::OCI_LAYER_GZIP, Compression::Gzip),
+        ];
         let image = assemble(ImageConfig::default(), layers.clone(), ImageFormat::Docker).unwrap();
-        assert!(image.manifest.value().layers.iter().all(|layer| layer.media_type.to_string() == media::DOCKER_LAYER_GZIP));
+        assert!(
+            image
+                .manifest
+                .value()
+                .layers
+                .iter()
+                .all(|layer| layer.media_type.to_string() == media::DOCKER_LAYER_GZIP)
+        );
         let image = assemble(ImageConfig::default(), layers, ImageFormat::Oci).unwrap();
-        assert!(image.manifest.value().layers.iter().all(|layer| layer.media_type.to_string() == media::OCI_LAYER_GZIP));
+        assert!(
+            image
+                .manifest
+                .value()
+                .layers
+                .iter()
+                .all(|layer| layer.media_type.to_string() == media::OCI_LAYER_GZIP)
+        );
     }
 
     #[test]

@@ -48,9 +48,21 @@ impl Images {
     ) -> Self {
         let entries = images
             .into_iter()
-            .map(|(resolved, keep)| Image { resolved, keep, layers: None, tree: None })
+            .map(|(resolved, keep)| Image {
+                resolved,
+                keep,
+                layers: None,
+                tree: None,
+            })
             .collect();
-        Self { client, handle, stopped, work, permits: Arc::new(Semaphore::new(FETCHES)), entries }
+        Self {
+            client,
+            handle,
+            stopped,
+            work,
+            permits: Arc::new(Semaphore::new(FETCHES)),
+            entries,
+        }
     }
 
     /// What is known of an image but its layers.
@@ -64,7 +76,9 @@ impl Images {
         id: ImageId,
         contents: &mut Contents,
     ) -> Result<Vec<NumberedLayer>, BuildError> {
-        let Some(image) = self.entries.get(id.0) else { return Ok(Vec::new()) };
+        let Some(image) = self.entries.get(id.0) else {
+            return Ok(Vec::new());
+        };
         if let Some(layers) = &image.layers {
             return Ok(layers.clone());
         }
@@ -81,7 +95,11 @@ impl Images {
     }
 
     /// After the first use: the layers without their bytes, if nobody else wants them.
-    pub(crate) fn release(&mut self, id: ImageId, mut layers: Vec<NumberedLayer>) -> Vec<NumberedLayer> {
+    pub(crate) fn release(
+        &mut self,
+        id: ImageId,
+        mut layers: Vec<NumberedLayer>,
+    ) -> Vec<NumberedLayer> {
         if let Some(image) = self.entries.get_mut(id.0)
             && !image.keep
         {
@@ -119,7 +137,10 @@ impl Images {
         let Some(compression) = layer_compression(&descriptor.media_type) else {
             return Err(BuildError::UnusableImage {
                 reference: image.reference.to_string(),
-                reason: format!("a layer is a `{}`, which cannot be unpacked", descriptor.media_type),
+                reason: format!(
+                    "a layer is a `{}`, which cannot be unpacked",
+                    descriptor.media_type
+                ),
             });
         };
         let (writer, spool) = Spool::create(&self.work).map_err(|source| BuildError::Registry {
@@ -128,22 +149,33 @@ impl Images {
         })?;
         let (client, permits) = (self.client.clone(), Arc::clone(&self.permits));
         let mut stopped = self.stopped.clone();
-        let (repository, blob): (Repository, Descriptor) = (image.repository.clone(), descriptor.clone());
+        let (repository, blob): (Repository, Descriptor) =
+            (image.repository.clone(), descriptor.clone());
         self.handle.spawn(async move {
-            let Ok(_permit) = permits.acquire().await else { return };
+            let Ok(_permit) = permits.acquire().await else {
+                return;
+            };
             // Whoever reads the spool gets the error; a writer that is dropped fails its readers too.
             tokio::select! {
                 _ = client.fetch_blob(&repository, &blob, writer) => {}
                 _ = stopped.wait_for(|stopped| *stopped) => {}
             }
         });
-        Ok(Layer { descriptor: descriptor.clone(), diff_id, compression, spool: Some(spool) })
+        Ok(Layer {
+            descriptor: descriptor.clone(),
+            diff_id,
+            compression,
+            spool: Some(spool),
+        })
     }
 }
 
 /// Layers of a manifest with the content that its config promises.
 fn stack(image: &ResolvedImage) -> Result<Vec<(&Descriptor, DiffId)>, BuildError> {
-    let (layers, diff_ids) = (&image.manifest.value().layers, &image.config.value().rootfs.diff_ids);
+    let (layers, diff_ids) = (
+        &image.manifest.value().layers,
+        &image.config.value().rootfs.diff_ids,
+    );
     if layers.len() != diff_ids.len() {
         return Err(BuildError::UnusableImage {
             reference: image.reference.to_string(),

@@ -3,10 +3,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kigumi_layer::{
-    Change, CompressionSettings, Entry, FileContent, FinishedLayer, HashingRead, ImagePath, LayerEncoder,
-    LayerWriter,
+    Change, CompressionSettings, Entry, FileContent, FinishedLayer, HashingRead, ImagePath,
+    LayerEncoder, LayerWriter,
 };
-use kigumi_oci::{Compression, Descriptor, DiffId, Digest, ImageFormat, MediaType, layer_media_type};
+use kigumi_oci::{
+    Compression, Descriptor, DiffId, Digest, ImageFormat, MediaType, layer_media_type,
+};
 use kigumi_registry::{Repository, Spool, SpoolWriter};
 
 use super::push::Uploads;
@@ -37,7 +39,8 @@ pub(crate) struct WrittenLayer {
 }
 
 /// Opens the content of a file that a layer holds.
-pub(crate) type Open<'a> = dyn Fn(&ImagePath, &FileContent) -> Result<Box<dyn Read + 'a>, BuildError> + 'a;
+pub(crate) type Open<'a> =
+    dyn Fn(&ImagePath, &FileContent) -> Result<Box<dyn Read + 'a>, BuildError> + 'a;
 
 /// Writes a layer into `sink`: every file is read once.
 fn write_layer<W: Write>(
@@ -46,14 +49,23 @@ fn write_layer<W: Write>(
     settings: &CompressionSettings,
     sink: W,
 ) -> Result<WrittenLayer, BuildError> {
-    let failed = |source| BuildError::Layer { operation: "write the layer".to_owned(), source };
+    let failed = |source| BuildError::Layer {
+        operation: "write the layer".to_owned(),
+        source,
+    };
     let writer = LayerWriter::new(sink, settings).map_err(failed)?;
     let mut encoder = LayerEncoder::new(writer).expect_changes(changes);
     let mut digests = Vec::new();
     let mut shrunk = Vec::new();
     for change in changes {
-        let Change::Put { path, entry: Entry::File(content), .. } = change else {
-            encoder.entry_without_content(change).map_err(failed)?;
+        let Change::Put {
+            path,
+            entry: Entry::File(content),
+            ..
+        } = change
+        else {
+            // Nothing to read, so nothing that could shrink.
+            let _written = encoder.entry_without_content(change).map_err(failed)?;
             continue;
         };
         let mut reader = HashingRead::new(open(path, content)?);
@@ -66,7 +78,11 @@ fn write_layer<W: Write>(
     }
     let writer = encoder.finish().map_err(failed)?;
     let finished = writer.finish().map_err(failed)?;
-    Ok(WrittenLayer { finished, digests, shrunk })
+    Ok(WrittenLayer {
+        finished,
+        digests,
+        shrunk,
+    })
 }
 
 /// A layer that an instruction made.
@@ -113,21 +129,32 @@ impl LayerFactory {
         open: &Open<'_>,
     ) -> Result<NewLayer, BuildError> {
         if wanted == Wanted::No {
-            return Ok(NewLayer { layer: None, digests: Vec::new(), entries: changes.len(), uncompressed: 0 });
+            return Ok(NewLayer {
+                layer: None,
+                digests: Vec::new(),
+                entries: changes.len(),
+                uncompressed: 0,
+            });
         }
         let sends = wanted.is_in_image() && self.uploads.is_some();
         let keeps = self.keep || wanted.is_for_stages();
-        let spool = if sends || keeps { Some(self.spool()?) } else { None };
+        let spool = if sends || keeps {
+            Some(self.spool()?)
+        } else {
+            None
+        };
         let (writer, spool) = spool.unzip();
         if let (true, Some(uploads), Some(spool)) = (sends, &mut self.uploads, &spool) {
-            uploads.start(spool.clone());
+            uploads.start(spool);
         }
         let written = match writer {
             Some(writer) => write_spooled(changes, open, &self.settings, writer)?,
             None => write_layer(changes, open, &self.settings, io::sink())?,
         };
         for path in &written.shrunk {
-            self.events.warn(format!("`{path}` became shorter while it was read; the layer has zeros in its place"));
+            self.events.warn(format!(
+                "`{path}` became shorter while it was read; the layer has zeros in its place"
+            ));
         }
         let kept = spool.filter(|_| keeps);
         Ok(NewLayer {
@@ -192,10 +219,12 @@ fn write_spooled(
     // A writer that is dropped fails its readers, so an error here ends the upload as well.
     let written = write_layer(changes, open, settings, &mut writer)?;
     let finished = &written.finished;
-    writer.finish(finished.digest, finished.size).map_err(|source| BuildError::Registry {
-        operation: "finish the layer".to_owned(),
-        source: Arc::new(source),
-    })?;
+    writer
+        .finish(finished.digest, finished.size)
+        .map_err(|source| BuildError::Registry {
+            operation: "finish the layer".to_owned(),
+            source: Arc::new(source),
+        })?;
     Ok(written)
 }
 

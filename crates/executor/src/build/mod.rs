@@ -3,6 +3,7 @@
 mod archives;
 mod contents;
 mod copying;
+mod export;
 mod ground;
 mod image;
 mod images;
@@ -30,10 +31,9 @@ use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
-pub use rounds::Planned;
 pub(crate) use setup::credential_files;
 
-use crate::cli::{Config, Environment};
+use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
 use crate::time::rfc3339_seconds;
@@ -44,6 +44,7 @@ use images::Images;
 use layers::LayerFactory;
 use needs::{ImageUse, Needs};
 use push::Uploads;
+use rounds::Planned;
 use stage::Stages;
 use workshop::Workshop;
 
@@ -63,7 +64,10 @@ pub fn run(
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
     let digest = result?;
-    events.emit(BuildEvent::Finished { digest, took: started.elapsed() });
+    events.emit(BuildEvent::Finished {
+        digest,
+        took: started.elapsed(),
+    });
     Ok(digest)
 }
 
@@ -90,7 +94,10 @@ fn runtime() -> Result<Runtime, BuildError> {
         .thread_name("transfer")
         .enable_all()
         .build()
-        .map_err(|source| BuildError::Machine { operation: "start the threads for transfers", source })
+        .map_err(|source| BuildError::Machine {
+            operation: "start the threads for transfers",
+            source,
+        })
 }
 
 /// Everything that is known before the first write.
@@ -118,15 +125,24 @@ impl<'a> Build<'a> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
-        let inputs =
-            rounds::inputs(config, rfc3339_seconds(now.seconds), setup::proxies(environment));
-        events.emit(BuildEvent::Started { dockerfile: path.clone(), platform: inputs.platform.to_string() });
+        let inputs = rounds::inputs(
+            config,
+            rfc3339_seconds(now.seconds),
+            setup::proxies(environment),
+        );
+        events.emit(BuildEvent::Started {
+            dockerfile: path.clone(),
+            platform: inputs.platform.to_string(),
+        });
         let client_config = setup::client_config(config, environment)?;
         let prepared = async {
-            let client = Client::start(client_config).await.map_err(|source| BuildError::Registry {
-                operation: "prepare to speak to registries".to_owned(),
-                source: Arc::new(source),
-            })?;
+            let client =
+                Client::start(client_config)
+                    .await
+                    .map_err(|source| BuildError::Registry {
+                        operation: "prepare to speak to registries".to_owned(),
+                        source: Arc::new(source),
+                    })?;
             let planned = rounds::plan(dockerfile, inputs, &client, events).await?;
             Ok((client, planned))
         };
@@ -150,13 +166,19 @@ impl<'a> Build<'a> {
         let plan = &self.planned.plan;
         let needs = Needs::new(plan, self.image_use());
         // Before the first write, and before a byte is pulled.
-        let root = if needs.needs_root() { Some(self.disposable_root()?) } else { None };
+        let root = if needs.needs_root() {
+            Some(self.disposable_root()?)
+        } else {
+            None
+        };
         self.check_permission()?;
         let workshop = self.workshop()?;
         let base = base_image(plan).and_then(|id| self.planned.images.get(id.0));
         let format = image::format(self.config.image_format, base.map(|image| &image.manifest));
         let factory = self.layer_factory(&workshop, format)?;
-        let ground = root.map(|root| Ground::new(&root, &self.protection(&workshop))).transpose()?;
+        let ground = root
+            .map(|root| Ground::new(&root, &self.protection(&workshop)))
+            .transpose()?;
         let mut stages = Stages {
             plan,
             needs: &needs,
@@ -174,14 +196,22 @@ impl<'a> Build<'a> {
         };
         let layers = stages.build()?;
         let uploads = stages.factory.uploads.take();
-        let config = plan.stage(plan.target).map(|stage| stage.config.clone()).unwrap_or_default();
+        let config = plan
+            .stage(plan.target)
+            .map(|stage| stage.config.clone())
+            .unwrap_or_default();
         let image = image::assemble(config, layers, format)?;
         self.export(&image)?;
         if let Some(mut uploads) = uploads {
             workshop.wait(self.publish(&mut uploads, &image))?;
         }
         let digest = image.manifest.digest();
-        outputs::write_digests(&self.config.outputs, &self.config.destinations, digest, self.events)?;
+        outputs::write_digests(
+            &self.config.outputs,
+            &self.config.destinations,
+            digest,
+            self.events,
+        )?;
         Ok(digest)
     }
 
@@ -189,7 +219,10 @@ impl<'a> Build<'a> {
         let base = base_image(&self.planned.plan).and_then(|id| self.planned.images.get(id.0));
         let foreign_base = base.is_some_and(|base| {
             let home = base.repository.registry();
-            self.config.destinations.iter().any(|to| Repository::of(to).registry() != home)
+            self.config
+                .destinations
+                .iter()
+                .any(|to| Repository::of(to).registry() != home)
         });
         let outputs = &self.config.outputs;
         ImageUse {
@@ -200,9 +233,13 @@ impl<'a> Build<'a> {
     }
 
     fn disposable_root(&self) -> Result<DisposableRoot, BuildError> {
-        let facts = Facts::gather(&self.own_paths());
-        let policy = Policy { force: self.config.force, strict: false };
-        let root = assess(&facts, policy).map_err(|refusal| BuildError::UnsafeRoot(Box::new(refusal)))?;
+        let facts = Facts::gather(BUILD_ID, &self.own_paths());
+        let policy = Policy {
+            force: self.config.force,
+            strict: false,
+        };
+        let root =
+            assess(&facts, policy).map_err(|refusal| BuildError::UnsafeRoot(Box::new(refusal)))?;
         for warning in root.warnings() {
             self.events.warn(warning.clone());
         }
@@ -215,12 +252,13 @@ impl<'a> Build<'a> {
         }
         let check = async {
             for destination in &self.config.destinations {
-                self.client.check_push_permission(destination).await.map_err(|source| {
-                    BuildError::Registry {
+                self.client
+                    .check_push_permission(destination)
+                    .await
+                    .map_err(|source| BuildError::Registry {
                         operation: format!("check that `{destination}` may be pushed"),
                         source: Arc::new(source),
-                    }
-                })?;
+                    })?;
             }
             Ok(())
         };
@@ -237,7 +275,11 @@ impl<'a> Build<'a> {
         )
     }
 
-    fn layer_factory(&self, workshop: &Workshop, format: ImageFormat) -> Result<LayerFactory, BuildError> {
+    fn layer_factory(
+        &self,
+        workshop: &Workshop,
+        format: ImageFormat,
+    ) -> Result<LayerFactory, BuildError> {
         let compression = match (self.config.compression, format) {
             (Compression::Zstd, ImageFormat::Docker) => {
                 self.events.warn("--compression=zstd is ignored: the base is a Docker image, which cannot hold zstd layers");
@@ -245,13 +287,20 @@ impl<'a> Build<'a> {
             }
             (compression, _) => compression,
         };
-        let level = self.config.compression_level.and_then(|level| u32::try_from(level).ok());
+        let level = self
+            .config
+            .compression_level
+            .and_then(|level| u32::try_from(level).ok());
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let settings = CompressionSettings::new(compression).level(level).threads(threads);
-        settings.effective_level().map_err(|source| BuildError::Layer {
-            operation: "--compression-level".to_owned(),
-            source,
-        })?;
+        let settings = CompressionSettings::new(compression)
+            .level(level)
+            .threads(threads);
+        settings
+            .effective_level()
+            .map_err(|source| BuildError::Layer {
+                operation: "--compression-level".to_owned(),
+                source,
+            })?;
         let uploads = self.config.push.then(|| {
             Uploads::new(
                 self.client.clone(),
@@ -308,14 +357,32 @@ impl<'a> Build<'a> {
             PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
         ];
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
-        ours.extend(setup::credential_files(self.environment).into_iter().filter(|file| file.exists()));
+        ours.extend(
+            setup::credential_files(self.environment)
+                .into_iter()
+                .filter(|file| file.exists()),
+        );
         ours.extend(self.config.outputs.paths().map(PathBuf::from));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
     }
 
-    fn export(&self, _image: &Image) -> Result<(), BuildError> {
+    fn export(&self, image: &Image) -> Result<(), BuildError> {
+        let told = |what, path: &PathBuf| {
+            self.events.emit(BuildEvent::Written {
+                what,
+                path: path.clone(),
+            });
+        };
+        if let Some(path) = &self.config.outputs.oci_layout {
+            export::layout(image, path)?;
+            told("OCI layout", path);
+        }
+        if let Some(path) = &self.config.outputs.tar {
+            export::archive(image, path, &self.config.destinations)?;
+            told("archive", path);
+        }
         Ok(())
     }
 
@@ -324,7 +391,9 @@ impl<'a> Build<'a> {
         uploads.finish().await?;
         uploads.push_config(image.config.bytes()).await?;
         for destination in &self.config.destinations {
-            uploads.push_manifest(destination, &image.media_type, image.manifest.bytes()).await?;
+            uploads
+                .push_manifest(destination, &image.media_type, image.manifest.bytes())
+                .await?;
         }
         Ok(())
     }
@@ -346,13 +415,25 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
 
 fn tell_warnings(planned: &Planned, events: &Events) {
     let file = &planned.dockerfile.source;
-    for warning in planned.dockerfile.warnings.iter().chain(&planned.plan.warnings) {
-        events.warn(format!("{}:{}: {}", file.name(), warning.span.line, report::one_line(warning)));
+    for warning in planned
+        .dockerfile
+        .warnings
+        .iter()
+        .chain(&planned.plan.warnings)
+    {
+        events.warn(format!(
+            "{}:{}: {}",
+            file.name(),
+            warning.span.line,
+            report::one_line(warning)
+        ));
     }
 }
 
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp {
         seconds: i64::try_from(since.as_secs()).unwrap_or_default(),
         nanoseconds: since.subsec_nanos(),

@@ -33,15 +33,33 @@ pub(crate) struct ImageUse {
 impl Needs {
     pub(crate) fn new(plan: &BuildPlan, image_use: ImageUse) -> Self {
         let chain = chain(plan);
-        let live = plan.stages.iter().filter(|stage| is_live(stage)).map(|stage| stage.id).collect();
-        let parents = plan.stages.iter().filter_map(|stage| parent(&stage.base)).collect();
+        let live = plan
+            .stages
+            .iter()
+            .filter(|stage| is_live(stage))
+            .map(|stage| stage.id)
+            .collect();
+        let parents = plan
+            .stages
+            .iter()
+            .filter_map(|stage| parent(&stage.base))
+            .collect();
         let read_stages = sources(plan)
-            .filter_map(|source| match source {
-                CopySource::Stage(id) => Some(*id),
-                _ => None,
+            .filter_map(|source| {
+                if let CopySource::Stage(id) = source {
+                    Some(*id)
+                } else {
+                    None
+                }
             })
             .collect();
-        let mut needs = Self { chain, parents, read_stages, kept_images: BTreeSet::new(), live };
+        let mut needs = Self {
+            chain,
+            parents,
+            read_stages,
+            kept_images: BTreeSet::new(),
+            live,
+        };
         needs.kept_images = (0..plan.images.len())
             .map(ImageId)
             .filter(|id| needs.keeps_image(plan, *id, image_use))
@@ -92,8 +110,11 @@ impl Needs {
     /// An image is forgotten after its first use when that is the only one: unpacking it for a stage that nothing is built on
     /// and whose base need not be sent anywhere.
     fn keeps_image(&self, plan: &BuildPlan, image: ImageId, image_use: ImageUse) -> bool {
-        let users: Vec<&StagePlan> =
-            plan.stages.iter().filter(|stage| stage.base == Base::Image(image)).collect();
+        let users: Vec<&StagePlan> = plan
+            .stages
+            .iter()
+            .filter(|stage| stage.base == Base::Image(image))
+            .collect();
         let read = sources(plan).any(|source| *source == CopySource::Image(image));
         let sent = image_use.export || (image_use.push && image_use.foreign_base);
         match users.as_slice() {
@@ -112,7 +133,11 @@ fn chain(plan: &BuildPlan) -> BTreeSet<StageId> {
     let mut next = Some(plan.target);
     while let Some(id) = next {
         // The planner refuses circles; a repeated id would be one.
-        next = chain.insert(id).then(|| plan.stage(id)).flatten().and_then(|stage| parent(&stage.base));
+        next = chain
+            .insert(id)
+            .then(|| plan.stage(id))
+            .flatten()
+            .and_then(|stage| parent(&stage.base));
     }
     chain
 }
@@ -129,8 +154,11 @@ fn is_live(stage: &StagePlan) -> bool {
 }
 
 fn sources(plan: &BuildPlan) -> impl Iterator<Item = &CopySource> {
-    plan.stages.iter().flat_map(|stage| &stage.steps).filter_map(|step| match &step.op {
-        Op::Copy(copy) => Some(&copy.from),
-        Op::Run(_) | Op::MakeDir(_) | Op::Config => None,
-    })
+    plan.stages
+        .iter()
+        .flat_map(|stage| &stage.steps)
+        .filter_map(|step| match &step.op {
+            Op::Copy(copy) => Some(&copy.from),
+            Op::Run(_) | Op::MakeDir(_) | Op::Config => None,
+        })
 }

@@ -19,8 +19,15 @@ pub(crate) fn write_digests(
     events: &Events,
 ) -> Result<(), BuildError> {
     for (what, path, text) in digest_files(outputs, destinations, digest) {
-        write(path, &text).map_err(|source| BuildError::Output { what, path: path.to_owned(), source })?;
-        events.emit(BuildEvent::Written { what, path: path.to_owned() });
+        write(path, &text).map_err(|source| BuildError::Output {
+            what,
+            path: path.to_owned(),
+            source,
+        })?;
+        events.emit(BuildEvent::Written {
+            what,
+            path: path.to_owned(),
+        });
     }
     Ok(())
 }
@@ -32,14 +39,25 @@ fn digest_files<'a>(
     digest: Digest,
 ) -> Vec<(&'static str, &'a Path, String)> {
     let lines = |tagged: bool| -> String {
-        destinations.iter().map(|destination| line(destination, digest, tagged)).collect()
+        destinations
+            .iter()
+            .map(|destination| line(destination, digest, tagged))
+            .collect()
     };
     // COMPAT(kaniko): with the tag file, both files have tags.
     let tagged = outputs.image_name_tag_with_digest.is_some();
     let files = [
         ("digest file", &outputs.digest, digest.to_string()),
-        ("image name file", &outputs.image_name_with_digest, lines(tagged)),
-        ("image name file", &outputs.image_name_tag_with_digest, lines(true)),
+        (
+            "image name file",
+            &outputs.image_name_with_digest,
+            lines(tagged),
+        ),
+        (
+            "image name file",
+            &outputs.image_name_tag_with_digest,
+            lines(true),
+        ),
     ];
     files
         .into_iter()
@@ -59,9 +77,17 @@ fn line(destination: &Reference, digest: Digest, tagged: bool) -> String {
 /// that nobody sees half of it.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)?;
     }
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .open(path)?;
     file.write_all(text.as_bytes())
 }
 
@@ -80,15 +106,24 @@ mod tests {
 
     #[test]
     fn the_digest_file_has_no_newline_k_out_01() {
-        let outputs = Outputs { digest: Some("/d".into()), ..Outputs::default() };
+        let outputs = Outputs {
+            digest: Some("/d".into()),
+            ..Outputs::default()
+        };
         assert_eq!(files(&outputs), ["DIGEST"]);
     }
 
     #[test]
     fn names_have_a_line_each_and_tags_where_asked_k_out_04_k_out_05() {
-        let plain = Outputs { image_name_with_digest: Some("/n".into()), ..Outputs::default() };
+        let plain = Outputs {
+            image_name_with_digest: Some("/n".into()),
+            ..Outputs::default()
+        };
         assert_eq!(files(&plain), ["r.test/a/b@DIGEST\nr.test/c@DIGEST\n"]);
-        let both = Outputs { image_name_tag_with_digest: Some("/t".into()), ..plain };
+        let both = Outputs {
+            image_name_tag_with_digest: Some("/t".into()),
+            ..plain
+        };
         let tagged = "r.test/a/b:1@DIGEST\nr.test/c:latest@DIGEST\n";
         assert_eq!(files(&both), [tagged, tagged]);
     }

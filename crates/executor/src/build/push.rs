@@ -44,11 +44,18 @@ impl Uploads {
             }
         }
         let targets = targets.into_values().collect();
-        Self { client, handle, events, work, targets, running: Vec::new() }
+        Self {
+            client,
+            handle,
+            events,
+            work,
+            targets,
+            running: Vec::new(),
+        }
     }
 
     /// Sends a layer that may still grow.
-    pub(crate) fn start(&mut self, spool: Spool) {
+    pub(crate) fn start(&mut self, spool: &Spool) {
         for repositories in &self.targets {
             let task = Task {
                 client: self.client.clone(),
@@ -74,12 +81,12 @@ impl Uploads {
                 repositories: repositories.clone(),
             };
             let (layer, from, work) = (layer.clone(), from.clone(), self.work.clone());
-            let foreign = repositories.iter().all(|target| target.registry() != from.registry());
+            let foreign = repositories
+                .iter()
+                .all(|target| target.registry() != from.registry());
             self.running.push(self.handle.spawn(async move {
                 match layer.spool.clone().filter(|_| foreign) {
-                    Some(spool) => {
-                        task.push(&spool, vec![from]).await
-                    }
+                    Some(spool) => task.push(&spool, vec![from]).await,
                     None => task.copy(&layer, &from, &work).await,
                 }
             }));
@@ -88,8 +95,9 @@ impl Uploads {
 
     /// Fails as soon as an upload has.
     pub(crate) fn check(&mut self) -> Result<(), BuildError> {
-        let (done, running) =
-            std::mem::take(&mut self.running).into_iter().partition(JoinHandle::is_finished);
+        let (done, running) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(JoinHandle::is_finished);
         self.running = running;
         self.handle.clone().block_on(join(done))
     }
@@ -120,16 +128,25 @@ impl Uploads {
         media_type: &MediaType,
         bytes: &[u8],
     ) -> Result<Digest, BuildError> {
-        let digest =
-            self.client.push_manifest(destination, media_type, bytes).await.map_err(failed("push the image"))?;
-        self.events.emit(BuildEvent::ImagePushed { reference: destination.to_string(), digest });
+        let digest = self
+            .client
+            .push_manifest(destination, media_type, bytes)
+            .await
+            .map_err(failed("push the image"))?;
+        self.events.emit(BuildEvent::ImagePushed {
+            reference: destination.to_string(),
+            digest,
+        });
         Ok(digest)
     }
 }
 
 fn failed(operation: &str) -> impl FnOnce(kigumi_registry::Error) -> BuildError {
     let operation = operation.to_owned();
-    move |source| BuildError::Registry { operation, source: Arc::new(source) }
+    move |source| BuildError::Registry {
+        operation,
+        source: Arc::new(source),
+    }
 }
 
 async fn join(tasks: Vec<JoinHandle<Result<(), BuildError>>>) -> Result<(), BuildError> {
@@ -151,10 +168,16 @@ struct Task {
 
 impl Task {
     async fn push(&self, spool: &Spool, mount_from: Vec<Repository>) -> Result<(), BuildError> {
-        let mut source = BlobSource { spool: spool.clone(), mount_from };
+        let mut source = BlobSource {
+            spool: spool.clone(),
+            mount_from,
+        };
         for repository in &self.repositories {
-            let outcome =
-                self.client.push_blob(repository, &source).await.map_err(failed("push a layer"))?;
+            let outcome = self
+                .client
+                .push_blob(repository, &source)
+                .await
+                .map_err(failed("push a layer"))?;
             if let Ok(Some(finished)) = spool.try_finished() {
                 self.tell(repository, finished.digest, finished.size, outcome);
             }
@@ -164,14 +187,25 @@ impl Task {
     }
 
     async fn push_silently(&self, spool: &Spool) -> Result<(), BuildError> {
-        let source = BlobSource { spool: spool.clone(), mount_from: self.repositories.clone() };
+        let source = BlobSource {
+            spool: spool.clone(),
+            mount_from: self.repositories.clone(),
+        };
         for repository in &self.repositories {
-            self.client.push_blob(repository, &source).await.map_err(failed("push the image config"))?;
+            self.client
+                .push_blob(repository, &source)
+                .await
+                .map_err(failed("push the image config"))?;
         }
         Ok(())
     }
 
-    async fn copy(&self, layer: &Layer, from: &Repository, work: &std::path::Path) -> Result<(), BuildError> {
+    async fn copy(
+        &self,
+        layer: &Layer,
+        from: &Repository,
+        work: &std::path::Path,
+    ) -> Result<(), BuildError> {
         let mut from = from.clone();
         for repository in &self.repositories {
             let outcome = self
@@ -179,10 +213,18 @@ impl Task {
                 .copy_blob(&from, repository, &layer.descriptor, work)
                 .await
                 .map_err(|source| BuildError::Registry {
-                    operation: format!("bring the base layer {} to {repository}", layer.descriptor.digest),
+                    operation: format!(
+                        "bring the base layer {} to {repository}",
+                        layer.descriptor.digest
+                    ),
                     source,
                 })?;
-            self.tell(repository, layer.descriptor.digest, layer.descriptor.size, outcome);
+            self.tell(
+                repository,
+                layer.descriptor.digest,
+                layer.descriptor.size,
+                outcome,
+            );
             from = repository.clone();
         }
         Ok(())
@@ -194,6 +236,11 @@ impl Task {
             PushOutcome::Mounted => Transfer::Mounted,
             PushOutcome::Uploaded { .. } => Transfer::Uploaded,
         };
-        self.events.emit(BuildEvent::LayerPushed { repository: repository.to_string(), digest, size, how });
+        self.events.emit(BuildEvent::LayerPushed {
+            repository: repository.to_string(),
+            digest,
+            size,
+            how,
+        });
     }
 }

@@ -17,7 +17,7 @@ const LONGEST_DOCKERFILE: u64 = 64 << 20;
 
 /// A plan, and the images it stands on.
 #[derive(Debug)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// The plan.
     pub plan: BuildPlan,
     /// In the order of [`ImageId`].
@@ -30,35 +30,57 @@ pub struct Planned {
 ///
 /// # Errors
 /// [`BuildError::NoDockerfile`], [`BuildError::Read`], [`BuildError::Dockerfile`].
-pub fn read_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Dockerfile), BuildError> {
+pub(crate) fn read_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Dockerfile), BuildError> {
     for path in candidates {
         match read(path) {
             Ok(bytes) => {
-                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-                let dockerfile =
-                    parse_bytes(&bytes, &name).map_err(|found| BuildError::Dockerfile(Box::new(found)))?;
+                let name = path
+                    .file_name()
+                    .unwrap_or(path.as_os_str())
+                    .to_string_lossy();
+                let dockerfile = parse_bytes(&bytes, &name)
+                    .map_err(|found| BuildError::Dockerfile(Box::new(found)))?;
                 return Ok((path.clone(), dockerfile));
             }
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) => {}
             Err(source) => {
-                return Err(BuildError::Read { what: "the Dockerfile", path: path.clone(), source });
+                return Err(BuildError::Read {
+                    what: "the Dockerfile",
+                    path: path.clone(),
+                    source,
+                });
             }
         }
     }
-    Err(BuildError::NoDockerfile { looked_for: candidates.to_vec() })
+    Err(BuildError::NoDockerfile {
+        looked_for: candidates.to_vec(),
+    })
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LONGEST_DOCKERFILE).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?
+        .take(LONGEST_DOCKERFILE)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// What the flags mean for the planner.
-pub fn inputs(config: &Config, created: String, proxies: Vec<(String, String)>) -> BuildInputs {
+pub(crate) fn inputs(
+    config: &Config,
+    created: String,
+    proxies: Vec<(String, String)>,
+) -> BuildInputs {
     let build_platform = Platform::host();
-    let platform = config.platform.clone().unwrap_or_else(|| build_platform.clone());
+    let platform = config
+        .platform
+        .clone()
+        .unwrap_or_else(|| build_platform.clone());
     BuildInputs {
         build_args: config.build_args.clone(),
         target: config.target.clone(),
@@ -73,7 +95,7 @@ pub fn inputs(config: &Config, created: String, proxies: Vec<(String, String)>) 
 ///
 /// # Errors
 /// [`BuildError::Dockerfile`], and what registries say, at the line that names the image.
-pub async fn plan(
+pub(crate) async fn plan(
     dockerfile: Dockerfile,
     inputs: BuildInputs,
     client: &Client,
@@ -110,22 +132,37 @@ pub async fn plan(
             let same = |query: &ImageQuery| {
                 query.reference == planned.reference && query.platform == planned.platform
             };
-            answers.iter().find(|(query, _)| same(query)).map(|(_, image)| image.clone())
+            answers
+                .iter()
+                .find(|(query, _)| same(query))
+                .map(|(_, image)| image.clone())
         })
         .collect();
-    Ok(Planned { plan, images, dockerfile })
+    Ok(Planned {
+        plan,
+        images,
+        dockerfile,
+    })
 }
 
 async fn resolve(query: &ImageQuery, client: &Client) -> Result<ResolvedImage, BuildError> {
     let reference: Reference =
-        query.reference.parse().map_err(|error: kigumi_oci::ReferenceError| BuildError::UnusableImage {
-            reference: query.reference.clone(),
-            reason: error.to_string(),
-        })?;
-    client.resolve(&reference, &query.platform).await.map_err(|source| BuildError::Registry {
-        operation: format!("find the image `{}`", query.reference),
-        source: Arc::new(source),
-    })
+        query
+            .reference
+            .parse()
+            .map_err(
+                |error: kigumi_oci::ReferenceError| BuildError::UnusableImage {
+                    reference: query.reference.clone(),
+                    reason: error.to_string(),
+                },
+            )?;
+    client
+        .resolve(&reference, &query.platform)
+        .await
+        .map_err(|source| BuildError::Registry {
+            operation: format!("find the image `{}`", query.reference),
+            source: Arc::new(source),
+        })
 }
 
 fn tell(query: &ImageQuery, image: &ResolvedImage, events: &Events) {

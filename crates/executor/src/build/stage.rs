@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use kigumi_context::Owner;
 use kigumi_layer::{Change, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree};
-use kigumi_plan::{Base, BuildPlan, CopyOp, CopySource, MakeDirOp, Op, RunOp, StageId, StagePlan, Step};
-use kigumi_rootfs::{Index, Keeper, RootDir};
+use kigumi_plan::{
+    Base, BuildPlan, CopyOp, CopySource, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
+};
 use kigumi_rootfs::users::UserDatabase;
+use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
 use super::contents::Contents;
@@ -84,13 +86,18 @@ impl Stages<'_> {
             let finished = self.stage(stage)?;
             self.finished.insert(stage.id, finished);
         }
-        Ok(self.finished.remove(&plan.target).unwrap_or_default().layers)
+        Ok(self
+            .finished
+            .remove(&plan.target)
+            .unwrap_or_default()
+            .layers)
     }
 
     fn stage(&mut self, stage: &StagePlan) -> Result<FinishedStage, BuildError> {
         let from = "FROM";
-        let (mut state, mut layers) =
-            self.begin(stage).map_err(|error| error.at(self.file, stage.span, from))?;
+        let (mut state, mut layers) = self
+            .begin(stage)
+            .map_err(|error| error.at(self.file, stage.span, from))?;
         for step in &stage.steps {
             self.workshop.check_cancelled()?;
             self.factory.check_uploads()?;
@@ -110,7 +117,9 @@ impl Stages<'_> {
             Base::Scratch => Vec::new(),
             Base::Image(id) => self.images.layers(id, &mut self.contents)?,
             Base::Stage(id) => {
-                if live && let Some((_, index)) = self.standing.take_if(|(standing, _)| *standing == id) {
+                if live
+                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| *standing == id)
+                {
                     return Ok((State::Live(index), self.layers_of(id)));
                 }
                 self.layers_of(id)
@@ -138,7 +147,9 @@ impl Stages<'_> {
     fn unpack(&mut self, layers: &[NumberedLayer]) -> Result<Index, BuildError> {
         let started = Instant::now();
         let workshop = self.workshop;
-        let index = self.ground()?.unpack(layers, &workshop.cancel, &workshop.events)?;
+        let index = self
+            .ground()?
+            .unpack(layers, &workshop.cancel, &workshop.events)?;
         workshop.events.emit(BuildEvent::Unpacked {
             layers: layers.len(),
             entries: index.tree().len() - 1,
@@ -167,7 +178,10 @@ impl Stages<'_> {
     }
 
     fn layers_of(&self, id: StageId) -> Vec<NumberedLayer> {
-        self.finished.get(&id).map(|stage| stage.layers.clone()).unwrap_or_default()
+        self.finished
+            .get(&id)
+            .map(|stage| stage.layers.clone())
+            .unwrap_or_default()
     }
 
     fn ground(&mut self) -> Result<&mut Ground, BuildError> {
@@ -207,7 +221,11 @@ impl Stages<'_> {
         if step.op != Op::Config {
             let summary = layer.as_ref().map(NewLayer::summary);
             let took = started.elapsed();
-            events.emit(BuildEvent::StepFinished { step: position, took, layer: summary });
+            events.emit(BuildEvent::StepFinished {
+                step: position,
+                took,
+                layer: summary,
+            });
         }
         Ok((state, layer.and_then(|layer| self.number(layer))))
     }
@@ -238,13 +256,19 @@ impl Stages<'_> {
         let owner = match &copy.chown {
             Some(chown) => {
                 let owner = self.owner(chown, state)?;
-                Owner::Given { uid: owner.0, gid: owner.1 }
+                Owner::Given {
+                    uid: owner.0,
+                    gid: owner.1,
+                }
             }
             None if copy.from == CopySource::Context => Owner::ROOT,
             None => Owner::Kept,
         };
         let spec = copying::spec(copy, owner, self.now)?;
-        let sources = Sources { tree: state.tree(), source: &source };
+        let sources = Sources {
+            tree: state.tree(),
+            source: &source,
+        };
         let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
         self.contents.extract(&mut changes)?;
         Ok(changes)
@@ -259,7 +283,11 @@ impl Stages<'_> {
         Ok(tree)
     }
 
-    fn make_dir_changes(&mut self, op: &MakeDirOp, state: &State) -> Result<Vec<Change>, BuildError> {
+    fn make_dir_changes(
+        &mut self,
+        op: &MakeDirOp,
+        state: &State,
+    ) -> Result<Vec<Change>, BuildError> {
         let owner = match op.user.as_deref() {
             None | Some("") => (0, 0),
             Some(user) => self.owner(user, state)?,
@@ -269,12 +297,20 @@ impl Stages<'_> {
 
     /// The numbers behind `user[:group]`; names are looked up in the stage's own files.
     fn owner(&mut self, spec: &str, state: &State) -> Result<(u32, u32), BuildError> {
-        let numeric = spec.split(':').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-        let users = if numeric { UserDatabase::parse(b"", b"") } else { self.users(state)? };
-        let owner = users.owner(spec.as_bytes()).map_err(|source| BuildError::Copy {
-            message: format!("--chown `{spec}`"),
-            source: Some(Box::new(source)),
-        })?;
+        let numeric = spec
+            .split(':')
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        let users = if numeric {
+            UserDatabase::parse(b"", b"")
+        } else {
+            self.users(state)?
+        };
+        let owner = users
+            .owner(spec.as_bytes())
+            .map_err(|source| BuildError::Copy {
+                message: format!("--chown `{spec}`"),
+                source: Some(Box::new(source)),
+            })?;
         Ok((owner.uid, owner.gid))
     }
 
@@ -287,17 +323,28 @@ impl Stages<'_> {
     /// A file of the stage, links followed; empty when it has none.
     fn read_file(&mut self, state: &State, path: &[u8]) -> Result<Vec<u8>, BuildError> {
         let tree = state.tree();
-        let Ok(path) = ImagePath::parse(path) else { return Ok(Vec::new()) };
-        let Ok(found) = tree.resolve(&path, Follow::All) else { return Ok(Vec::new()) };
+        let Ok(path) = ImagePath::parse(path) else {
+            return Ok(Vec::new());
+        };
+        let Ok(found) = tree.resolve(&path, Follow::All) else {
+            return Ok(Vec::new());
+        };
         let node = found.node.map(|id| tree.node(id));
-        let Some((node, content)) = node.and_then(|node| node.file().map(|content| (node, content))) else {
+        let Some((node, content)) =
+            node.and_then(|node| node.file().map(|content| (node, content)))
+        else {
             return Ok(Vec::new());
         };
         let mut bytes = Vec::new();
-        let failed = |source| BuildError::Content { path: path.to_string(), source };
+        let failed = |source| BuildError::Content {
+            path: path.to_string(),
+            source,
+        };
         if content.origin == Origin::Live {
             let file = self.ground()?.open(&found.path)?;
-            file.take(LONGEST_DATABASE).read_to_end(&mut bytes).map_err(failed)?;
+            file.take(LONGEST_DATABASE)
+                .read_to_end(&mut bytes)
+                .map_err(failed)?;
             return Ok(bytes);
         }
         let mut change = [Change::Put {
@@ -306,9 +353,19 @@ impl Stages<'_> {
             metadata: node.metadata.clone(),
         }];
         self.contents.extract(&mut change)?;
-        if let [Change::Put { path, entry: Entry::File(content), .. }] = &change {
+        if let [
+            Change::Put {
+                path,
+                entry: Entry::File(content),
+                ..
+            },
+        ] = &change
+        {
             let reader = self.contents.open(path, content)?;
-            reader.take(LONGEST_DATABASE).read_to_end(&mut bytes).map_err(failed)?;
+            reader
+                .take(LONGEST_DATABASE)
+                .read_to_end(&mut bytes)
+                .map_err(failed)?;
         }
         Ok(bytes)
     }
@@ -321,20 +378,27 @@ impl Stages<'_> {
         changes: Vec<Change>,
         state: State,
     ) -> Result<(State, Option<NewLayer>), BuildError> {
-        let makes_layer = step.history.as_ref().is_some_and(|entry| !entry.empty_layer);
+        let makes_layer = step
+            .history
+            .as_ref()
+            .is_some_and(|entry| !entry.empty_layer);
         let layer = if makes_layer {
             let contents = &self.contents;
             let open = |path: &ImagePath, content: &FileContent| contents.open(path, content);
-            Some(self.factory.write(self.needs.layers_of(stage), &changes, &open)?)
+            Some(
+                self.factory
+                    .write(self.needs.layers_of(stage), &changes, &open)?,
+            )
         } else {
             None
         };
         let state = match state {
             State::Value(mut tree) => {
-                tree.apply_layer(changes).map_err(|source| BuildError::Layer {
-                    operation: "apply the layer".to_owned(),
-                    source,
-                })?;
+                tree.apply_layer(changes)
+                    .map_err(|source| BuildError::Layer {
+                        operation: "apply the layer".to_owned(),
+                        source,
+                    })?;
                 State::Value(tree)
             }
             State::Live(index) => {
@@ -353,17 +417,23 @@ impl Stages<'_> {
         state: State,
     ) -> Result<(State, Option<NewLayer>), BuildError> {
         let users = self.users(&state)?;
-        let State::Live(mut index) = state else { return Err(no_ground()) };
+        let State::Live(mut index) = state else {
+            return Err(no_ground());
+        };
         let ground = self.ground.as_mut().ok_or_else(no_ground)?;
         let process = running::process(run, &users, ground.path())?;
         ground.settle(&mut index)?;
-        running::run(&process, run, &mut *self.runner, self.workshop, position)?;
+        running::furnish(run, ground.path())?;
+        let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
+        running::clear(run, ground.path());
+        ran?;
         let changes = ground.changes(&mut index)?;
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
         };
-        let layer =
-            self.factory.write(self.needs.layers_of(stage), &changes, &open)?;
+        let layer = self
+            .factory
+            .write(self.needs.layers_of(stage), &changes, &open)?;
         for (path, digest) in &layer.digests {
             index.learn(path, *digest);
         }
@@ -394,11 +464,15 @@ impl Stages<'_> {
     /// Moves what later stages copy out of the root filesystem, before it is emptied for them.
     fn keep(&mut self, stage: StageId, index: Index) -> Result<Tree, BuildError> {
         let (mut tree, _) = index.into_parts();
-        let directory = self.workshop.make_directory(&format!("stage-{}", stage.0))?;
-        let kept = Arc::new(RootDir::open(&directory).map_err(|source| BuildError::Root {
-            operation: "open the directory for kept files".to_owned(),
-            source,
-        })?);
+        let directory = self
+            .workshop
+            .make_directory(&format!("stage-{}", stage.0))?;
+        let kept = Arc::new(
+            RootDir::open(&directory).map_err(|source| BuildError::Root {
+                operation: "open the directory for kept files".to_owned(),
+                source,
+            })?,
+        );
         let store = self.contents.add_store(Arc::clone(&kept));
         copying::store_all(&mut tree, store);
         let source = CopySource::Stage(stage);
@@ -424,9 +498,10 @@ impl Stages<'_> {
     fn base_name(&self, base: &Base) -> String {
         match base {
             Base::Scratch => "scratch".to_owned(),
-            Base::Image(id) => {
-                self.plan.image(*id).map_or_else(String::new, |image| image.reference.clone())
-            }
+            Base::Image(id) => self
+                .plan
+                .image(*id)
+                .map_or_else(String::new, |image| image.reference.clone()),
             Base::Stage(id) => self.plan.stage(*id).map_or_else(String::new, name_of),
         }
     }
@@ -440,5 +515,8 @@ fn no_ground() -> BuildError {
 }
 
 fn name_of(stage: &StagePlan) -> String {
-    stage.name.clone().unwrap_or_else(|| format!("stage-{}", stage.id.0))
+    stage
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("stage-{}", stage.id.0))
 }

@@ -44,9 +44,20 @@ impl Workshop {
             source,
         };
         std::fs::create_dir_all(kaniko_dir).map_err(failed)?;
-        let work = tempfile::Builder::new().prefix("work-").tempdir_in(kaniko_dir).map_err(failed)?;
+        let work = tempfile::Builder::new()
+            .prefix("work-")
+            .tempdir_in(kaniko_dir)
+            .map_err(failed)?;
         let (cancel, stopped) = stop;
-        Ok(Self { events, cancel, handle, stopped, dockerfile, context, work })
+        Ok(Self {
+            events,
+            cancel,
+            handle,
+            stopped,
+            dockerfile,
+            context,
+            work,
+        })
     }
 
     /// Where work files go.
@@ -67,7 +78,9 @@ impl Workshop {
 
     /// Ends the build if it was told to.
     pub(crate) fn check_cancelled(&self) -> Result<(), BuildError> {
-        self.cancel.signal().map_or(Ok(()), |signal| Err(BuildError::Cancelled { signal }))
+        self.cancel
+            .signal()
+            .map_or(Ok(()), |signal| Err(BuildError::Cancelled { signal }))
     }
 
     /// Waits for something of the network, or for being told to end.
@@ -86,7 +99,8 @@ impl Workshop {
         };
         let ignored = read_ignore_file(&ignore_file_candidates(&self.dockerfile, &self.context))
             .map_err(|error| failed(error.into()))?;
-        let directory = Arc::new(RootDir::open(&self.context).map_err(|error| failed(error.into()))?);
+        let directory =
+            Arc::new(RootDir::open(&self.context).map_err(|error| failed(error.into()))?);
         let store = contents.add_store(Arc::clone(&directory));
         context_tree(&directory, &ignored, store).map_err(|error| failed(error.into()))
     }
@@ -104,11 +118,16 @@ pub(crate) fn watch_cancel(cancel: &Cancel) -> Result<watch::Receiver<bool>, Bui
                 return;
             }
         }
-        drop(sender.send(true));
+        // Nobody listens any more when the build is over.
+        let _sent = sender.send(true);
     };
-    std::thread::Builder::new().name("cancel".to_owned()).spawn(wait).map_err(|source| {
-        BuildError::Machine { operation: "start the thread that waits for signals", source }
-    })?;
+    std::thread::Builder::new()
+        .name("cancel".to_owned())
+        .spawn(wait)
+        .map_err(|source| BuildError::Machine {
+            operation: "start the thread that waits for signals",
+            source,
+        })?;
     Ok(receiver)
 }
 

@@ -29,6 +29,10 @@ pub enum Command {
     Version,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field a flag; what they mean together is `Config`"
+)]
 /// The flags of a build, with the parsing rules of kaniko's command line (K-CLI).
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct BuildFlags {
@@ -41,7 +45,7 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub dockerfile: String,
-    /// Directory of the build context (a path, or dir://PATH)
+    /// Directory of the build context (a path, or `dir://PATH`)
     #[arg(
         short = 'c',
         long,
@@ -81,7 +85,7 @@ pub struct BuildFlags {
     /// Where to push, repeatable
     #[arg(short = 'd', long, value_name = "IMAGE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Output")]
     pub destination: Vec<String>,
-    /// Build and do not push; KANIKO_NO_PUSH says the same
+    /// Build and do not push; `KANIKO_NO_PUSH` says the same
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Output")]
     pub no_push: Option<bool>,
     /// Write a docker-save archive
@@ -159,7 +163,7 @@ pub struct BuildFlags {
     /// Path that is neither unpacked nor recorded, repeatable
     #[arg(long, value_name = "PATH", action = ArgAction::Append, help_heading = "Root filesystem")]
     pub ignore_path: Vec<String>,
-    /// Directory of the executor; KANIKO_DIR says the same
+    /// Directory of the executor; `KANIKO_DIR` says the same
     #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
     pub kaniko_dir: Option<String>,
     /// Build although nothing shows that this is a container; never enough on a host

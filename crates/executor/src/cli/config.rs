@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference};
 
 use super::args::{BuildFlags, go_bool};
@@ -75,6 +76,10 @@ impl Outputs {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field a flag, independent of each other"
+)]
 /// Registry flags, as they were given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryFlags {
@@ -215,14 +220,10 @@ pub enum ConfigError {
         flag: &'static str,
     },
     /// A context that is not a directory.
-    #[error(
-        "--context `{text}`: contexts of the kind `{kind}` are not implemented yet; unpack it into a directory first"
-    )]
-    ContextKind {
-        /// As given.
-        text: String,
-        /// The prefix.
-        kind: String,
+    #[error("--context: {reason}")]
+    Context {
+        /// Why not.
+        reason: String,
     },
     /// Several targets.
     #[error(
@@ -324,10 +325,11 @@ impl Config {
         let image_format = image_format(flags)?;
         check_formats(compression, image_format, outputs.tar.is_some())?;
         let context = context(flags, environment)?;
-        let dockerfile = vec![
-            absolute(Path::new(&flags.dockerfile)),
-            context.join(&flags.dockerfile),
-        ];
+        let dockerfile = dockerfile_candidates(
+            Path::new(&flags.dockerfile),
+            &environment.working_directory,
+            &context,
+        );
         Ok(Self {
             dockerfile,
             build_args: build_args(flags, environment),
@@ -374,11 +376,19 @@ fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
 }
 
 fn destination(text: &str) -> Result<Reference, ConfigError> {
-    let wrong = |reason: String| ConfigError::Destination { text: text.to_owned(), reason };
-    let reference: Reference =
-        text.parse().map_err(|error: kigumi_oci::ReferenceError| wrong(error.to_string()))?;
+    let wrong = |reason: String| ConfigError::Destination {
+        text: text.to_owned(),
+        reason,
+    };
+    let reference: Reference = text
+        .parse()
+        .map_err(|error: kigumi_oci::ReferenceError| wrong(error.to_string()))?;
     // distribution-spec v1.1 § Pulling manifests; the parser lets upper case through.
-    if reference.repository().bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if reference
+        .repository()
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase())
+    {
         return Err(wrong("the repository must be in lower case".to_owned()));
     }
     Ok(reference)
@@ -458,24 +468,16 @@ fn check_formats(
 }
 
 fn context(flags: &BuildFlags, environment: &Environment) -> Result<PathBuf, ConfigError> {
-    let text = flags.context.as_str();
-    let (directory, prefixed) = match text.split_once("://") {
-        Some(("dir", path)) => (path, true),
-        Some((kind, _)) => {
-            return Err(ConfigError::ContextKind {
-                text: text.to_owned(),
-                kind: format!("{kind}://"),
-            });
-        }
-        None => (text, false),
-    };
-    let directory = environment.working_directory.join(directory);
-    // The sub path belongs to contexts with a prefix only (contract § 3).
-    Ok(if prefixed {
-        directory.join(flags.context_sub_path.trim_start_matches('/'))
-    } else {
-        directory
-    })
+    let location = Location::parse(
+        &flags.context,
+        &flags.context_sub_path,
+        &environment.working_directory,
+    )
+    .map_err(|error| ConfigError::Context {
+        reason: error.to_string(),
+    })?;
+    let Location::Directory(directory) = location;
+    Ok(directory)
 }
 
 fn build_args(flags: &BuildFlags, environment: &Environment) -> Vec<(String, String)> {
@@ -622,7 +624,7 @@ mod tests {
     fn the_dockerfile_is_looked_for_as_given_and_then_in_the_context_k_cli_11() {
         let config = config(&["--no-push", "-f", "a/Dockerfile", "-c", "dir:///src"]).unwrap();
         assert_eq!(
-            config.dockerfile,
+            config.dockerfile[..2],
             [
                 PathBuf::from("/workspace/a/Dockerfile"),
                 "/src/a/Dockerfile".into()
@@ -699,7 +701,7 @@ mod tests {
                 &["--no-push", "--image-name-with-digest-file=f"],
                 "--image-name-with-digest-file",
             ),
-            (&["--no-push", "-c", "s3://bucket/x"], "`s3://`"),
+            (&["--no-push", "-c", "s3://bucket/x"], "s3://"),
             (&["--no-push", "--target=a,b"], "--target names 2 stages"),
             (
                 &["--no-push", "--digest-file=https://x/y"],

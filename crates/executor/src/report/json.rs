@@ -24,25 +24,42 @@ pub(super) fn render(event: &BuildEvent, now: SystemTime) -> String {
 #[expect(clippy::too_many_lines, reason = "one arm an event, each a few fields")]
 fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
     match event {
-        BuildEvent::Started { dockerfile, platform } => (
+        BuildEvent::Started {
+            dockerfile,
+            platform,
+        } => (
             "info",
             "started",
             format!("building {}", dockerfile.display()),
             json!({ "platform": platform, "version": env!("CARGO_PKG_VERSION") }),
         ),
-        BuildEvent::BaseResolved { reference, digest, layers, bytes } => (
+        BuildEvent::BaseResolved {
+            reference,
+            digest,
+            layers,
+            bytes,
+        } => (
             "info",
             "base_resolved",
             format!("base {reference}"),
             json!({ "reference": reference, "digest": digest, "layers": layers, "bytes": bytes }),
         ),
-        BuildEvent::StageStarted { number, of, name, base } => (
+        BuildEvent::StageStarted {
+            number,
+            of,
+            name,
+            base,
+        } => (
             "info",
             "stage_started",
             format!("stage {name} from {base}"),
             json!({ "stage": name, "number": number, "of": of, "base": base }),
         ),
-        BuildEvent::Unpacked { layers, entries, took } => (
+        BuildEvent::Unpacked {
+            layers,
+            entries,
+            took,
+        } => (
             "info",
             "unpacked",
             "unpacked the base".to_owned(),
@@ -72,7 +89,12 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
                 })),
             }),
         ),
-        BuildEvent::LayerPushed { repository, digest, size, how } => (
+        BuildEvent::LayerPushed {
+            repository,
+            digest,
+            size,
+            how,
+        } => (
             "info",
             "layer_pushed",
             format!("layer {digest}"),

@@ -12,10 +12,9 @@ impl LineSplitter {
     pub fn push(&mut self, bytes: &[u8], mut line: impl FnMut(String)) {
         for &byte in bytes {
             match byte {
-                b'\n' => line(self.take()),
-                // `\r\n` is one end of line: the empty rest is dropped here.
+                // `\r\n` is one end of line; a lone `\r` ends one too.
                 b'\r' if self.pending.is_empty() => {}
-                b'\r' => line(self.take()),
+                b'\n' | b'\r' => line(self.take()),
                 byte => {
                     self.pending.push(byte);
                     if self.pending.len() >= LONGEST_LINE {
@@ -65,6 +64,9 @@ mod tests {
     #[test]
     fn a_line_without_end_does_not_fill_the_memory() {
         let lines = split(&[&vec![b'x'; LONGEST_LINE * 2 + 1]]);
-        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE, LONGEST_LINE, 1]);
+        assert_eq!(
+            lines.iter().map(String::len).collect::<Vec<_>>(),
+            [LONGEST_LINE, LONGEST_LINE, 1]
+        );
     }
 }

@@ -33,7 +33,10 @@ impl Events {
         let renderer = Renderer::new(options, Box::new(std::io::stderr()));
         let renderer = Mutex::new(renderer);
         Self::new(move |event| {
-            renderer.lock().unwrap_or_else(PoisonError::into_inner).event(&event);
+            renderer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .event(&event);
         })
     }
 
@@ -44,7 +47,9 @@ impl Events {
 
     /// Tells a warning.
     pub fn warn(&self, message: impl Into<String>) {
-        self.emit(BuildEvent::Warning { message: message.into() });
+        self.emit(BuildEvent::Warning {
+            message: message.into(),
+        });
     }
 }
 
@@ -63,7 +68,11 @@ struct Renderer {
 
 impl Renderer {
     fn new(options: LogOptions, out: Box<dyn Write + Send>) -> Self {
-        Self { options, started: Instant::now(), out }
+        Self {
+            options,
+            started: Instant::now(),
+            out,
+        }
     }
 
     fn event(&mut self, event: &BuildEvent) {
@@ -78,7 +87,11 @@ impl Renderer {
             }
         };
         // A log that cannot be written must not end the build: nobody would learn why.
-        drop(self.out.write_all(rendered.as_bytes()).and_then(|()| self.out.flush()));
+        drop(
+            self.out
+                .write_all(rendered.as_bytes())
+                .and_then(|()| self.out.flush()),
+        );
     }
 }
 

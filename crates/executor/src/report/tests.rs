@@ -27,19 +27,42 @@ fn rendered(options: LogOptions, events: &[BuildEvent]) -> String {
 }
 
 fn step() -> StepPosition {
-    StepPosition { stage: "app".into(), number: 2, of: 3 }
+    StepPosition {
+        stage: "app".into(),
+        number: 2,
+        of: 3,
+    }
 }
 
 #[test]
 fn a_step_is_shown_with_its_stage_its_line_and_what_it_made() {
-    let layer = LayerSummary { digest: None, size: 24_100_000, uncompressed: 78_300_000, entries: 1 };
+    let layer = LayerSummary {
+        digest: None,
+        size: 24_100_000,
+        uncompressed: 78_300_000,
+        entries: 1,
+    };
     let events = [
-        BuildEvent::StepStarted { step: step(), text: "RUN make".into(), line: 7 },
-        BuildEvent::Output { step: step(), line: "cc -c a.c".into() },
-        BuildEvent::StepFinished { step: step(), took: Duration::from_millis(3210), layer: Some(layer) },
+        BuildEvent::StepStarted {
+            step: step(),
+            text: "RUN make".into(),
+            line: 7,
+        },
+        BuildEvent::Output {
+            step: step(),
+            line: "cc -c a.c".into(),
+        },
+        BuildEvent::StepFinished {
+            step: step(),
+            took: Duration::from_millis(3210),
+            layer: Some(layer),
+        },
     ];
     let text = rendered(LogOptions::default(), &events);
-    let without_clock: Vec<&str> = text.lines().map(|line| line.split_once("] ").unwrap().1).collect();
+    let without_clock: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once("] ").unwrap().1)
+        .collect();
     assert_eq!(
         without_clock,
         [
@@ -52,8 +75,16 @@ fn a_step_is_shown_with_its_stage_its_line_and_what_it_made() {
 
 #[test]
 fn json_has_the_fields_that_collectors_know_and_one_object_a_line() {
-    let options = LogOptions { format: LogFormat::Json, ..LogOptions::default() };
-    let text = rendered(options, &[BuildEvent::Warning { message: "two\nlines".into() }]);
+    let options = LogOptions {
+        format: LogFormat::Json,
+        ..LogOptions::default()
+    };
+    let text = rendered(
+        options,
+        &[BuildEvent::Warning {
+            message: "two\nlines".into(),
+        }],
+    );
     assert_eq!(text.lines().count(), 1);
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["level"], "warning");
@@ -63,11 +94,21 @@ fn json_has_the_fields_that_collectors_know_and_one_object_a_line() {
 
 #[test]
 fn quieter_logs_leave_out_what_is_less_important() {
-    let options = LogOptions { verbosity: Verbosity::Warn, ..LogOptions::default() };
+    let options = LogOptions {
+        verbosity: Verbosity::Warn,
+        ..LogOptions::default()
+    };
     let events = [
-        BuildEvent::Output { step: step(), line: "chatter".into() },
-        BuildEvent::Warning { message: "careful".into() },
-        BuildEvent::Failed { message: "error: it broke".into() },
+        BuildEvent::Output {
+            step: step(),
+            line: "chatter".into(),
+        },
+        BuildEvent::Warning {
+            message: "careful".into(),
+        },
+        BuildEvent::Failed {
+            message: "error: it broke".into(),
+        },
     ];
     let text = rendered(options, &events);
     assert!(!text.contains("chatter") && text.contains("careful") && text.contains("it broke"));
@@ -75,7 +116,12 @@ fn quieter_logs_leave_out_what_is_less_important() {
 
 #[test]
 fn a_message_of_several_lines_keeps_its_shape() {
-    let text = rendered(LogOptions::default(), &[BuildEvent::Failed { message: "a\n  b".into() }]);
+    let text = rendered(
+        LogOptions::default(),
+        &[BuildEvent::Failed {
+            message: "a\n  b".into(),
+        }],
+    );
     assert_eq!(text.lines().count(), 2);
     assert!(text.lines().all(|line| line.starts_with('[')));
 }
@@ -83,7 +129,15 @@ fn a_message_of_several_lines_keeps_its_shape() {
 #[test]
 fn an_excerpt_points_at_the_line_of_the_dockerfile() {
     let source = kigumi_dockerfile::Source::new("Dockerfile", "FROM a\nRUN false\n");
-    let span = kigumi_dockerfile::Span { start: 7, end: 16, line: 2 , ..Default::default() };
+    let span = kigumi_dockerfile::Span {
+        start: 7,
+        end: 16,
+        line: 2,
+        ..Default::default()
+    };
     let text = excerpt(&source, span, "it broke");
-    assert!(text.contains("Dockerfile:2:1") && text.contains("RUN false"), "{text}");
+    assert!(
+        text.contains("Dockerfile:2:1") && text.contains("RUN false"),
+        "{text}"
+    );
 }

@@ -7,7 +7,11 @@ use crate::time::rfc3339_milliseconds;
 pub(super) fn render(event: &BuildEvent, elapsed: Duration, clock: Option<SystemTime>) -> String {
     let prefix = match clock {
         Some(now) => format!("{} ", rfc3339_milliseconds(now)),
-        None => format!("[{:>5}.{}] ", elapsed.as_secs(), elapsed.subsec_millis() / 100),
+        None => format!(
+            "[{:>5}.{}] ",
+            elapsed.as_secs(),
+            elapsed.subsec_millis() / 100
+        ),
     };
     let mut rendered = String::new();
     for line in lines(event).lines() {
@@ -20,18 +24,39 @@ pub(super) fn render(event: &BuildEvent, elapsed: Duration, clock: Option<System
 
 fn lines(event: &BuildEvent) -> String {
     match event {
-        BuildEvent::Started { dockerfile, platform } => format!(
+        BuildEvent::Started {
+            dockerfile,
+            platform,
+        } => format!(
             "kigumi {}: {} for {platform}",
             env!("CARGO_PKG_VERSION"),
             dockerfile.display()
         ),
-        BuildEvent::BaseResolved { reference, digest, layers, bytes: size } => {
-            format!("base {reference} is {digest}: {}, {}", count(*layers, "layer"), bytes(*size))
+        BuildEvent::BaseResolved {
+            reference,
+            digest,
+            layers,
+            bytes: size,
+        } => {
+            format!(
+                "base {reference} is {digest}: {}, {}",
+                count(*layers, "layer"),
+                bytes(*size)
+            )
         }
-        BuildEvent::StageStarted { number, of, name, base } => {
+        BuildEvent::StageStarted {
+            number,
+            of,
+            name,
+            base,
+        } => {
             format!("stage {number}/{of} {name}: from {base}")
         }
-        BuildEvent::Unpacked { layers, entries, took } => format!(
+        BuildEvent::Unpacked {
+            layers,
+            entries,
+            took,
+        } => format!(
             "unpacked {}, {} in {}",
             count(*layers, "layer"),
             count(*entries, "entry").replace("entrys", "entries"),
@@ -42,10 +67,17 @@ fn lines(event: &BuildEvent) -> String {
         }
         BuildEvent::Output { line, .. } => format!("    {line}"),
         BuildEvent::StepFinished { step, took, layer } => {
-            let made = layer.as_ref().map_or_else(String::new, |layer| format!(", {}", summary(layer)));
+            let made = layer
+                .as_ref()
+                .map_or_else(String::new, |layer| format!(", {}", summary(layer)));
             format!("{} done in {}{made}", position(step), duration(*took))
         }
-        BuildEvent::LayerPushed { repository, digest, size, how } => {
+        BuildEvent::LayerPushed {
+            repository,
+            digest,
+            size,
+            how,
+        } => {
             let verb = match how {
                 Transfer::Existed => "found",
                 Transfer::Mounted => "mounted",
@@ -76,5 +108,9 @@ fn summary(layer: &LayerSummary) -> String {
 }
 
 fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }

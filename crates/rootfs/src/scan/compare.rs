@@ -147,14 +147,7 @@ impl Comparison<'_> {
         if self.is_stand_in(node, stat, &path) {
             return Ok(Descend::No);
         }
-        let is_foreign = self
-            .known
-            .foreign
-            .get(&path)
-            .is_some_and(|seen| seen.identity == stat.identity);
-        let is_untouched = prior.is_none()
-            && (is_foreign
-                || stat.is_directory() && directory.is_pinned && self.exclusions.is_pinned(&path));
+        let is_untouched = prior.is_none() && self.is_foreign(stat, &path);
         if !is_untouched || stat.is_directory() {
             let here = self.describe(directory, name, stat, (prior, is_untouched))?;
             findings.list.push(Finding::Here(Box::new(here)));
@@ -217,6 +210,13 @@ impl Comparison<'_> {
         }
     }
 
+    /// Whether this was there before anything was unpacked. Above mounts, others make and remove directories as they like.
+    fn is_foreign(&self, stat: &Stat, path: &ImagePath) -> bool {
+        self.known.foreign.get(path).is_some_and(|seen| {
+            seen.identity == stat.identity || stat.is_directory() && self.exclusions.is_pinned(path)
+        })
+    }
+
     /// A directory that is only there because something below it is mounted or protected, where the image has something else (D5).
     fn is_stand_in(&self, node: Option<&Node>, stat: &Stat, path: &ImagePath) -> bool {
         stat.is_directory()
@@ -226,12 +226,7 @@ impl Comparison<'_> {
     }
 
     /// What the tree has in this directory and the disk has not.
-    fn missing(
-        &self,
-        directory: &Directory<'_, Beside>,
-        beside: NodeId,
-        findings: &mut Findings,
-    ) {
+    fn missing(&self, directory: &Directory<'_, Beside>, beside: NodeId, findings: &mut Findings) {
         let present: HashSet<&[u8]> = directory
             .entries
             .iter()
@@ -299,7 +294,7 @@ impl Here {
     /// Whether this is what was recorded, changed in place. Directories go by their path: overlayfs may renumber them.
     pub(super) fn continues(&self, seen: &Seen) -> bool {
         let (now, then) = (&self.stat.identity, &seen.identity);
-        now.kind() == then.kind() && (now.is_directory() || now.inode() == then.inode())
+        now.is_same_inode(then) || now.is_directory() && then.is_directory()
     }
 
     /// Owner, permissions and time as the image shall have them.

@@ -24,8 +24,6 @@ pub(super) struct Directory<'a, T> {
     pub(super) entries: Vec<(Box<[u8]>, Stat)>,
     /// Names that are there and nobody's business.
     pub(super) hidden: Vec<Box<[u8]>>,
-    /// Whether something below is excluded.
-    pub(super) is_pinned: bool,
     pub(super) tag: T,
 }
 
@@ -64,11 +62,10 @@ where
     let work = || {
         let mut found = A::default();
         while let Some((path, tag)) = take(&queue, &changed) {
-            let next = look(root, exclusions, &path, tag)
-                .and_then(|directory| match directory {
-                    Some((fd, directory)) => visit(&directory.with(&path, &fd), &mut found),
-                    None => Ok(Vec::new()),
-                });
+            let next = look(root, exclusions, &path, tag).and_then(|directory| match directory {
+                Some((fd, directory)) => visit(&directory.with(&path, &fd), &mut found),
+                None => Ok(Vec::new()),
+            });
             give(&queue, &changed, next);
         }
         found
@@ -130,7 +127,6 @@ struct Read<T> {
     stat: Stat,
     entries: Vec<(Box<[u8]>, Stat)>,
     hidden: Vec<Box<[u8]>>,
-    is_pinned: bool,
     tag: T,
 }
 
@@ -142,7 +138,6 @@ impl<T> Read<T> {
             stat: self.stat,
             entries: self.entries,
             hidden: self.hidden,
-            is_pinned: self.is_pinned,
             tag: self.tag,
         }
     }
@@ -169,9 +164,10 @@ fn look<T>(
         stat: disk::stat_of_fd(&fd).map_err(failed)?,
         entries: Vec::new(),
         hidden: Vec::new(),
-        is_pinned: exclusions.is_pinned(path),
         tag,
     };
+    // Below a directory that is not pinned nothing is excluded by name, so nothing need be looked up.
+    let is_pinned = exclusions.is_pinned(path);
     for name in disk::names(&fd).map_err(failed)? {
         let stat = match disk::stat_at(&fd, &name) {
             Ok(stat) => stat,
@@ -179,8 +175,8 @@ fn look<T>(
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(failed(error)),
         };
-        let is_hidden = exclusions.guards(&stat)
-            || read.is_pinned && exclusions.is_excluded(&path.join(&name));
+        let is_hidden =
+            exclusions.guards(&stat) || is_pinned && exclusions.is_excluded(&path.join(&name));
         if is_hidden {
             read.hidden.push(name);
         } else {

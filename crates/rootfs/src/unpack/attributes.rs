@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 
 use kigumi_layer::{Metadata, Mode, Timestamp, Xattrs};
-use rustix::fs::{AtFlags, Gid, OFlags, Timespec, Timestamps, Uid, UTIME_OMIT, XattrFlags};
+use rustix::fs::{AtFlags, Gid, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::{Errno, Result};
 
 use super::virtuals::Refused;
@@ -36,7 +36,7 @@ fn tolerate(result: Result<()>, refusal: impl Fn(Errno) -> bool) -> Result<bool>
 }
 
 /// All but the time of an open file or directory. In this order: chown clears set-id bits (T-SNAP-18) and file capabilities.
-pub(super) fn dress(fd: impl AsFd, metadata: &Metadata, refused: &mut Refused) -> Result<()> {
+pub(crate) fn dress(fd: impl AsFd, metadata: &Metadata, refused: &mut Refused) -> Result<()> {
     set_owner(&fd, metadata, refused)?;
     set_xattrs(&fd, &metadata.xattrs, refused)?;
     refused.mode |= tolerate(
@@ -47,7 +47,7 @@ pub(super) fn dress(fd: impl AsFd, metadata: &Metadata, refused: &mut Refused) -
 }
 
 /// Owner and attributes of a directory that may have others, without its mode: that comes last of all.
-pub(super) fn dress_directory(
+pub(crate) fn dress_directory(
     fd: impl AsFd,
     metadata: &Metadata,
     refused: &mut Refused,
@@ -65,10 +65,7 @@ pub(super) fn dress_directory(
 fn set_owner(fd: impl AsFd, metadata: &Metadata, refused: &mut Refused) -> Result<()> {
     refused.owner |= match owner(metadata) {
         None => true,
-        Some((uid, gid)) => tolerate(
-            rustix::fs::fchown(fd, Some(uid), Some(gid)),
-            is_refusal,
-        )?,
+        Some((uid, gid)) => tolerate(rustix::fs::fchown(fd, Some(uid), Some(gid)), is_refusal)?,
     };
     Ok(())
 }
@@ -97,14 +94,13 @@ fn set_xattrs(fd: impl AsFd, xattrs: &Xattrs, refused: &mut Refused) -> Result<(
 }
 
 /// All but the content of what cannot be opened: links, devices, fifos. `has_mode` is false for links.
-pub(super) fn dress_unopened(
+pub(crate) fn dress_unopened(
     parent: &OwnedFd,
     name: &[u8],
     metadata: &Metadata,
     has_mode: bool,
 ) -> Result<Refused> {
-    let mut refused = Refused::default();
-    refused.owner = match owner(metadata) {
+    let owner = match owner(metadata) {
         None => true,
         Some((uid, gid)) => tolerate(
             rustix::fs::chownat(
@@ -116,6 +112,10 @@ pub(super) fn dress_unopened(
             ),
             is_refusal,
         )?,
+    };
+    let mut refused = Refused {
+        owner,
+        ..Refused::default()
     };
     let handle = disk::open_at(parent, name, OFlags::PATH)?;
     let path = disk::proc_path(handle.as_fd());
@@ -144,12 +144,12 @@ pub(super) fn dress_unopened(
     Ok(refused)
 }
 
-pub(super) fn permissions(mode: Mode) -> rustix::fs::Mode {
+pub(crate) fn permissions(mode: Mode) -> rustix::fs::Mode {
     rustix::fs::Mode::from_raw_mode(mode.bits())
 }
 
 /// The time of last change; that of last access is nobody's business.
-pub(super) fn times(mtime: Timestamp) -> Timestamps {
+pub(crate) fn times(mtime: Timestamp) -> Timestamps {
     Timestamps {
         last_access: Timespec {
             tv_sec: 0,

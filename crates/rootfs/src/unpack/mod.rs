@@ -1,4 +1,4 @@
-mod attributes;
+pub(crate) mod attributes;
 mod virtuals;
 
 use std::collections::BTreeMap;
@@ -55,12 +55,17 @@ struct Deferred {
 /// How much of a file is in memory at once.
 const BUFFER: usize = 128 * 1024;
 
+/// What a file is called while the directory above it gives way.
+const SAVED_NAME: &[u8] = b".kigumi-saved";
+
 /// The outcome for one entry before the placement is recorded.
 type Outcome = Result<Option<Virtual>, Error>;
 
 impl<'a> Unpacker<'a> {
     /// Starts with what is virtual already (nothing on an empty root).
     pub fn new(root: &'a WritableRoot, exclusions: &'a Exclusions, virtuals: Virtuals) -> Self {
+        // A RUN may have moved directories whose handles are still held.
+        root.forget(&ImagePath::root());
         Self {
             root,
             exclusions,
@@ -81,6 +86,15 @@ impl<'a> Unpacker<'a> {
         effect: &Effect,
         content: Option<&mut dyn Read>,
     ) -> Result<(Placement, Option<Digest>), Error> {
+        if let (Some(target), Some(place)) = (&effect.target, &effect.placed)
+            && effect.removed.iter().any(|path| target.starts_with(path))
+        {
+            return self.link_over(place, target, effect).map(|outcome| {
+                let placement = outcome.clone().map_or(Placement::Exact, Placement::Virtual);
+                self.note(place, outcome);
+                (placement, None)
+            });
+        }
         for path in &effect.removed {
             self.remove(path)?;
         }
@@ -104,9 +118,7 @@ impl<'a> Unpacker<'a> {
             Change::Link { .. } => (self.link(path, effect.target.as_ref())?, None),
             Change::Delete { .. } | Change::ClearDir { .. } => (None, None),
         };
-        let placement = outcome
-            .clone()
-            .map_or(Placement::Exact, Placement::Virtual);
+        let placement = outcome.clone().map_or(Placement::Exact, Placement::Virtual);
         self.note(path, outcome);
         Ok((placement, digest))
     }
@@ -153,7 +165,15 @@ impl<'a> Unpacker<'a> {
     fn note(&mut self, path: &ImagePath, outcome: Option<Virtual>) {
         match outcome {
             Some(entry) => {
-                tracing::debug!(%path, ?entry, "the disk differs from the image");
+                if entry == Virtual::Absent(WhyVirtual::Pinned) {
+                    tracing::warn!(
+                        %path,
+                        "something mounted or protected lies below this path, so it stays a directory while the build \
+                         runs; the image has what it should, but not what a RUN writes there"
+                    );
+                } else {
+                    tracing::debug!(%path, ?entry, "the disk differs from the image");
+                }
                 self.virtuals.insert(path.clone(), entry);
             }
             None => self.virtuals.remove(path),
@@ -236,9 +256,18 @@ impl<'a> Unpacker<'a> {
             Entry::Symlink(target) => self.special(path, metadata, false, |parent, name| {
                 rustix::fs::symlinkat(&**target, parent, name)
             }),
-            Entry::CharDevice(device) => self.device(path, metadata, FileType::CharacterDevice, *device),
-            Entry::BlockDevice(device) => self.device(path, metadata, FileType::BlockDevice, *device),
-            Entry::Fifo => self.device(path, metadata, FileType::Fifo, Device { major: 0, minor: 0 }),
+            Entry::CharDevice(device) => {
+                self.device(path, metadata, FileType::CharacterDevice, *device)
+            }
+            Entry::BlockDevice(device) => {
+                self.device(path, metadata, FileType::BlockDevice, *device)
+            }
+            Entry::Fifo => self.device(
+                path,
+                metadata,
+                FileType::Fifo,
+                Device { major: 0, minor: 0 },
+            ),
             // Files come with content and another way.
             Entry::File(_) => Ok(None),
         }
@@ -247,7 +276,10 @@ impl<'a> Unpacker<'a> {
     fn directory(&mut self, path: &ImagePath, metadata: &Metadata) -> Outcome {
         let failed = |source: Errno| Error::file("make directory", path, source);
         let fd = match path.file_name() {
-            None => self.root.open_directory(path, OFlags::RDONLY).map_err(failed)?,
+            None => self
+                .root
+                .open_directory(path, OFlags::RDONLY)
+                .map_err(failed)?,
             Some(name) => {
                 let parent = match self.place(path, true)? {
                     Ok(parent) => parent,
@@ -424,9 +456,8 @@ impl<'a> Unpacker<'a> {
             Err(why) => return Ok(Some(Virtual::Absent(why))),
         };
         let failed = |source: Errno| Error::file("link", path, source);
-        let target_parent = match self.parent(target)? {
-            Ok(parent) => parent,
-            Err(_) => return Ok(Some(Virtual::Absent(WhyVirtual::Detached))),
+        let Ok(target_parent) = self.parent(target)? else {
+            return Ok(Some(Virtual::Absent(WhyVirtual::Detached)));
         };
         let stat = disk::stat_at(&*target_parent, target_name).map_err(failed)?;
         // Hostile-input rule X5: a hard link must not lead to what is ours.
@@ -444,6 +475,34 @@ impl<'a> Unpacker<'a> {
             }
         }
         Ok(self.virtuals.get(target).cloned())
+    }
+
+    /// A hard link that takes the place of a directory above its own target: the target must be saved from the removal.
+    fn link_over(&mut self, path: &ImagePath, target: &ImagePath, effect: &Effect) -> Outcome {
+        let saved = path.parent().unwrap_or_default().join(SAVED_NAME);
+        let outcome = self.link(&saved, Some(target))?;
+        for path in &effect.removed {
+            self.remove(path)?;
+        }
+        if let Some(Virtual::Absent(_)) = outcome {
+            return Ok(outcome);
+        }
+        let (parent, Some(name)) = (self.place(path, false)?, path.file_name()) else {
+            return Ok(None);
+        };
+        let failed = |source: Errno| Error::file("rename", &saved, source);
+        let from = self.root.parent(&saved).map_err(failed)?;
+        match parent {
+            Ok(parent) => {
+                rustix::fs::renameat(&*from, SAVED_NAME, &*parent, name).map_err(failed)?;
+                Ok(outcome)
+            }
+            Err(why) => {
+                let flags = AtFlags::empty();
+                rustix::fs::unlinkat(&*from, SAVED_NAME, flags).map_err(failed)?;
+                Ok(Some(Virtual::Absent(why)))
+            }
+        }
     }
 
     /// Makes something that must not be there yet. What the tree does not know of is removed first, unless it is protected.
@@ -489,8 +548,7 @@ fn is_made_impossible(error: Errno) -> bool {
 }
 
 fn create_file(parent: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let flags =
-        OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::openat(parent, name, flags, mode)
 }
@@ -509,4 +567,3 @@ fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
 fn partial(refused: Refused) -> Option<Virtual> {
     (!refused.is_empty()).then_some(Virtual::Partial(refused))
 }
-

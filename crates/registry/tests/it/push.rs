@@ -1,16 +1,14 @@
 //! Pushing to a registry that does what registries do, and what they should not.
 
-mod support;
-
 use std::io::Write;
 use std::time::Duration;
 
+use crate::support::*;
 use kigumi_oci::{Digest, MediaType};
 use kigumi_registry::{BlobSource, Client, ClientConfig, Error, PushOutcome, Spool, Timeouts};
 use kigumi_testkit::{
     Action, Authentication, FakeRegistry, Fault, Mounts, PublishedImage, TestImage, When,
 };
-use support::*;
 
 const SIZE: usize = 700_000;
 
@@ -57,8 +55,8 @@ async fn a_blob_is_uploaded_in_one_stream_while_it_grows() {
     let push = client.push_blob(&app, &growing);
     let (second, digest) = (second.to_vec(), Digest::of(&blob));
     let finish = async {
-        // The upload is open before the digest is known.
-        while registry.requests("POST").is_empty() {
+        // The upload runs before the digest is known.
+        while registry.begun("PATCH") == 0 {
             tokio::task::yield_now().await;
         }
         writer.write_all(&second).unwrap();
@@ -252,7 +250,7 @@ async fn a_source_that_fails_ends_the_push_with_its_own_error() {
     let growing = source(&spool);
     let push = client.push_blob(&app, &growing);
     let fail = async {
-        while registry.requests("POST").is_empty() {
+        while registry.begun("PATCH") == 0 {
             tokio::task::yield_now().await;
         }
         let cause = std::io::Error::other("no space left for the layer");
@@ -307,7 +305,10 @@ async fn an_upload_elsewhere_takes_no_credentials_along() {
         elsewhere.authority()
     );
     let headers = vec![("Location".to_owned(), away)];
-    let when = When::next("POST", "/blobs/uploads/").after(1);
+    // From here on the token is known, and goes with every request.
+    let app = reference(&registry, "app:1");
+    client.check_push_permission(&app).await.unwrap();
+    let when = When::next("POST", "/blobs/uploads/");
     registry.fail(Fault::new(when, Action::WithHeaders(headers)));
     drop(push_growing(&client, &registry, &bytes(SIZE)).await);
     let log = elsewhere.log();
