@@ -38,7 +38,7 @@ pub use error::Error;
 pub use exclusions::{Exclusions, Protection};
 pub use interlock::{
     BootMarker, DisposableRoot, EXECUTOR_MARKER, Evidence, Facts, PER_BOOT_MARKER, Policy, Reason,
-    Refusal, WritableRoot, assess,
+    Refusal, WritableRoot, assess, remove_sandbox,
 };
 pub use keep::{Keeper, Kept};
 pub use listing::{Listed, Verdict, listing};
