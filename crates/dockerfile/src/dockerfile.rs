@@ -1,5 +1,7 @@
 //! The tree of a Dockerfile down to its stages.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
@@ -55,6 +57,16 @@ pub enum DirectiveKind {
     Escape,
     /// `# check=`: configuration of the lint rules.
     Check,
+}
+
+impl fmt::Display for DirectiveKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "syntax",
+            Self::Escape => "escape",
+            Self::Check => "check",
+        })
+    }
 }
 
 /// A comment line directly above an instruction.

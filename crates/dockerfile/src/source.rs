@@ -159,6 +159,20 @@ impl Source {
         }
     }
 
+    /// The span of a whole line, its end not included; empty if there is no such line.
+    #[must_use]
+    pub fn line_span(&self, line: usize) -> Span {
+        let at = |index: usize| {
+            self.line_starts
+                .get(index)
+                .copied()
+                .unwrap_or(self.text.len())
+        };
+        let start = at(line.saturating_sub(1));
+        let text = self.text.get(start..at(line)).unwrap_or_default();
+        self.span(start, start + text.trim_end_matches(['\r', '\n']).len())
+    }
+
     /// The span of a byte range.
     #[must_use]
     pub fn span(&self, start: usize, end: usize) -> Span {

@@ -34,6 +34,32 @@ pub enum Change {
 }
 
 impl Change {
+    /// The content of the regular file that the change puts.
+    pub fn file(&self) -> Option<&FileContent> {
+        match self {
+            Self::Put {
+                entry: Entry::File(content),
+                ..
+            } => Some(content),
+            Self::Put { .. } | Self::Link { .. } | Self::Delete { .. } | Self::ClearDir { .. } => {
+                None
+            }
+        }
+    }
+
+    /// As [`Change::file`], to say where its bytes are.
+    pub fn file_mut(&mut self) -> Option<&mut FileContent> {
+        match self {
+            Self::Put {
+                entry: Entry::File(content),
+                ..
+            } => Some(content),
+            Self::Put { .. } | Self::Link { .. } | Self::Delete { .. } | Self::ClearDir { .. } => {
+                None
+            }
+        }
+    }
+
     /// The path the change is about.
     pub fn path(&self) -> &ImagePath {
         match self {

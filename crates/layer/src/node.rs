@@ -271,6 +271,18 @@ impl Node {
         }
     }
 
+    /// As [`Node::file`], to say what was learned of it.
+    pub fn file_mut(&mut self) -> Option<&mut FileContent> {
+        match &mut self.kind {
+            Kind::File(content) => Some(content),
+            Kind::Directory(_)
+            | Kind::Symlink(_)
+            | Kind::CharDevice(_)
+            | Kind::BlockDevice(_)
+            | Kind::Fifo => None,
+        }
+    }
+
     /// Whether a layer need not say anything about `self` where `before` was.
     ///
     /// Directories are compared without their time: an mtime-only change is not recorded (T-SNAP-25).

@@ -110,6 +110,17 @@ pub enum CommandForm {
     Exec(Vec<String>),
 }
 
+impl CommandForm {
+    /// Whether there is nothing to run: no words, or no text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Shell(text) => text.is_empty(),
+            Self::Exec(words) => words.is_empty(),
+        }
+    }
+}
+
 /// `ARG name[=default] …`, at least one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Arg {
@@ -156,7 +167,7 @@ pub struct KeyValue {
 /// `EXPOSE port …`, at least one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Expose {
-    /// The words in the order of the text. BuildKit sorts them *before* it expands and splits them: see
+    /// The words in the order of the text. `BuildKit` sorts them *before* it expands and splits them: see
     /// [`Expose::sorted`].
     pub ports: Vec<Word>,
 }

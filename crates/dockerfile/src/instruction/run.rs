@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::{CommandForm, Heredoc, Mount};
+use crate::parse::read_marker;
 use crate::source::Spanned;
 
 /// `RUN [flags] command`.
@@ -22,6 +23,36 @@ pub struct Run {
     pub form: CommandForm,
     /// The bodies, in order; always empty in exec form.
     pub heredocs: Vec<Heredoc>,
+}
+
+impl Run {
+    /// What is started. A heredoc that stands alone is itself the command; any other use of heredocs is left to the
+    /// shell, which gets the bodies behind the command line exactly as they were written.
+    #[must_use]
+    pub fn command(&self) -> RunCommand<'_> {
+        let line = match &self.form {
+            CommandForm::Exec(words) => return RunCommand::Exec(words),
+            CommandForm::Shell(line) => line,
+        };
+        match self.heredocs.first() {
+            None => RunCommand::Shell(Cow::Borrowed(line)),
+            Some(heredoc) if read_marker(line).is_some() => {
+                if heredoc.content.starts_with("#!") {
+                    RunCommand::Script {
+                        name: &heredoc.name,
+                        body: heredoc.body(),
+                    }
+                } else {
+                    RunCommand::Shell(heredoc.body())
+                }
+            }
+            Some(_) => {
+                let bodies = self.heredocs.iter();
+                let bodies = bodies.map(|heredoc| format!("\n{}{}", heredoc.content, heredoc.name));
+                RunCommand::Shell(Cow::Owned(line.clone() + &bodies.collect::<String>()))
+            }
+        }
+    }
 }
 
 /// `--network=`

@@ -43,7 +43,7 @@ pub(super) fn change(
     }
     let meaning = match dialect {
         Dialect::Layer => whiteout::interpret(&header.name),
-        Dialect::Archive => ImagePath::parse(&header.name).map(Meaning::Ordinary),
+        Dialect::Archive => ImagePath::clamp(&header.name).map(Meaning::Ordinary),
     };
     let path = match meaning.map_err(|source| TarFault::Name { source })? {
         Meaning::Ordinary(path) => path,
@@ -53,7 +53,7 @@ pub(super) fn change(
     };
     let entry = match header.typeflag {
         typeflag::HARD_LINK => {
-            let target = link_target(&header.link)?;
+            let target = link_target(&header.link, dialect)?;
             return Ok(Some(Change::Link { path, target }));
         }
         typeflag::FILE | typeflag::FILE_V7 | typeflag::CONTIGUOUS => {
@@ -99,8 +99,12 @@ fn symlink(target: &[u8]) -> Result<Entry, TarFault> {
     Ok(Entry::Symlink(target.into()))
 }
 
-fn link_target(target: &[u8]) -> Result<ImagePath, TarFault> {
-    let target = ImagePath::parse(target).map_err(|source| TarFault::LinkTarget { source })?;
+fn link_target(target: &[u8], dialect: Dialect) -> Result<ImagePath, TarFault> {
+    let target = match dialect {
+        Dialect::Layer => ImagePath::parse(target),
+        Dialect::Archive => ImagePath::clamp(target),
+    }
+    .map_err(|source| TarFault::LinkTarget { source })?;
     if target.is_root() {
         return Err(TarFault::EmptyLinkTarget);
     }

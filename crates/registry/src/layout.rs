@@ -1,0 +1,250 @@
+//! OCI image layouts: directories with the blobs of an image. image-spec v1.1 image-layout.md.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use kigumi_oci::{
+    Descriptor, Digest, Document, ImageConfig, Index, Manifest, MediaType, Platform, Raw, Verified,
+};
+use tempfile::NamedTempFile;
+
+use crate::client::{Walk, check_config_type, check_layers, describe};
+use crate::{Error, limits};
+
+/// The file that says that a directory is a layout, and of which version.
+const MARKER: (&str, &[u8]) = ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
+const INDEX: &str = "index.json";
+
+/// An image in a layout: everything about it but its layers.
+#[derive(Clone, Debug)]
+pub struct LayoutImage {
+    /// The digest of the index that `index.json` names, when it names one.
+    pub index_digest: Option<Digest>,
+    /// The manifest.
+    pub manifest: Raw<Manifest>,
+    /// Its config.
+    pub config: Raw<ImageConfig>,
+    /// The descriptor of the manifest.
+    pub descriptor: Descriptor,
+}
+
+/// A layout on disk.
+#[derive(Clone, Debug)]
+pub struct OciLayout {
+    path: PathBuf,
+}
+
+impl OciLayout {
+    /// Makes `path` a layout, or takes the one that is there. What `index.json` names stays until [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// [`Error::File`] when the directories cannot be made.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        let layout = Self {
+            path: path.to_owned(),
+        };
+        let blobs = layout.blobs();
+        fs::create_dir_all(&blobs).map_err(|source| file_error("create", &blobs, source))?;
+        layout.put_file(MARKER.0, MARKER.1)?;
+        Ok(layout)
+    }
+
+    /// Opens a layout that is there.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] when it is none.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let layout = Self {
+            path: path.to_owned(),
+        };
+        let marker = layout.read_file(MARKER.0, limits::JSON)?;
+        let marker: serde_json::Value = serde_json::from_slice(&marker).unwrap_or_default();
+        match marker.get("imageLayoutVersion").and_then(|v| v.as_str()) {
+            Some("1.0.0") => Ok(layout),
+            _ => Err(layout.error("it is not of version 1.0.0")),
+        }
+    }
+
+    /// Stores a blob, verified. One that is there already is left alone, its bytes are not read from `bytes` then.
+    ///
+    /// # Errors
+    /// [`Error::PutBlob`] when the bytes are not those promised.
+    pub fn put_blob(&self, descriptor: &Descriptor, bytes: &mut dyn Read) -> Result<(), Error> {
+        let target = self.blob_path(descriptor.digest);
+        if fs::metadata(&target).is_ok_and(|meta| meta.is_file() && meta.len() == descriptor.size) {
+            return Ok(());
+        }
+        let put = |source| Error::PutBlob {
+            path: self.path.clone(),
+            digest: descriptor.digest,
+            source,
+        };
+        let mut file = temporary(&self.blobs()).map_err(put)?;
+        io::copy(&mut Verified::new(bytes, descriptor), &mut file).map_err(put)?;
+        file.persist(&target)
+            .map(drop)
+            .map_err(|error| put(error.error))
+    }
+
+    /// Stores bytes at hand.
+    ///
+    /// # Errors
+    /// As [`put_blob`](Self::put_blob).
+    pub fn put_bytes(&self, media_type: MediaType, bytes: &[u8]) -> Result<Descriptor, Error> {
+        let descriptor = Descriptor::of(media_type, bytes);
+        self.put_blob(&descriptor, &mut io::Cursor::new(bytes))?;
+        Ok(descriptor)
+    }
+
+    /// Makes `manifest` the one image of the layout (K-OUT-08). The index is replaced in one step: a reader sees the old one or
+    /// the new one.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be written.
+    pub fn finish(&self, manifest: Descriptor) -> Result<(), Error> {
+        let index = Index {
+            schema_version: 2,
+            media_type: Some(MediaType::ImageIndex),
+            manifests: vec![manifest],
+            annotations: std::collections::BTreeMap::new(),
+        };
+        let index = Raw::write("index", index).map_err(|source| self.content(source))?;
+        self.put_file(INDEX, index.bytes())
+    }
+
+    /// The image of `platform`.
+    ///
+    /// # Errors
+    /// As for a registry: digests, sizes and limits are the same.
+    pub fn resolve(&self, platform: &Platform) -> Result<LayoutImage, Error> {
+        let subject = format!("layout `{}`", self.path.display());
+        let index = self.read_file(INDEX, limits::MANIFEST)?;
+        let index = Raw::<Index>::parse("index", index).map_err(|source| self.content(source))?;
+        let (manifest, descriptor, index_digest) = self.walk(&subject, &index, platform)?;
+        let config = &manifest.value().config;
+        check_config_type(&subject, config)?;
+        let config = self.read_blob(config, limits::JSON)?;
+        let config = Raw::parse("image config", config).map_err(|source| self.content(source))?;
+        check_layers(&subject, manifest.value(), config.value())?;
+        Ok(LayoutImage {
+            index_digest,
+            manifest,
+            config,
+            descriptor,
+        })
+    }
+
+    fn walk(
+        &self,
+        subject: &str,
+        index: &Raw<Index>,
+        platform: &Platform,
+    ) -> Result<(Raw<Manifest>, Descriptor, Option<Digest>), Error> {
+        let mut walk = Walk::new(subject.to_owned());
+        let mut descriptor = match index.value().manifests.as_slice() {
+            // The one entry may be an index of platforms itself.
+            [entry] => entry.clone(),
+            _ => walk.step(index, platform)?,
+        };
+        loop {
+            let bytes = self.read_blob(&descriptor, limits::MANIFEST)?;
+            let media_type = descriptor.media_type.to_string();
+            let document = Document::parse(Some(&media_type), bytes);
+            match document.map_err(|source| self.content(source))? {
+                Document::Manifest(manifest) => {
+                    let descriptor = describe(&manifest);
+                    return Ok((*manifest, descriptor, walk.root()));
+                }
+                Document::Index(index) => descriptor = walk.step(&index, platform)?,
+            }
+        }
+    }
+
+    /// The bytes of a blob, which fail at their end unless digest and size are right.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is not there.
+    pub fn open_blob(&self, descriptor: &Descriptor) -> Result<Verified<File>, Error> {
+        let path = self.blob_path(descriptor.digest);
+        let file = File::open(&path).map_err(|source| file_error("open", &path, source))?;
+        Ok(Verified::new(file, descriptor))
+    }
+
+    fn read_blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
+        let path = self.blob_path(descriptor.digest);
+        if descriptor.size > limit {
+            let what = format!("blob {} is larger than {limit} bytes", descriptor.digest);
+            return Err(self.error(&what));
+        }
+        let mut bytes = Vec::new();
+        self.open_blob(descriptor)?
+            .read_to_end(&mut bytes)
+            .map_err(|source| file_error("read", &path, source))?;
+        Ok(bytes)
+    }
+
+    fn read_file(&self, name: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let path = self.path.join(name);
+        let mut bytes = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+            .map_err(|source| file_error("read", &path, source))?;
+        if bytes.len() as u64 > limit {
+            return Err(self.error(&format!("`{name}` is larger than {limit} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    fn put_file(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let target = self.path.join(name);
+        let write = |source| file_error("write", &target, source);
+        let mut file = temporary(&self.path).map_err(write)?;
+        file.write_all(bytes).map_err(write)?;
+        // Without this a crash could leave the new name on an empty file.
+        file.as_file().sync_all().map_err(write)?;
+        file.persist(&target)
+            .map(drop)
+            .map_err(|error| write(error.error))
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.path.join("blobs").join("sha256")
+    }
+
+    fn blob_path(&self, digest: Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    fn error(&self, what: &str) -> Error {
+        Error::Layout {
+            path: self.path.clone(),
+            what: what.to_owned(),
+        }
+    }
+
+    fn content(&self, source: kigumi_oci::Error) -> Error {
+        Error::LayoutContent {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// A file that has its name only when it is complete. Readable by others: the next step of a pipeline often runs as another
+/// user.
+pub(crate) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".kigumi-")
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(directory)
+}
+
+pub(crate) fn file_error(what: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::File {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}
