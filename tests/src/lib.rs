@@ -1,1 +1,48 @@
-//! placeholder
+//! The lab: real registries, real base images and a runner that starts the executor as a kubelet
+//! would, as a library for the test targets of this package and for `cargo xtask demo`.
+//!
+//! Enters: Dockerfiles and contexts made in code. Leaves: images read back from a registry, judged
+//! by code that shares nothing with the product, and by other people's tools.
+//! Never happens here: a change of the machine's own configuration (all state lives below
+//! `target/lab-state` or `$KIGUMI_LAB`, sockets below `/run/kigumi-lab-*`), a test that passes because
+//! something was missing.
+//!
+//! ```no_run
+//! use kigumi_tests::{Context, Image, Lab, Pod};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let lab = Lab::get()?;
+//! let dockerfile = format!("FROM {}\nRUN echo hello > /hello\n", lab.busybox()?);
+//! let destination = lab.destination("example:latest");
+//! let outcome = Pod::new(lab)
+//!     .context(Context::new(lab)?.file("Dockerfile", &dockerfile)?)
+//!     .args(["--destination", &destination])
+//!     .run()?;
+//! outcome.success()?;
+//! Image::pull(lab.plain(), "example:latest")?.strict()?;
+//! # Ok(())
+//! # }
+//! ```
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "a lab: everything fails with anyhow, and the error says which tool or fact was missing"
+)]
+
+pub mod image;
+pub mod lab;
+
+mod built;
+mod context;
+mod peer;
+mod pod;
+mod proxy;
+mod tool;
+
+pub use built::Built;
+pub use context::Context;
+pub use image::{Image, ImageBuilder, Index, LayerBuilder};
+pub use lab::{Lab, Registry, Variant};
+pub use peer::{Bundle, Peer};
+pub use pod::{Outcome, Pod, RunningPod};
+pub use proxy::{Direction, Proxy};
+pub use tool::{Output, attempt, run};

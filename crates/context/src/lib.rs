@@ -1,1 +1,41 @@
-//! placeholder
+//! Which files a COPY means and what they become; the build context as a tree.
+//!
+//! What enters: trees (the build context, an earlier stage, what the instruction is applied to) and the meaning of one instruction. What
+//! leaves: the [`Change`](kigumi_layer::Change)s of its layer, in the order in which a layer lists them, each file naming where its bytes are.
+//!
+//! What never happens here: nothing touches the root filesystem. COPY, ADD and WORKDIR are functions from trees to changes; whoever writes
+//! the layer opens the files, and whoever needs the result on a disk applies the changes.
+//!
+//! | module | question |
+//! |---|---|
+//! | `copy` | what COPY and ADD put where ([`copy_changes`]), what ADD has to look into first ([`archive_candidates`]) |
+//! | `make_dir` | what WORKDIR makes ([`make_dir_changes`]) |
+//! | `target` | what the tree looks like in the middle of an instruction |
+//! | `chmod` | `--chmod` |
+//! | `archive` | what is in an archive ([`read_archive`]) |
+//! | `dir` | what of a directory is the build context ([`context_tree`]) |
+//! | `location` | where context, Dockerfile and ignore file are |
+//!
+//! Specification: Dockerfile reference § COPY, § ADD, § WORKDIR, with BuildKit as the arbiter.
+
+mod archive;
+mod chmod;
+mod copy;
+mod dir;
+mod error;
+mod location;
+mod make_dir;
+mod target;
+#[cfg(test)]
+mod testing;
+
+pub use archive::{Spool, read_archive};
+pub use chmod::{Chmod, InvalidChmod};
+pub use copy::{
+    Archive, ArchiveKey, Archives, Candidate, CopyError, CopyItem, CopySpec, Destination, Owner,
+    archive_candidates, copy_changes,
+};
+pub use dir::{context_tree, read_ignore_file};
+pub use error::Error;
+pub use location::{Location, dockerfile_candidates, ignore_file_candidates};
+pub use make_dir::make_dir_changes;

@@ -1,1 +1,16 @@
-//! placeholder
+//! The builder itself: flags become a [`cli::Config`], a Dockerfile becomes a plan, the plan becomes an image.
+//!
+//! What enters: the command line, the environment, a Dockerfile, a build context. What leaves: an image in registries or files, events
+//! ([`report::BuildEvent`]) on the way, and an exit code. What never happens here: parsing, planning and comparing; they are values of other crates,
+//! and this one decides only in which order the world is asked.
+
+pub mod build;
+pub mod cli;
+mod error;
+pub mod report;
+mod sandbox;
+mod start;
+pub mod time;
+
+pub use error::{BuildError, chain};
+pub use start::start;

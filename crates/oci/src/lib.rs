@@ -40,7 +40,7 @@ pub use manifest::{Document, Index, Manifest};
 pub use media_type::{
     Compression, ImageFormat, MediaType, layer_compression, layer_media_type, media,
 };
-pub use oci_spec::distribution::Reference;
+pub use oci_spec::distribution::{ParseError as ReferenceError, Reference};
 pub use platform::Platform;
 pub use raw::Raw;
 pub use verified::Verified;

@@ -1,1 +1,49 @@
-//! placeholder
+//! The only crate that reads and writes files inside a root, through directory handles.
+//!
+//! What enters: [`Change`](kigumi_layer::Change)s with the bytes of their files, host directories, the facts about this machine.
+//! What leaves: files on a disk, and [`Tree`](kigumi_layer::Tree)s that say what is on it.
+//!
+//! What never happens here: nothing is written outside the root, through a symbolic link, or onto a mount; nothing is unpacked or
+//! deleted on a root for which no [`DisposableRoot`] exists.
+//!
+//! The course of a stage:
+//!
+//! ```text
+//! Facts::gather → assess → DisposableRoot::open → WritableRoot
+//! Exclusions::new                       what is mounted or ours
+//! wipe                                  what an earlier stage or the executor's own image left
+//! Unpacker::apply per change, finish    the base, and what COPY put on the tree → Virtuals
+//! Index::record, settle                 the first look at the disk
+//! RUN; Index::scan → diff(before, now)  as often as there are RUNs
+//! keep                                  what later stages need
+//! ```
+
+mod disk;
+mod error;
+mod exclusions;
+mod interlock;
+mod keep;
+mod listing;
+mod mounts;
+mod root_dir;
+mod scan;
+mod unpack;
+pub mod users;
+mod wipe;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use exclusions::{Exclusions, Protection};
+pub use interlock::{
+    BootMarker, DisposableRoot, EXECUTOR_MARKER, Evidence, Facts, PER_BOOT_MARKER, Policy, Reason,
+    Refusal, WritableRoot, assess,
+};
+pub use keep::{Keeper, Kept};
+pub use listing::{Listed, Verdict, listing};
+pub use mounts::{Mount, Mounts};
+pub use root_dir::RootDir;
+pub use scan::Index;
+pub use unpack::{Placement, Refused, Unpacker, Virtual, Virtuals, WhyVirtual};
+pub use wipe::{Wiped, wipe};

@@ -1,0 +1,238 @@
+use std::io::Read;
+use std::path::PathBuf;
+
+use kigumi_layer::{
+    Change, ContentIdentity, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress,
+};
+use kigumi_oci::DiffId;
+use kigumi_rootfs::{
+    DisposableRoot, Exclusions, Index, Protection, Unpacker, Virtuals, WritableRoot, wipe,
+};
+use kigumi_run::Cancel;
+
+use super::contents::Contents;
+use super::layers::Layer;
+use crate::error::BuildError;
+use crate::report::Events;
+
+/// The root filesystem that stages with a RUN live on, one after the other.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    root: WritableRoot,
+    exclusions: Exclusions,
+    path: PathBuf,
+}
+
+fn failed(operation: &str) -> impl Fn(kigumi_rootfs::Error) -> BuildError {
+    let operation = operation.to_owned();
+    move |source| BuildError::Root {
+        operation: operation.clone(),
+        source,
+    }
+}
+
+impl Ground {
+    /// Takes possession of a root that the interlock has released.
+    pub(crate) fn new(
+        disposable: &DisposableRoot,
+        protection: &Protection,
+    ) -> Result<Self, BuildError> {
+        let root = disposable
+            .open()
+            .map_err(failed("open the root filesystem"))?;
+        let exclusions = Exclusions::new(&root, protection)
+            .map_err(failed("find what of the root filesystem is not ours"))?;
+        Ok(Self {
+            root,
+            exclusions,
+            path: disposable.path().to_owned(),
+        })
+    }
+
+    /// Where the root is on the host; `/` in a pod.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// The root, to move things out of it.
+    pub(crate) fn parts(&self) -> (&WritableRoot, &Exclusions) {
+        (&self.root, &self.exclusions)
+    }
+
+    /// Empties the root.
+    pub(crate) fn wipe(&mut self) -> Result<(), BuildError> {
+        wipe(&self.root, &mut self.exclusions)
+            .map(drop)
+            .map_err(failed("empty the root filesystem"))
+    }
+
+    /// Unpacks a stack of layers onto the emptied root.
+    pub(crate) fn unpack(
+        &mut self,
+        layers: &[(Layer, u32)],
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Index, BuildError> {
+        self.wipe()?;
+        let mut tree = Tree::new();
+        let mut unpacker = Unpacker::new(&self.root, &self.exclusions, Virtuals::default());
+        for (layer, blob) in layers {
+            apply_layer(&mut tree, layer, *blob, cancel, Some(&mut unpacker))?;
+        }
+        let virtuals = unpacker.finish().map_err(failed("unpack the base"))?;
+        report_virtuals(&virtuals, events);
+        Index::record(&self.root, &self.exclusions, tree, virtuals)
+            .map_err(failed("look at the unpacked base"))
+    }
+
+    /// Does on the root what an instruction did to the tree.
+    pub(crate) fn apply(
+        &mut self,
+        index: Index,
+        changes: &[Change],
+        contents: &Contents,
+    ) -> Result<Index, BuildError> {
+        let (mut tree, virtuals) = index.into_parts();
+        let mut unpacker = Unpacker::new(&self.root, &self.exclusions, virtuals);
+        tree.begin_layer();
+        for change in changes {
+            let effect = tree
+                .apply(change.clone())
+                .map_err(|source| BuildError::Layer {
+                    operation: format!("put `{}`", change.path()),
+                    source,
+                })?;
+            let content = change.file();
+            let mut content = content
+                .map(|content| contents.open(change.path(), content))
+                .transpose()?;
+            let reader = content.as_mut().map(|reader| reader as &mut dyn Read);
+            let (_, digest) = unpacker
+                .apply(change, &effect, reader)
+                .map_err(failed(&format!("write `{}`", change.path())))?;
+            learn(&mut tree, effect.placed.as_ref(), digest);
+        }
+        let virtuals = unpacker
+            .finish()
+            .map_err(failed("write to the root filesystem"))?;
+        Index::record(&self.root, &self.exclusions, tree, virtuals)
+            .map_err(failed("look at the root filesystem"))
+    }
+
+    /// Makes sure that every change from now on is told from what is there.
+    pub(crate) fn settle(&mut self, index: &mut Index) -> Result<(), BuildError> {
+        index
+            .settle(&self.root)
+            .map_err(failed("look at the root filesystem"))
+    }
+
+    /// What a RUN did.
+    pub(crate) fn changes(&mut self, index: &mut Index) -> Result<Vec<Change>, BuildError> {
+        self.exclusions
+            .refresh()
+            .map_err(failed("read the mounts"))?;
+        let before = index
+            .scan(&self.root, &self.exclusions)
+            .map_err(failed("take a snapshot of the root filesystem"))?;
+        Ok(kigumi_layer::diff(&before, index.tree()))
+    }
+
+    /// The bytes of a file on the root.
+    pub(crate) fn open(&self, path: &ImagePath) -> Result<std::fs::File, BuildError> {
+        self.root
+            .open_content(path)
+            .map_err(failed(&format!("read `{path}`")))
+    }
+}
+
+/// The tree that a stack of layers makes, from their headers alone. Nothing is written.
+pub(crate) fn tree_of(layers: &[(Layer, u32)], cancel: &Cancel) -> Result<Tree, BuildError> {
+    let mut tree = Tree::new();
+    for (layer, blob) in layers {
+        apply_layer(&mut tree, layer, *blob, cancel, None)?;
+    }
+    Ok(tree)
+}
+
+/// Applies one layer to the tree, and to the disk if there is an unpacker; checks digest, size and `diff_id` on the way.
+fn apply_layer(
+    tree: &mut Tree,
+    layer: &Layer,
+    blob: u32,
+    cancel: &Cancel,
+    mut unpacker: Option<&mut Unpacker<'_>>,
+) -> Result<(), BuildError> {
+    let digest = layer.descriptor.digest;
+    let failed_layer = |source| BuildError::Layer {
+        operation: format!("unpack the layer {digest}"),
+        source,
+    };
+    let spool = layer.spool.as_ref().ok_or_else(|| BuildError::Content {
+        path: digest.to_string(),
+        source: std::io::Error::other(
+            "the layer was not kept; this is a defect of kigumi, please report it",
+        ),
+    })?;
+    let stream = decompress(spool.reader()).map_err(failed_layer)?;
+    let mut reader = LayerReader::new(HashingRead::new(stream), Dialect::Layer, blob);
+    tree.begin_layer();
+    while let Some(mut entry) = reader.next_entry().map_err(failed_layer)? {
+        if let Some(signal) = cancel.signal() {
+            return Err(BuildError::Cancelled { signal });
+        }
+        let effect = tree.apply(entry.change.clone()).map_err(failed_layer)?;
+        if let Some(unpacker) = unpacker.as_deref_mut() {
+            let content = entry
+                .content
+                .as_mut()
+                .map(|content| content as &mut dyn Read);
+            let (_, digest) = unpacker
+                .apply(&entry.change, &effect, content)
+                .map_err(failed(&format!(
+                    "unpack `{}` of the layer {digest}",
+                    entry.change.path()
+                )))?;
+            learn(tree, effect.placed.as_ref(), digest);
+        }
+    }
+    let (actual, _) = reader.finish().map_err(failed_layer)?.finish();
+    if DiffId(actual) != layer.diff_id {
+        return Err(BuildError::DiffIdMismatch {
+            layer: digest,
+            expected: layer.diff_id,
+            actual: DiffId(actual),
+        });
+    }
+    Ok(())
+}
+
+fn learn(tree: &mut Tree, placed: Option<&ImagePath>, digest: Option<kigumi_oci::Digest>) {
+    let (Some(path), Some(digest)) = (placed, digest) else {
+        return;
+    };
+    let Some(id) = tree.lookup(path) else { return };
+    if let Some(content) = tree.node_mut(id).file_mut() {
+        content.identity = ContentIdentity::Sha256(digest);
+    }
+}
+
+/// What the kernel did not let us write is right in the image and wrong on the disk: a RUN may notice.
+fn report_virtuals(virtuals: &Virtuals, events: &Events) {
+    let refused: Vec<String> = virtuals
+        .iter()
+        .filter(|(_, state)| {
+            !matches!(
+                state,
+                kigumi_rootfs::Virtual::Absent(kigumi_rootfs::WhyVirtual::Excluded)
+            )
+        })
+        .map(|(path, _)| path.to_string())
+        .collect();
+    let Some(first) = refused.first() else { return };
+    events.emit(crate::report::BuildEvent::Detail {
+        message: format!(
+            "{} entries of the base could not be written exactly (the first is `{first}`); the image has them right",
+            refused.len()
+        ),
+    });
+}

@@ -1,0 +1,243 @@
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kigumi_layer::{
+    Change, CompressionSettings, Entry, FileContent, FinishedLayer, HashingRead, ImagePath,
+    LayerEncoder, LayerWriter,
+};
+use kigumi_oci::{
+    Compression, Descriptor, DiffId, Digest, ImageFormat, MediaType, layer_media_type,
+};
+use kigumi_registry::{Repository, Spool, SpoolWriter};
+
+use super::push::Uploads;
+use super::stage::NumberedLayer;
+use crate::error::BuildError;
+use crate::report::{Events, LayerSummary};
+
+/// A layer of an image, base or new, with its bytes as long as they are needed.
+#[derive(Debug, Clone)]
+pub(crate) struct Layer {
+    /// As stored.
+    pub(crate) descriptor: Descriptor,
+    /// As a tar.
+    pub(crate) diff_id: DiffId,
+    /// How it is compressed.
+    pub(crate) compression: Compression,
+    /// Its bytes, if somebody may still want them.
+    pub(crate) spool: Option<Spool>,
+}
+
+/// A layer that was just written, and what was learned of its files while they were read.
+#[derive(Debug)]
+pub(crate) struct WrittenLayer {
+    pub(crate) finished: FinishedLayer,
+    pub(crate) digests: Vec<(ImagePath, Digest)>,
+    /// Files that shrank while they were read; zeros stand for what was missing (T-PROC-05).
+    pub(crate) shrunk: Vec<ImagePath>,
+}
+
+/// Opens the content of a file that a layer holds.
+pub(crate) type Open<'a> =
+    dyn Fn(&ImagePath, &FileContent) -> Result<Box<dyn Read + 'a>, BuildError> + 'a;
+
+/// Writes a layer into `sink`: every file is read once.
+fn write_layer<W: Write>(
+    changes: &[Change],
+    open: &Open<'_>,
+    settings: &CompressionSettings,
+    sink: W,
+) -> Result<WrittenLayer, BuildError> {
+    let failed = |source| BuildError::Layer {
+        operation: "write the layer".to_owned(),
+        source,
+    };
+    let writer = LayerWriter::new(sink, settings).map_err(failed)?;
+    let mut encoder = LayerEncoder::new(writer).expect_changes(changes);
+    let mut digests = Vec::new();
+    let mut shrunk = Vec::new();
+    for change in changes {
+        let Change::Put {
+            path,
+            entry: Entry::File(content),
+            ..
+        } = change
+        else {
+            // Nothing to read, so nothing that could shrink.
+            let _written = encoder.entry_without_content(change).map_err(failed)?;
+            continue;
+        };
+        let mut reader = HashingRead::new(open(path, content)?);
+        let written = encoder.entry(change, &mut reader).map_err(failed)?;
+        if written.missing > 0 {
+            shrunk.push(path.clone());
+        } else {
+            digests.push((path.clone(), reader.finish().0));
+        }
+    }
+    let writer = encoder.finish().map_err(failed)?;
+    let finished = writer.finish().map_err(failed)?;
+    Ok(WrittenLayer {
+        finished,
+        digests,
+        shrunk,
+    })
+}
+
+/// A layer that an instruction made.
+#[derive(Debug)]
+pub(crate) struct NewLayer {
+    /// For the image; absent for a stage whose layers nobody wants.
+    pub(crate) layer: Option<Layer>,
+    /// The digests of its files.
+    pub(crate) digests: Vec<(ImagePath, Digest)>,
+    entries: usize,
+    uncompressed: u64,
+}
+
+impl NewLayer {
+    /// For the log.
+    pub(crate) fn summary(&self) -> LayerSummary {
+        LayerSummary {
+            digest: self.layer.as_ref().map(|layer| layer.descriptor.digest),
+            size: self.layer.as_ref().map_or(0, |layer| layer.descriptor.size),
+            uncompressed: self.uncompressed,
+            entries: self.entries,
+        }
+    }
+}
+
+/// Makes layers and starts to send them while they grow.
+#[derive(Debug)]
+pub(crate) struct LayerFactory {
+    pub(crate) settings: CompressionSettings,
+    pub(crate) work: PathBuf,
+    /// Absent when nothing is pushed.
+    pub(crate) uploads: Option<Uploads>,
+    /// Whether the bytes of the image's layers are wanted at the end, or by other stages.
+    pub(crate) keep: bool,
+    pub(crate) events: Events,
+}
+
+impl LayerFactory {
+    /// Makes the layer of `changes`, if anybody wants it, and sends it if it is part of the image.
+    pub(crate) fn write(
+        &mut self,
+        wanted: Wanted,
+        changes: &[Change],
+        open: &Open<'_>,
+    ) -> Result<NewLayer, BuildError> {
+        if wanted == Wanted::No {
+            return Ok(NewLayer {
+                layer: None,
+                digests: Vec::new(),
+                entries: changes.len(),
+                uncompressed: 0,
+            });
+        }
+        let sends = wanted.is_in_image() && self.uploads.is_some();
+        let keeps = self.keep || wanted.is_for_stages();
+        let spool = if sends || keeps {
+            Some(self.spool()?)
+        } else {
+            None
+        };
+        let (writer, spool) = spool.unzip();
+        if let (true, Some(uploads), Some(spool)) = (sends, &mut self.uploads, &spool) {
+            uploads.start(spool);
+        }
+        let written = match writer {
+            Some(writer) => write_spooled(changes, open, &self.settings, writer)?,
+            None => write_layer(changes, open, &self.settings, io::sink())?,
+        };
+        for path in &written.shrunk {
+            self.events.warn(format!(
+                "`{path}` became shorter while it was read; the layer has zeros in its place"
+            ));
+        }
+        let kept = spool.filter(|_| keeps);
+        Ok(NewLayer {
+            entries: changes.len(),
+            uncompressed: written.finished.uncompressed_size,
+            digests: written.digests,
+            layer: Some(Layer::new(&written.finished, kept)),
+        })
+    }
+
+    /// Brings the layers of the image's base to where the image goes.
+    pub(crate) fn send_base(&mut self, layers: &[NumberedLayer], from: &Repository) {
+        if let Some(uploads) = &mut self.uploads {
+            for (layer, _) in layers {
+                uploads.start_base(layer, from);
+            }
+        }
+    }
+
+    /// Ends the build early when an upload has failed.
+    pub(crate) fn check_uploads(&mut self) -> Result<(), BuildError> {
+        self.uploads.as_mut().map_or(Ok(()), Uploads::check)
+    }
+
+    fn spool(&self) -> Result<(SpoolWriter, Spool), BuildError> {
+        Spool::create(&self.work).map_err(|source| BuildError::Registry {
+            operation: "make a file for the layer".to_owned(),
+            source: Arc::new(source),
+        })
+    }
+}
+
+/// Who wants a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Nobody: its stage is only copied from.
+    No,
+    /// The image.
+    ByImage,
+    /// Stages that are built on this one.
+    ByStages,
+    /// Both.
+    ByBoth,
+}
+
+impl Wanted {
+    fn is_in_image(self) -> bool {
+        matches!(self, Self::ByImage | Self::ByBoth)
+    }
+
+    fn is_for_stages(self) -> bool {
+        matches!(self, Self::ByStages | Self::ByBoth)
+    }
+}
+
+fn write_spooled(
+    changes: &[Change],
+    open: &Open<'_>,
+    settings: &CompressionSettings,
+    mut writer: SpoolWriter,
+) -> Result<WrittenLayer, BuildError> {
+    // A writer that is dropped fails its readers, so an error here ends the upload as well.
+    let written = write_layer(changes, open, settings, &mut writer)?;
+    let finished = &written.finished;
+    writer
+        .finish(finished.digest, finished.size)
+        .map_err(|source| BuildError::Registry {
+            operation: "finish the layer".to_owned(),
+            source: Arc::new(source),
+        })?;
+    Ok(written)
+}
+
+impl Layer {
+    /// A new layer; what it is called in the image is decided with the image.
+    fn new(finished: &FinishedLayer, spool: Option<Spool>) -> Self {
+        let media_type = layer_media_type(ImageFormat::Oci, finished.compression)
+            .unwrap_or(MediaType::ImageLayerGzip);
+        Self {
+            descriptor: Descriptor::new(media_type, finished.digest, finished.size),
+            diff_id: finished.diff_id,
+            compression: finished.compression,
+            spool,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kigumi_oci::{Digest, MediaType, Reference};
+use kigumi_registry::{BlobSource, Client, PushOutcome, Registry, Repository, Spool};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::layers::Layer;
+use crate::error::BuildError;
+use crate::report::{BuildEvent, Events, Transfer};
+
+/// How long a new layer may take before its upload starts without knowing its digest. A small one is done by then, and the registry can be asked
+/// whether it has it. A guess that changes how bytes travel, never which.
+const HEAD_START: Duration = Duration::from_millis(500);
+
+/// Uploads that run beside the build.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    client: Client,
+    handle: Handle,
+    events: Events,
+    work: PathBuf,
+    /// Repositories by registry: blobs are sent to the first and mounted in the others.
+    targets: Vec<Vec<Repository>>,
+    running: Vec<JoinHandle<Result<(), BuildError>>>,
+}
+
+impl Uploads {
+    pub(crate) fn new(
+        client: Client,
+        handle: Handle,
+        events: Events,
+        work: PathBuf,
+        destinations: &[Reference],
+    ) -> Self {
+        let mut targets: BTreeMap<Registry, Vec<Repository>> = BTreeMap::new();
+        for repository in destinations.iter().map(Repository::of) {
+            let repositories = targets.entry(repository.registry().clone()).or_default();
+            if !repositories.contains(&repository) {
+                repositories.push(repository);
+            }
+        }
+        let targets = targets.into_values().collect();
+        Self {
+            client,
+            handle,
+            events,
+            work,
+            targets,
+            running: Vec::new(),
+        }
+    }
+
+    /// Sends a layer that may still grow.
+    pub(crate) fn start(&mut self, spool: &Spool) {
+        for repositories in &self.targets {
+            let task = Task {
+                client: self.client.clone(),
+                events: self.events.clone(),
+                repositories: repositories.clone(),
+            };
+            let spool = spool.clone();
+            self.running.push(self.handle.spawn(async move {
+                // Finished, failed or late: what matters is that it was waited for.
+                drop(tokio::time::timeout(HEAD_START, spool.finished()).await);
+                task.push(&spool, Vec::new()).await
+            }));
+        }
+    }
+
+    /// Brings a layer of the base to where the image goes: mounted where the registry has it, sent from its bytes if they are kept, else
+    /// from registry to registry.
+    pub(crate) fn start_base(&mut self, layer: &Layer, from: &Repository) {
+        for repositories in &self.targets {
+            let task = Task {
+                client: self.client.clone(),
+                events: self.events.clone(),
+                repositories: repositories.clone(),
+            };
+            let (layer, from, work) = (layer.clone(), from.clone(), self.work.clone());
+            let foreign = repositories
+                .iter()
+                .all(|target| target.registry() != from.registry());
+            self.running.push(self.handle.spawn(async move {
+                match layer.spool.clone().filter(|_| foreign) {
+                    Some(spool) => task.push(&spool, vec![from]).await,
+                    None => task.copy(&layer, &from, &work).await,
+                }
+            }));
+        }
+    }
+
+    /// Fails as soon as an upload has.
+    pub(crate) fn check(&mut self) -> Result<(), BuildError> {
+        let (done, running) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(JoinHandle::is_finished);
+        self.running = running;
+        self.handle.clone().block_on(join(done))
+    }
+
+    /// Waits for all of them.
+    pub(crate) async fn finish(&mut self) -> Result<(), BuildError> {
+        join(std::mem::take(&mut self.running)).await
+    }
+
+    /// Sends the config.
+    pub(crate) async fn push_config(&self, bytes: &[u8]) -> Result<(), BuildError> {
+        let spool = Spool::of_bytes(bytes.to_vec());
+        for repositories in &self.targets {
+            let task = Task {
+                client: self.client.clone(),
+                events: self.events.clone(),
+                repositories: repositories.clone(),
+            };
+            task.push_silently(&spool).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the tag: nothing may be missing by now.
+    pub(crate) async fn push_manifest(
+        &self,
+        destination: &Reference,
+        media_type: &MediaType,
+        bytes: &[u8],
+    ) -> Result<Digest, BuildError> {
+        let digest = self
+            .client
+            .push_manifest(destination, media_type, bytes)
+            .await
+            .map_err(failed("push the image"))?;
+        self.events.emit(BuildEvent::ImagePushed {
+            reference: destination.to_string(),
+            digest,
+        });
+        Ok(digest)
+    }
+}
+
+fn failed(operation: &str) -> impl FnOnce(kigumi_registry::Error) -> BuildError {
+    let operation = operation.to_owned();
+    move |source| BuildError::Registry {
+        operation,
+        source: Arc::new(source),
+    }
+}
+
+async fn join(tasks: Vec<JoinHandle<Result<(), BuildError>>>) -> Result<(), BuildError> {
+    for task in tasks {
+        task.await.map_err(|error| BuildError::Machine {
+            operation: "wait for an upload",
+            source: std::io::Error::other(error),
+        })??;
+    }
+    Ok(())
+}
+
+/// One blob on its way to the repositories of one registry.
+struct Task {
+    client: Client,
+    events: Events,
+    repositories: Vec<Repository>,
+}
+
+impl Task {
+    async fn push(&self, spool: &Spool, mount_from: Vec<Repository>) -> Result<(), BuildError> {
+        let mut source = BlobSource {
+            spool: spool.clone(),
+            mount_from,
+        };
+        for repository in &self.repositories {
+            let outcome = self
+                .client
+                .push_blob(repository, &source)
+                .await
+                .map_err(failed("push a layer"))?;
+            if let Ok(Some(finished)) = spool.try_finished() {
+                self.tell(repository, finished.digest, finished.size, outcome);
+            }
+            source.mount_from = vec![repository.clone()];
+        }
+        Ok(())
+    }
+
+    async fn push_silently(&self, spool: &Spool) -> Result<(), BuildError> {
+        let source = BlobSource {
+            spool: spool.clone(),
+            mount_from: self.repositories.clone(),
+        };
+        for repository in &self.repositories {
+            self.client
+                .push_blob(repository, &source)
+                .await
+                .map_err(failed("push the image config"))?;
+        }
+        Ok(())
+    }
+
+    async fn copy(
+        &self,
+        layer: &Layer,
+        from: &Repository,
+        work: &std::path::Path,
+    ) -> Result<(), BuildError> {
+        let mut from = from.clone();
+        for repository in &self.repositories {
+            let outcome = self
+                .client
+                .copy_blob(&from, repository, &layer.descriptor, work)
+                .await
+                .map_err(|source| BuildError::Registry {
+                    operation: format!(
+                        "bring the base layer {} to {repository}",
+                        layer.descriptor.digest
+                    ),
+                    source,
+                })?;
+            self.tell(
+                repository,
+                layer.descriptor.digest,
+                layer.descriptor.size,
+                outcome,
+            );
+            from = repository.clone();
+        }
+        Ok(())
+    }
+
+    fn tell(&self, repository: &Repository, digest: Digest, size: u64, outcome: PushOutcome) {
+        let how = match outcome {
+            PushOutcome::Existed => Transfer::Existed,
+            PushOutcome::Mounted => Transfer::Mounted,
+            PushOutcome::Uploaded { .. } => Transfer::Uploaded,
+        };
+        self.events.emit(BuildEvent::LayerPushed {
+            repository: repository.to_string(),
+            digest,
+            size,
+            how,
+        });
+    }
+}

@@ -1,0 +1,176 @@
+//! The rounds before anything is executed: the Dockerfile is read, the planner asks for images until it has no question left.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kigumi_dockerfile::{Diagnostics, Dockerfile, parse_bytes};
+use kigumi_oci::{Platform, Reference};
+use kigumi_plan::{BaseImage, BuildInputs, BuildPlan, ImageId, ImageQuery, Planner};
+use kigumi_registry::{Client, ResolvedImage};
+
+use crate::cli::Config;
+use crate::error::BuildError;
+use crate::report::{BuildEvent, Events};
+
+/// Longest Dockerfile that is read, in bytes. The longest generated ones have a few hundred kilobytes.
+const LONGEST_DOCKERFILE: u64 = 64 << 20;
+
+/// A plan, and the images it stands on.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    /// The plan.
+    pub plan: BuildPlan,
+    /// In the order of [`ImageId`].
+    pub images: Vec<ResolvedImage>,
+    /// The Dockerfile, for excerpts.
+    pub dockerfile: Dockerfile,
+}
+
+/// Finds and parses the Dockerfile. The first of the places where there is one counts.
+///
+/// # Errors
+/// [`BuildError::NoDockerfile`], [`BuildError::Read`], [`BuildError::Dockerfile`].
+pub(crate) fn read_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Dockerfile), BuildError> {
+    for path in candidates {
+        match read(path) {
+            Ok(bytes) => {
+                let name = path
+                    .file_name()
+                    .unwrap_or(path.as_os_str())
+                    .to_string_lossy();
+                let dockerfile = parse_bytes(&bytes, &name)
+                    .map_err(|found| BuildError::Dockerfile(Box::new(found)))?;
+                return Ok((path.clone(), dockerfile));
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) => {}
+            Err(source) => {
+                return Err(BuildError::Read {
+                    what: "the Dockerfile",
+                    path: path.clone(),
+                    source,
+                });
+            }
+        }
+    }
+    Err(BuildError::NoDockerfile {
+        looked_for: candidates.to_vec(),
+    })
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(LONGEST_DOCKERFILE)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What the flags mean for the planner.
+pub(crate) fn inputs(
+    config: &Config,
+    created: String,
+    proxies: Vec<(String, String)>,
+) -> BuildInputs {
+    let build_platform = Platform::host();
+    let platform = config
+        .platform
+        .clone()
+        .unwrap_or_else(|| build_platform.clone());
+    BuildInputs {
+        build_args: config.build_args.clone(),
+        target: config.target.clone(),
+        labels: config.labels.clone(),
+        build_platform,
+        proxies,
+        ..BuildInputs::new(platform, created)
+    }
+}
+
+/// Answers the planner's questions until it has none.
+///
+/// # Errors
+/// [`BuildError::Dockerfile`], and what registries say, at the line that names the image.
+pub(crate) async fn plan(
+    dockerfile: Dockerfile,
+    inputs: BuildInputs,
+    client: &Client,
+    events: &Events,
+) -> Result<Planned, BuildError> {
+    let wrong = |found: Diagnostics| BuildError::Dockerfile(Box::new(found));
+    let mut planner = Planner::new(&dockerfile, inputs).map_err(wrong)?;
+    let mut answers: Vec<(ImageQuery, ResolvedImage)> = Vec::new();
+    loop {
+        let wanted = planner.wanted();
+        if wanted.is_empty() {
+            break;
+        }
+        for query in wanted {
+            let image = resolve(&query, client)
+                .await
+                .map_err(|error| error.at(&dockerfile.source, query.span, &query.reference))?;
+            tell(&query, &image, events);
+            planner.supply(
+                &query,
+                BaseImage {
+                    reference: query.reference.clone(),
+                    digest: image.descriptor.digest,
+                    config: image.config.value().clone(),
+                },
+            );
+            answers.push((query, image));
+        }
+    }
+    let plan = planner.finish().map_err(wrong)?;
+    let images = (0..plan.images.len())
+        .filter_map(|index| plan.image(ImageId(index)))
+        .filter_map(|planned| {
+            let same = |query: &ImageQuery| {
+                query.reference == planned.reference && query.platform == planned.platform
+            };
+            answers
+                .iter()
+                .find(|(query, _)| same(query))
+                .map(|(_, image)| image.clone())
+        })
+        .collect();
+    Ok(Planned {
+        plan,
+        images,
+        dockerfile,
+    })
+}
+
+async fn resolve(query: &ImageQuery, client: &Client) -> Result<ResolvedImage, BuildError> {
+    let reference: Reference =
+        query
+            .reference
+            .parse()
+            .map_err(
+                |error: kigumi_oci::ReferenceError| BuildError::UnusableImage {
+                    reference: query.reference.clone(),
+                    reason: error.to_string(),
+                },
+            )?;
+    client
+        .resolve(&reference, &query.platform)
+        .await
+        .map_err(|source| BuildError::Registry {
+            operation: format!("find the image `{}`", query.reference),
+            source: Arc::new(source),
+        })
+}
+
+fn tell(query: &ImageQuery, image: &ResolvedImage, events: &Events) {
+    let layers = &image.manifest.value().layers;
+    events.emit(BuildEvent::BaseResolved {
+        reference: query.reference.clone(),
+        digest: image.descriptor.digest,
+        layers: layers.len(),
+        bytes: layers.iter().map(|layer| layer.size).sum(),
+    });
+}

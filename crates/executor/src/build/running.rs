@@ -1,0 +1,181 @@
+//! From the plan's RUN to a process.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use kigumi_plan::{RunOp, Script};
+use kigumi_rootfs::users::UserDatabase;
+use kigumi_run::{Credentials, Exit, Output, ProcessSpec, Runner, Stream};
+
+use super::workshop::Workshop;
+use crate::error::BuildError;
+use crate::report::{BuildEvent, Events, LineSplitter, StepPosition};
+
+/// The process of a RUN: the image's user, environment and directory, and nothing of ours (T-RUN-02).
+pub(crate) fn process(
+    run: &RunOp,
+    users: &UserDatabase,
+    root: &Path,
+) -> Result<ProcessSpec, BuildError> {
+    let user = run.user.as_deref().unwrap_or_default();
+    let who = users
+        .credentials(user.as_bytes())
+        .map_err(|source| BuildError::User {
+            command: shown(run),
+            source,
+        })?;
+    let mut spec = ProcessSpec::new(run.argv.iter().map(OsString::from));
+    spec.env = run
+        .env
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    if !run.env.iter().any(|(name, _)| name == "HOME") {
+        let home = who
+            .home
+            .map_or_else(|| OsString::from("/"), OsString::from_vec);
+        spec.env.push(("HOME".into(), home));
+    }
+    spec.cwd = run.cwd.clone().into();
+    spec.user = Credentials {
+        uid: who.uid,
+        gid: who.gid,
+        groups: who.groups,
+    };
+    spec.root = (root != Path::new("/")).then(|| root.to_owned());
+    Ok(spec)
+}
+
+/// Where scripts of heredocs are while they run. COMPAT(buildkit): `$0` shows it.
+const PIPES: &str = "/dev/pipes";
+
+/// Makes what a RUN expects to be there: its working directory (T-BUG-19), and the script of a heredoc that begins with `#!`.
+pub(crate) fn furnish(run: &RunOp, root: &Path) -> Result<(), BuildError> {
+    let failed = |path: &Path| {
+        let operation = format!("make `{}` for RUN", path.display());
+        move |source| BuildError::Furnish { operation, source }
+    };
+    let directory = |path: &str| {
+        let path = root.join(path.trim_start_matches('/'));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&path)
+            .map_err(failed(&path))
+    };
+    directory(&run.cwd)?;
+    if let Some(script) = &run.script {
+        directory(PIPES)?;
+        let path = script_path(script, root);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o755)
+            .open(&path)
+            .map_err(failed(&path))?;
+        file.write_all(script.body.as_bytes())
+            .map_err(failed(&path))?;
+    }
+    Ok(())
+}
+
+/// Removes the script again. `/dev` is a mount, so nothing of it is in a layer; this is for the next RUN.
+pub(crate) fn clear(run: &RunOp, root: &Path) {
+    if let Some(script) = &run.script {
+        drop(std::fs::remove_file(script_path(script, root)));
+    }
+}
+
+fn script_path(script: &Script, root: &Path) -> PathBuf {
+    root.join(PIPES.trim_start_matches('/')).join(&script.name)
+}
+
+/// Runs it to its end, with everything it started.
+pub(crate) fn run(
+    process: &ProcessSpec,
+    run: &RunOp,
+    runner: &mut dyn Runner,
+    workshop: &Workshop,
+    position: &StepPosition,
+) -> Result<(), BuildError> {
+    let mut output = Lines {
+        events: workshop.events.clone(),
+        step: position.clone(),
+        stdout: LineSplitter::default(),
+        stderr: LineSplitter::default(),
+    };
+    let exit = runner.run(process, &mut output, &workshop.cancel);
+    output.finish();
+    workshop.check_cancelled()?;
+    let exit = exit.map_err(|source| BuildError::Run {
+        command: shown(run),
+        source,
+    })?;
+    if exit.success() {
+        return Ok(());
+    }
+    let how = match exit {
+        Exit::Code(code) => format!("exit code: {code}"),
+        Exit::Signal(signal) => format!("killed by signal {signal}{}", out_of_memory(signal)),
+    };
+    Err(BuildError::Exit {
+        command: shown(run),
+        how,
+        code: u8::try_from(exit.code()).unwrap_or(1),
+    })
+}
+
+fn out_of_memory(signal: i32) -> &'static str {
+    if signal == 9 {
+        " (often the memory limit of the pod)"
+    } else {
+        ""
+    }
+}
+
+/// As BuildKit shows a command.
+fn shown(run: &RunOp) -> String {
+    format!("\"{}\"", run.argv.join(" "))
+}
+
+struct Lines {
+    events: Events,
+    step: StepPosition,
+    stdout: LineSplitter,
+    stderr: LineSplitter,
+}
+
+impl Lines {
+    fn finish(&mut self) {
+        for line in [self.stdout.finish(), self.stderr.finish()]
+            .into_iter()
+            .flatten()
+        {
+            self.events.emit(BuildEvent::Output {
+                step: self.step.clone(),
+                line,
+            });
+        }
+    }
+}
+
+impl Output for Lines {
+    fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
+        let splitter = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let (events, step) = (&self.events, &self.step);
+        splitter.push(bytes, |line| {
+            events.emit(BuildEvent::Output {
+                step: step.clone(),
+                line,
+            });
+        });
+    }
+}

@@ -1,0 +1,200 @@
+//! What is read from the root filesystem before anything is unpacked onto it: certificates, credentials, names.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kigumi_registry::keychain::{DockerConfig, Helpers, Keychain, Keychains};
+use kigumi_registry::{ClientConfig, NameFiles, Pem, Proxies, Registry, Relaxation, RetryPolicy};
+
+use crate::cli::{Config, Environment};
+use crate::error::BuildError;
+
+/// Everything a registry client will ever need.
+pub(crate) fn client_config(
+    config: &Config,
+    environment: &Environment,
+) -> Result<ClientConfig, BuildError> {
+    let flags = &config.registry;
+    let hosts = |hosts: &[String]| hosts.iter().map(|host| Registry::new(host)).collect();
+    let mut registry_roots: BTreeMap<Registry, Vec<Pem>> = BTreeMap::new();
+    for (host, path) in &flags.certificates {
+        registry_roots
+            .entry(Registry::new(host))
+            .or_default()
+            .push(pem(path)?);
+    }
+    let defaults = ClientConfig::default();
+    let attempts = defaults
+        .retry
+        .attempts
+        .max(flags.push_retry.max(flags.download_retry).saturating_add(1));
+    Ok(ClientConfig {
+        roots: roots(environment)?,
+        registry_roots,
+        plain_http: Relaxation {
+            push: flags.insecure_push,
+            pull: flags.insecure_pull,
+            registries: hosts(&flags.insecure_hosts),
+        },
+        skip_tls_verify: Relaxation {
+            push: flags.skip_tls_verify_push,
+            pull: flags.skip_tls_verify_pull,
+            registries: hosts(&flags.skip_tls_verify_hosts),
+        },
+        proxies: Proxies::from_environment(|name| environment.variables.get(name).cloned()),
+        names: NameFiles::read_system(),
+        retry: RetryPolicy {
+            attempts,
+            ..defaults.retry
+        },
+        keychain: Arc::new(keychain(environment)?),
+        ..defaults
+    })
+}
+
+/// `SSL_CERT_FILE`, and every file of `SSL_CERT_DIR` (K-AUTH-07).
+fn roots(environment: &Environment) -> Result<Vec<Pem>, BuildError> {
+    let variable = |name: &str| {
+        environment
+            .variables
+            .get(name)
+            .filter(|text| !text.is_empty())
+    };
+    let mut roots = Vec::new();
+    if let Some(path) = variable("SSL_CERT_FILE") {
+        roots.push(pem(Path::new(path))?);
+    }
+    for directory in variable("SSL_CERT_DIR")
+        .into_iter()
+        .flat_map(|text| text.split(':'))
+    {
+        for path in files_of(Path::new(directory))? {
+            roots.push(pem(&path)?);
+        }
+    }
+    Ok(roots)
+}
+
+fn files_of(directory: &Path) -> Result<Vec<PathBuf>, BuildError> {
+    let failed = |source| BuildError::Read {
+        what: "the certificate directory",
+        path: directory.to_owned(),
+        source,
+    };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn pem(path: &Path) -> Result<Pem, BuildError> {
+    let bytes = std::fs::read(path).map_err(|source| BuildError::Read {
+        what: "the certificates",
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Pem {
+        origin: path.display().to_string(),
+        bytes,
+    })
+}
+
+/// `DOCKER_AUTH_CONFIG` first, then the first `config.json` there is (contract § 6.2).
+fn keychain(environment: &Environment) -> Result<Keychains, BuildError> {
+    let mut keychains: Vec<Box<dyn Keychain>> = Vec::new();
+    let path = environment
+        .variables
+        .get("PATH")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let helpers = || {
+        Helpers::new(
+            path.split(':')
+                .filter(|part| !part.is_empty())
+                .map(PathBuf::from)
+                .collect(),
+        )
+    };
+    let parse = |origin: &str, bytes: &[u8]| {
+        DockerConfig::parse(origin, bytes, helpers()).map_err(|source| BuildError::Registry {
+            operation: "read the registry credentials".to_owned(),
+            source: Arc::new(source),
+        })
+    };
+    if let Some(inline) = environment
+        .variables
+        .get("DOCKER_AUTH_CONFIG")
+        .filter(|text| !text.is_empty())
+    {
+        keychains.push(Box::new(parse("DOCKER_AUTH_CONFIG", inline.as_bytes())?));
+    }
+    for file in credential_files(environment) {
+        match std::fs::read(&file) {
+            Ok(bytes) => keychains.push(Box::new(parse(&file.display().to_string(), &bytes)?)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) => {}
+            Err(source) => {
+                return Err(BuildError::Read {
+                    what: "the registry credentials",
+                    path: file,
+                    source,
+                });
+            }
+        }
+    }
+    Ok(Keychains::new(keychains))
+}
+
+/// Where credentials may be, most preferred first.
+pub(crate) fn credential_files(environment: &Environment) -> Vec<PathBuf> {
+    let below = |name: &str, file: &str| {
+        let directory = environment
+            .variables
+            .get(name)
+            .filter(|text| !text.is_empty());
+        directory.map(|directory| environment.working_directory.join(directory).join(file))
+    };
+    [
+        below("DOCKER_CONFIG", "config.json"),
+        below("HOME", ".docker/config.json"),
+        below("REGISTRY_AUTH_FILE", ""),
+        below("XDG_RUNTIME_DIR", "containers/auth.json"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The proxies of the pod, which RUN sees in both letter cases (dockerfile.md § 3).
+pub(crate) fn proxies(environment: &Environment) -> Vec<(String, String)> {
+    const NAMES: [&str; 5] = [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "FTP_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+    ];
+    environment
+        .variables
+        .iter()
+        .filter(|(name, value)| {
+            NAMES.contains(&name.to_ascii_uppercase().as_str()) && !value.is_empty()
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

@@ -1,0 +1,522 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kigumi_context::Owner;
+use kigumi_layer::{Change, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree};
+use kigumi_plan::{
+    Base, BuildPlan, CopyOp, CopySource, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
+};
+use kigumi_rootfs::users::UserDatabase;
+use kigumi_rootfs::{Index, Keeper, RootDir};
+use kigumi_run::Runner;
+
+use super::contents::Contents;
+use super::copying::{self, Sources};
+use super::ground::{self, Ground};
+use super::images::Images;
+use super::layers::{Layer, LayerFactory, NewLayer};
+use super::needs::Needs;
+use super::running;
+use super::workshop::Workshop;
+use crate::error::BuildError;
+use crate::report::{BuildEvent, StepPosition};
+
+/// Longest `passwd` or `group` that is read, in bytes. Real ones have kilobytes.
+const LONGEST_DATABASE: u64 = 8 << 20;
+
+/// A stage while it is being built: a value, or a value that follows the disk.
+#[derive(Debug)]
+enum State {
+    Value(Tree),
+    Live(Box<Index>),
+}
+
+impl State {
+    fn tree(&self) -> &Tree {
+        match self {
+            Self::Value(tree) => tree,
+            Self::Live(index) => index.tree(),
+        }
+    }
+}
+
+/// A layer and its number among the contents.
+pub(crate) type NumberedLayer = (Layer, u32);
+
+/// What is left of a stage when it is done.
+#[derive(Debug, Default)]
+pub(crate) struct FinishedStage {
+    /// What others may copy from; contents that nobody wants may be gone.
+    tree: Option<Arc<Tree>>,
+    /// Base layer first; without bytes where nobody wants them.
+    pub(crate) layers: Vec<NumberedLayer>,
+}
+
+/// Builds the stages of a plan, one after the other.
+pub(crate) struct Stages<'a> {
+    pub(crate) plan: &'a BuildPlan,
+    pub(crate) needs: &'a Needs,
+    pub(crate) file: &'a kigumi_dockerfile::Source,
+    pub(crate) workshop: &'a Workshop,
+    pub(crate) images: Images,
+    pub(crate) contents: Contents,
+    pub(crate) ground: Option<Ground>,
+    pub(crate) runner: Box<dyn Runner>,
+    pub(crate) factory: LayerFactory,
+    pub(crate) now: Timestamp,
+    pub(crate) finished: BTreeMap<StageId, FinishedStage>,
+    pub(crate) context: Option<Arc<Tree>>,
+    /// The stage whose final state still lies on the root filesystem.
+    pub(crate) standing: Option<(StageId, Box<Index>)>,
+}
+
+impl Stages<'_> {
+    /// Builds every stage and gives the layers of the target.
+    pub(crate) fn build(&mut self) -> Result<Vec<NumberedLayer>, BuildError> {
+        let plan = self.plan;
+        for (number, stage) in plan.stages.iter().enumerate() {
+            self.workshop.events.emit(BuildEvent::StageStarted {
+                number: number + 1,
+                of: plan.stages.len(),
+                name: name_of(stage),
+                base: self.base_name(&stage.base),
+            });
+            let finished = self.stage(stage)?;
+            self.finished.insert(stage.id, finished);
+        }
+        Ok(self
+            .finished
+            .remove(&plan.target)
+            .unwrap_or_default()
+            .layers)
+    }
+
+    fn stage(&mut self, stage: &StagePlan) -> Result<FinishedStage, BuildError> {
+        let from = "FROM";
+        let (mut state, mut layers) = self
+            .begin(stage)
+            .map_err(|error| error.at(self.file, stage.span, from))?;
+        for step in &stage.steps {
+            self.workshop.check_cancelled()?;
+            self.factory.check_uploads()?;
+            let (next, layer) = self
+                .step(stage, step, state)
+                .map_err(|error| error.at(self.file, step.span, &step.text))?;
+            state = next;
+            layers.extend(layer);
+        }
+        self.end(stage, state, layers)
+    }
+
+    /// Lays the base: on the root filesystem for a stage with a RUN, as a value for any other.
+    fn begin(&mut self, stage: &StagePlan) -> Result<(State, Vec<NumberedLayer>), BuildError> {
+        let live = self.needs.is_live(stage.id);
+        let layers = match stage.base {
+            Base::Scratch => Vec::new(),
+            Base::Image(id) => self.images.layers(id, &mut self.contents)?,
+            Base::Stage(id) => {
+                if live
+                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| *standing == id)
+                {
+                    return Ok((State::Live(index), self.layers_of(id)));
+                }
+                self.layers_of(id)
+            }
+        };
+        if let Base::Image(id) = stage.base
+            && self.needs.in_image(stage.id)
+            && let Some(image) = self.images.resolved(id)
+        {
+            self.factory.send_base(&layers, &image.repository);
+        }
+        let state = if live {
+            self.standing = None;
+            State::Live(Box::new(self.unpack(&layers)?))
+        } else {
+            State::Value(self.base_tree(&stage.base, &layers)?)
+        };
+        let layers = match stage.base {
+            Base::Image(id) => self.images.release(id, layers),
+            Base::Scratch | Base::Stage(_) => layers,
+        };
+        Ok((state, layers))
+    }
+
+    fn unpack(&mut self, layers: &[NumberedLayer]) -> Result<Index, BuildError> {
+        let started = Instant::now();
+        let workshop = self.workshop;
+        let index = self
+            .ground()?
+            .unpack(layers, &workshop.cancel, &workshop.events)?;
+        workshop.events.emit(BuildEvent::Unpacked {
+            layers: layers.len(),
+            entries: index.tree().len() - 1,
+            took: started.elapsed(),
+        });
+        Ok(index)
+    }
+
+    fn base_tree(&mut self, base: &Base, layers: &[NumberedLayer]) -> Result<Tree, BuildError> {
+        match base {
+            Base::Scratch => Ok(Tree::new()),
+            Base::Image(id) => Ok((*self.images.tree(*id, layers, &self.workshop.cancel)?).clone()),
+            Base::Stage(id) => Ok((*self.stage_tree(*id)?).clone()),
+        }
+    }
+
+    /// What others may see of a finished stage. A stage that lay on the root filesystem and has children is read from its layers again.
+    fn stage_tree(&mut self, id: StageId) -> Result<Arc<Tree>, BuildError> {
+        let finished = self.finished.entry(id).or_default();
+        if let Some(tree) = &finished.tree {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(ground::tree_of(&finished.layers, &self.workshop.cancel)?);
+        finished.tree = Some(Arc::clone(&tree));
+        Ok(tree)
+    }
+
+    fn layers_of(&self, id: StageId) -> Vec<NumberedLayer> {
+        self.finished
+            .get(&id)
+            .map(|stage| stage.layers.clone())
+            .unwrap_or_default()
+    }
+
+    fn ground(&mut self) -> Result<&mut Ground, BuildError> {
+        self.ground.as_mut().ok_or_else(no_ground)
+    }
+
+    fn step(
+        &mut self,
+        stage: &StagePlan,
+        step: &Step,
+        state: State,
+    ) -> Result<(State, Option<NumberedLayer>), BuildError> {
+        let position = StepPosition {
+            stage: name_of(stage),
+            number: step.number,
+            of: stage.steps.len(),
+        };
+        let events = self.workshop.events.clone();
+        events.emit(BuildEvent::StepStarted {
+            step: position.clone(),
+            text: step.text.clone(),
+            line: step.span.line,
+        });
+        let started = Instant::now();
+        let (state, layer) = match &step.op {
+            Op::Config => (state, None),
+            Op::Run(run) => self.run(stage.id, run, &position, state)?,
+            Op::Copy(copy) => {
+                let changes = self.copy_changes(copy, &state)?;
+                self.place(stage.id, step, changes, state)?
+            }
+            Op::MakeDir(make_dir) => {
+                let changes = self.make_dir_changes(make_dir, &state)?;
+                self.place(stage.id, step, changes, state)?
+            }
+        };
+        if step.op != Op::Config {
+            let summary = layer.as_ref().map(NewLayer::summary);
+            let took = started.elapsed();
+            events.emit(BuildEvent::StepFinished {
+                step: position,
+                took,
+                layer: summary,
+            });
+        }
+        Ok((state, layer.and_then(|layer| self.number(layer))))
+    }
+
+    /// Gives a layer that was kept its number among the contents.
+    fn number(&mut self, layer: NewLayer) -> Option<NumberedLayer> {
+        let layer = layer.layer?;
+        let number = self.contents.add_layer(layer.spool.clone());
+        Some((layer, number))
+    }
+
+    fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
+        let source = match &copy.from {
+            CopySource::Context => self.context_tree()?,
+            CopySource::Stage(id) => self.stage_tree(*id)?,
+            CopySource::Image(id) => {
+                let layers = self.images.layers(*id, &mut self.contents)?;
+                self.images.tree(*id, &layers, &self.workshop.cancel)?
+            }
+            CopySource::Scratch => Arc::new(Tree::new()),
+            CopySource::NamedContext(name) => {
+                return Err(BuildError::Copy {
+                    message: format!("the named context `{name}` is not implemented yet"),
+                    source: None,
+                });
+            }
+        };
+        let owner = match &copy.chown {
+            Some(chown) => {
+                let owner = self.owner(chown, state)?;
+                Owner::Given {
+                    uid: owner.0,
+                    gid: owner.1,
+                }
+            }
+            None if copy.from == CopySource::Context => Owner::ROOT,
+            None => Owner::Kept,
+        };
+        let spec = copying::spec(copy, owner, self.now)?;
+        let sources = Sources {
+            tree: state.tree(),
+            source: &source,
+        };
+        let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
+        self.contents.extract(&mut changes)?;
+        Ok(changes)
+    }
+
+    fn context_tree(&mut self) -> Result<Arc<Tree>, BuildError> {
+        if let Some(tree) = &self.context {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(self.workshop.read_context(&mut self.contents)?);
+        self.context = Some(Arc::clone(&tree));
+        Ok(tree)
+    }
+
+    fn make_dir_changes(
+        &mut self,
+        op: &MakeDirOp,
+        state: &State,
+    ) -> Result<Vec<Change>, BuildError> {
+        let owner = match op.user.as_deref() {
+            None | Some("") => (0, 0),
+            Some(user) => self.owner(user, state)?,
+        };
+        copying::make_dir(state.tree(), op, owner, self.now)
+    }
+
+    /// The numbers behind `user[:group]`; names are looked up in the stage's own files.
+    fn owner(&mut self, spec: &str, state: &State) -> Result<(u32, u32), BuildError> {
+        let numeric = spec
+            .split(':')
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        let users = if numeric {
+            UserDatabase::parse(b"", b"")
+        } else {
+            self.users(state)?
+        };
+        let owner = users
+            .owner(spec.as_bytes())
+            .map_err(|source| BuildError::Copy {
+                message: format!("--chown `{spec}`"),
+                source: Some(Box::new(source)),
+            })?;
+        Ok((owner.uid, owner.gid))
+    }
+
+    fn users(&mut self, state: &State) -> Result<UserDatabase, BuildError> {
+        let passwd = self.read_file(state, b"etc/passwd")?;
+        let group = self.read_file(state, b"etc/group")?;
+        Ok(UserDatabase::parse(&passwd, &group))
+    }
+
+    /// A file of the stage, links followed; empty when it has none.
+    fn read_file(&mut self, state: &State, path: &[u8]) -> Result<Vec<u8>, BuildError> {
+        let tree = state.tree();
+        let Ok(path) = ImagePath::parse(path) else {
+            return Ok(Vec::new());
+        };
+        let Ok(found) = tree.resolve(&path, Follow::All) else {
+            return Ok(Vec::new());
+        };
+        let node = found.node.map(|id| tree.node(id));
+        let Some((node, content)) =
+            node.and_then(|node| node.file().map(|content| (node, content)))
+        else {
+            return Ok(Vec::new());
+        };
+        let mut bytes = Vec::new();
+        let failed = |source| BuildError::Content {
+            path: path.to_string(),
+            source,
+        };
+        if content.origin == Origin::Live {
+            let file = self.ground()?.open(&found.path)?;
+            file.take(LONGEST_DATABASE)
+                .read_to_end(&mut bytes)
+                .map_err(failed)?;
+            return Ok(bytes);
+        }
+        let mut change = [Change::Put {
+            path: found.path,
+            entry: Entry::File(content.clone()),
+            metadata: node.metadata.clone(),
+        }];
+        self.contents.extract(&mut change)?;
+        if let [
+            Change::Put {
+                path,
+                entry: Entry::File(content),
+                ..
+            },
+        ] = &change
+        {
+            let reader = self.contents.open(path, content)?;
+            reader
+                .take(LONGEST_DATABASE)
+                .read_to_end(&mut bytes)
+                .map_err(failed)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Puts the result of a COPY, ADD or WORKDIR into a layer, into the tree, and onto the root filesystem if the stage lies there.
+    fn place(
+        &mut self,
+        stage: StageId,
+        step: &Step,
+        changes: Vec<Change>,
+        state: State,
+    ) -> Result<(State, Option<NewLayer>), BuildError> {
+        let makes_layer = step
+            .history
+            .as_ref()
+            .is_some_and(|entry| !entry.empty_layer);
+        let layer = if makes_layer {
+            let contents = &self.contents;
+            let open = |path: &ImagePath, content: &FileContent| contents.open(path, content);
+            Some(
+                self.factory
+                    .write(self.needs.layers_of(stage), &changes, &open)?,
+            )
+        } else {
+            None
+        };
+        let state = match state {
+            State::Value(mut tree) => {
+                tree.apply_layer(changes)
+                    .map_err(|source| BuildError::Layer {
+                        operation: "apply the layer".to_owned(),
+                        source,
+                    })?;
+                State::Value(tree)
+            }
+            State::Live(index) => {
+                let ground = self.ground.as_mut().ok_or_else(no_ground)?;
+                State::Live(Box::new(ground.apply(*index, &changes, &self.contents)?))
+            }
+        };
+        Ok((state, layer))
+    }
+
+    fn run(
+        &mut self,
+        stage: StageId,
+        run: &RunOp,
+        position: &StepPosition,
+        state: State,
+    ) -> Result<(State, Option<NewLayer>), BuildError> {
+        let users = self.users(&state)?;
+        let State::Live(mut index) = state else {
+            return Err(no_ground());
+        };
+        let ground = self.ground.as_mut().ok_or_else(no_ground)?;
+        let process = running::process(run, &users, ground.path())?;
+        ground.settle(&mut index)?;
+        running::furnish(run, ground.path())?;
+        let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
+        running::clear(run, ground.path());
+        ran?;
+        let changes = ground.changes(&mut index)?;
+        let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
+            Ok(Box::new(ground.open(path)?))
+        };
+        let layer = self
+            .factory
+            .write(self.needs.layers_of(stage), &changes, &open)?;
+        for (path, digest) in &layer.digests {
+            index.learn(path, *digest);
+        }
+        Ok((State::Live(index), Some(layer)))
+    }
+
+    /// Keeps of a finished stage what later ones need, and nothing else.
+    fn end(
+        &mut self,
+        stage: &StagePlan,
+        state: State,
+        layers: Vec<NumberedLayer>,
+    ) -> Result<FinishedStage, BuildError> {
+        let (is_parent, is_read) = (self.needs.is_parent(stage.id), self.needs.is_read(stage.id));
+        let tree = match state {
+            State::Value(tree) => (is_parent || is_read).then(|| Arc::new(tree)),
+            // Its layers are kept, and tell everything that anybody may ask.
+            State::Live(index) if is_parent => {
+                self.standing = Some((stage.id, index));
+                None
+            }
+            State::Live(index) if is_read => Some(Arc::new(self.keep(stage.id, *index)?)),
+            State::Live(_) => None,
+        };
+        Ok(FinishedStage { tree, layers })
+    }
+
+    /// Moves what later stages copy out of the root filesystem, before it is emptied for them.
+    fn keep(&mut self, stage: StageId, index: Index) -> Result<Tree, BuildError> {
+        let (mut tree, _) = index.into_parts();
+        let directory = self
+            .workshop
+            .make_directory(&format!("stage-{}", stage.0))?;
+        let kept = Arc::new(
+            RootDir::open(&directory).map_err(|source| BuildError::Root {
+                operation: "open the directory for kept files".to_owned(),
+                source,
+            })?,
+        );
+        let store = self.contents.add_store(Arc::clone(&kept));
+        copying::store_all(&mut tree, store);
+        let source = CopySource::Stage(stage);
+        let mut wanted = BTreeSet::new();
+        for (_, step) in self.plan.readers(&source) {
+            if let Op::Copy(copy) = &step.op {
+                // A source that is missing is told where it is copied.
+                wanted.extend(copying::wanted(copy, &tree, store, self.now).unwrap_or_default());
+            }
+        }
+        let ground = self.ground.as_ref().ok_or_else(no_ground)?;
+        let (root, exclusions) = ground.parts();
+        let mut keeper = Keeper::new(root, exclusions, &kept);
+        for path in wanted {
+            keeper.move_out(&path).map_err(|source| BuildError::Root {
+                operation: format!("keep `{path}` for a later stage"),
+                source,
+            })?;
+        }
+        Ok(tree)
+    }
+
+    fn base_name(&self, base: &Base) -> String {
+        match base {
+            Base::Scratch => "scratch".to_owned(),
+            Base::Image(id) => self
+                .plan
+                .image(*id)
+                .map_or_else(String::new, |image| image.reference.clone()),
+            Base::Stage(id) => self.plan.stage(*id).map_or_else(String::new, name_of),
+        }
+    }
+}
+
+fn no_ground() -> BuildError {
+    BuildError::Machine {
+        operation: "use the root filesystem without the interlock; this is a defect of kigumi, please report it",
+        source: std::io::Error::from(std::io::ErrorKind::PermissionDenied),
+    }
+}
+
+fn name_of(stage: &StagePlan) -> String {
+    stage
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("stage-{}", stage.id.0))
+}

@@ -1,0 +1,468 @@
+use clap::{ArgAction, Parser, Subcommand};
+
+/// What the user typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "executor",
+    version,
+    about = "Builds a container image inside the container it runs in",
+    args_override_self = true,
+    disable_help_subcommand = true,
+    max_term_width = 120
+)]
+pub struct Args {
+    /// What to do; building is the default.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to build.
+    #[command(flatten)]
+    pub build: BuildFlags,
+}
+
+/// What to do instead of building.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print what a build would do, and change nothing
+    #[command(args_override_self = true)]
+    Plan(Box<BuildFlags>),
+    /// Print the version
+    Version,
+}
+
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field a flag; what they mean together is `Config`"
+)]
+/// The flags of a build, with the parsing rules of kaniko's command line (K-CLI).
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct BuildFlags {
+    /// Path of the Dockerfile, as given or below the context
+    #[arg(
+        short = 'f',
+        long,
+        default_value = "Dockerfile",
+        allow_hyphen_values = true,
+        help_heading = "Input"
+    )]
+    pub dockerfile: String,
+    /// Directory of the build context (a path, or `dir://PATH`)
+    #[arg(
+        short = 'c',
+        long,
+        default_value = "/workspace/",
+        allow_hyphen_values = true,
+        help_heading = "Input"
+    )]
+    pub context: String,
+    /// Directory inside the context to use as the context (applies to contexts with a prefix)
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "",
+        allow_hyphen_values = true,
+        help_heading = "Input"
+    )]
+    pub context_sub_path: String,
+    /// Value of a build argument; without `=`, taken from the environment
+    #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    pub build_arg: Vec<String>,
+    /// Stage to build; the last one if absent or empty
+    #[arg(long, action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    pub target: Vec<String>,
+    /// Label of the image
+    #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    pub label: Vec<String>,
+    /// Platform to build for, such as linux/arm64
+    #[arg(
+        long,
+        alias = "customPlatform",
+        value_name = "PLATFORM",
+        allow_hyphen_values = true,
+        help_heading = "Input"
+    )]
+    pub custom_platform: Option<String>,
+
+    /// Where to push, repeatable
+    #[arg(short = 'd', long, value_name = "IMAGE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Output")]
+    pub destination: Vec<String>,
+    /// Build and do not push; `KANIKO_NO_PUSH` says the same
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Output")]
+    pub no_push: Option<bool>,
+    /// Write a docker-save archive
+    #[arg(
+        long,
+        alias = "tarPath",
+        value_name = "FILE",
+        default_value = "",
+        help_heading = "Output"
+    )]
+    pub tar_path: String,
+    /// Write an OCI image layout
+    #[arg(
+        long,
+        value_name = "DIRECTORY",
+        default_value = "",
+        help_heading = "Output"
+    )]
+    pub oci_layout_path: String,
+    /// Write the digest of the image
+    #[arg(long, value_name = "FILE", default_value = "", help_heading = "Output")]
+    pub digest_file: String,
+    /// Write repository@digest of every destination
+    #[arg(long, value_name = "FILE", default_value = "", help_heading = "Output")]
+    pub image_name_with_digest_file: String,
+    /// Write repository:tag@digest of every destination
+    #[arg(long, value_name = "FILE", default_value = "", help_heading = "Output")]
+    pub image_name_tag_with_digest_file: String,
+    /// Compression of new layers: gzip or zstd
+    #[arg(long, default_value = "gzip", help_heading = "Output")]
+    pub compression: String,
+    /// Compression level; -1 is the default of the algorithm
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true, help_heading = "Output")]
+    pub compression_level: i32,
+    /// Manifest format: oci or docker; that of the base image if absent
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "",
+        help_heading = "Output"
+    )]
+    pub image_format: String,
+
+    /// Push over plain HTTP
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
+    pub insecure: bool,
+    /// Pull over plain HTTP
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
+    pub insecure_pull: bool,
+    /// Registry spoken to over plain HTTP, repeatable
+    #[arg(long, value_name = "HOST", action = ArgAction::Append, help_heading = "Registry")]
+    pub insecure_registry: Vec<String>,
+    /// Do not verify certificates when pushing and pulling
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
+    pub skip_tls_verify: bool,
+    /// Do not verify certificates when pulling
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
+    pub skip_tls_verify_pull: bool,
+    /// Registry whose certificate is not verified, repeatable
+    #[arg(long, value_name = "HOST", action = ArgAction::Append, help_heading = "Registry")]
+    pub skip_tls_verify_registry: Vec<String>,
+    /// Certificate authority of one registry, repeatable
+    #[arg(long, value_name = "HOST=FILE", action = ArgAction::Append, help_heading = "Registry")]
+    pub registry_certificate: Vec<String>,
+    /// Retries of a failed push; at least this many
+    #[arg(long, default_value_t = 0, help_heading = "Registry")]
+    pub push_retry: u32,
+    /// Retries of a failed download; at least this many
+    #[arg(long, default_value_t = 0, help_heading = "Registry")]
+    pub image_download_retry: u32,
+    /// Do not ask the registry for permission to push before the build starts
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
+    pub skip_push_permission_check: bool,
+
+    /// Path that is neither unpacked nor recorded, repeatable
+    #[arg(long, value_name = "PATH", action = ArgAction::Append, help_heading = "Root filesystem")]
+    pub ignore_path: Vec<String>,
+    /// Directory of the executor; `KANIKO_DIR` says the same
+    #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
+    pub kaniko_dir: Option<String>,
+    /// Build although nothing shows that this is a container; never enough on a host
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
+    pub force: bool,
+    /// Build on a workstation, in a private root of its own
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
+    pub sandbox: bool,
+
+    /// panic, fatal, error, warn, info, debug or trace
+    #[arg(short = 'v', long, default_value = "info", help_heading = "Log")]
+    pub verbosity: String,
+    /// text, color or json
+    #[arg(long, default_value = "color", help_heading = "Log")]
+    pub log_format: String,
+    /// Timestamps in text logs
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Log")]
+    pub log_timestamp: bool,
+
+    /// Accepted for kaniko's sake: what they ask for always holds, or means nothing here.
+    #[command(flatten)]
+    pub accepted: AcceptedFlags,
+    /// Known from kaniko and not built yet: an error that names the flag.
+    #[command(flatten)]
+    pub absent: AbsentFlags,
+}
+
+/// Flags of kaniko that ask for what kigumi always does, or for nothing that exists here (K-DROP-03).
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct AcceptedFlags {
+    /// Snapshots are always exact
+    #[arg(long, alias = "snapshotMode", hide = true, allow_hyphen_values = true)]
+    pub snapshot_mode: Option<String>,
+    /// Snapshots are always exact
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub use_new_run: Option<bool>,
+    /// Layers are never held in memory
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub compressed_caching: Option<bool>,
+    /// Only mount points below /var/run are left out
+    #[arg(long, alias = "whitelist-var-run", hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub ignore_var_run: Option<bool>,
+    /// Deprecated by kaniko
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub force_build_metadata: Option<bool>,
+    /// Unused stages are always skipped
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub skip_unused_stages: Option<bool>,
+    /// Downloads are retried as they are
+    #[arg(long, hide = true)]
+    pub image_fs_extract_retry: Option<u32>,
+}
+
+/// Flags of kaniko whose feature does not exist yet. They are parsed so that the error can say so.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct AbsentFlags {
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    cache: Option<bool>,
+    #[arg(long, hide = true)]
+    cache_repo: Option<String>,
+    #[arg(long, hide = true)]
+    cache_dir: Option<String>,
+    #[arg(long, hide = true)]
+    cache_ttl: Option<String>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    cache_copy_layers: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    cache_run_layers: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_push_cache: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    single_snapshot: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    reproducible: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    cleanup: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pre_cleanup: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    preserve_context: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    materialize: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    dryrun: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    skip_default_registry_fallback: Option<bool>,
+    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    push_ignore_immutable_tag_errors: Option<bool>,
+    #[arg(short = 'b', long, hide = true)]
+    bucket: Option<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    annotation: Vec<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    secret: Vec<String>,
+    #[arg(long, hide = true)]
+    git: Option<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    registry_mirror: Vec<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    registry_map: Vec<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    registry_client_cert: Vec<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    credential_helpers: Vec<String>,
+}
+
+impl AbsentFlags {
+    /// The flags that were given and ask for something, in the order of their declaration.
+    pub fn asked_for(&self) -> Vec<&'static str> {
+        let on = |flag: Option<bool>| flag == Some(true);
+        let text = |flag: &Option<String>| flag.as_deref().is_some_and(|value| !value.is_empty());
+        let cached = on(self.cache);
+        [
+            ("--cache", cached),
+            ("--cache-repo", cached && text(&self.cache_repo)),
+            ("--cache-dir", cached && text(&self.cache_dir)),
+            ("--cache-ttl", cached && text(&self.cache_ttl)),
+            ("--cache-copy-layers", cached && on(self.cache_copy_layers)),
+            ("--single-snapshot", on(self.single_snapshot)),
+            ("--reproducible", on(self.reproducible)),
+            ("--cleanup", on(self.cleanup)),
+            ("--pre-cleanup", on(self.pre_cleanup)),
+            ("--preserve-context", on(self.preserve_context)),
+            ("--materialize", on(self.materialize)),
+            ("--dryrun", on(self.dryrun)),
+            (
+                "--skip-default-registry-fallback",
+                on(self.skip_default_registry_fallback),
+            ),
+            (
+                "--push-ignore-immutable-tag-errors",
+                on(self.push_ignore_immutable_tag_errors),
+            ),
+            ("--bucket", text(&self.bucket)),
+            ("--annotation", !self.annotation.is_empty()),
+            ("--secret", !self.secret.is_empty()),
+            ("--git", text(&self.git)),
+            ("--registry-mirror", !self.registry_mirror.is_empty()),
+            ("--registry-map", !self.registry_map.is_empty()),
+            (
+                "--registry-client-cert",
+                !self.registry_client_cert.is_empty(),
+            ),
+            (
+                "--credential-helpers",
+                self.credential_helpers.iter().any(|name| !name.is_empty()),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
+    }
+}
+
+/// The words Go's `strconv.ParseBool` knows (K-CLI-02).
+pub(super) fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("`{text}` is neither true nor false")),
+    }
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// What clap says: usage errors, and the texts of `--help` and `--version`.
+pub fn parse<I, T>(words: I) -> Result<Args, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    Args::try_parse_from(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(words: &[&str]) -> BuildFlags {
+        parse(std::iter::once("executor").chain(words.iter().copied()))
+            .unwrap()
+            .build
+    }
+
+    #[test]
+    fn values_may_stand_apart_or_behind_an_equals_sign_k_cli_01() {
+        for words in [
+            &["--dockerfile", "D", "-d", "a", "-c", "x"][..],
+            &["--dockerfile=D", "-d=a", "-cx"],
+            &["-f", "D", "-da", "-c=x"],
+            &["-f=D", "--destination=a", "--context", "x"],
+        ] {
+            let flags = flags(words);
+            assert_eq!(
+                (flags.dockerfile.as_str(), flags.context.as_str()),
+                ("D", "x"),
+                "{words:?}"
+            );
+            assert_eq!(flags.destination, ["a"]);
+        }
+    }
+
+    #[test]
+    fn booleans_take_a_value_only_behind_an_equals_sign_k_cli_02() {
+        assert_eq!(flags(&["--no-push"]).no_push, Some(true));
+        for (word, expected) in [
+            ("1", true),
+            ("T", true),
+            ("True", true),
+            ("0", false),
+            ("FALSE", false),
+        ] {
+            assert_eq!(
+                flags(&[&format!("--no-push={word}")]).no_push,
+                Some(expected),
+                "{word}"
+            );
+        }
+        for words in [
+            &["executor", "--no-push", "true"][..],
+            &["executor", "--no-push=yes"],
+        ] {
+            parse(words).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn unknown_flags_are_errors_k_cli_03() {
+        let error = parse(["executor", "--destinatoin=x"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("--destinatoin") && error.contains("--destination"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn repeatable_flags_are_not_split_at_commas_k_cli_04() {
+        assert_eq!(
+            flags(&["--build-arg=A=1,2", "--build-arg", "B"]).build_arg,
+            ["A=1,2", "B"]
+        );
+    }
+
+    #[test]
+    fn empty_values_and_values_with_hyphens_are_values_k_cli_05() {
+        let flags = flags(&["--target", "", "--build-arg", "-x", "--context-sub-path="]);
+        assert_eq!(flags.target, [""]);
+        assert_eq!(flags.build_arg, ["-x"]);
+    }
+
+    #[test]
+    fn of_a_flag_given_twice_the_last_one_counts() {
+        assert_eq!(flags(&["-f", "a", "-f", "b"]).dockerfile, "b");
+        assert_eq!(
+            flags(&["--no-push", "--no-push=false"]).no_push,
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn deprecated_spellings_keep_working_k_cli_13() {
+        let flags = flags(&[
+            "--tarPath=t",
+            "--snapshotMode=redo",
+            "--customPlatform=linux/arm64",
+            "--whitelist-var-run",
+            "--force-build-metadata",
+            "--skip-unused-stages",
+            "--use-new-run",
+            "--compressed-caching=false",
+        ]);
+        assert_eq!(flags.tar_path, "t");
+        assert_eq!(flags.custom_platform.as_deref(), Some("linux/arm64"));
+    }
+
+    #[test]
+    fn features_that_are_not_there_are_named() {
+        let flags = flags(&[
+            "--cache=true",
+            "--cache-ttl=6h",
+            "--single-snapshot",
+            "--cleanup=false",
+        ]);
+        assert_eq!(
+            flags.absent.asked_for(),
+            ["--cache", "--cache-ttl", "--single-snapshot"]
+        );
+    }
+
+    #[test]
+    fn cache_flags_without_a_cache_ask_for_nothing() {
+        assert!(
+            flags(&["--cache-ttl=6h", "--cache-dir=/cache"])
+                .absent
+                .asked_for()
+                .is_empty()
+        );
+    }
+}

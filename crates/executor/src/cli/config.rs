@@ -1,0 +1,748 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use kigumi_context::{Location, dockerfile_candidates};
+use kigumi_oci::{Compression, ImageFormat, Platform, Reference};
+
+use super::args::{BuildFlags, go_bool};
+
+/// What the flags, the environment and the working directory mean together.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Candidates for the Dockerfile, most preferred first (K-CLI-11).
+    pub dockerfile: Vec<PathBuf>,
+    /// The build context.
+    pub context: PathBuf,
+    /// `--build-arg`, in order.
+    pub build_args: Vec<(String, String)>,
+    /// The stage to build; `None` is the last.
+    pub target: Option<String>,
+    /// `--label`, in order.
+    pub labels: Vec<(String, String)>,
+    /// `--custom-platform`.
+    pub platform: Option<Platform>,
+    /// Where to push; empty with `--no-push` and no names.
+    pub destinations: Vec<Reference>,
+    /// Whether to push at all.
+    pub push: bool,
+    /// Files to write.
+    pub outputs: Outputs,
+    /// Of new layers.
+    pub compression: Compression,
+    /// `None` is the default of the algorithm.
+    pub compression_level: Option<i32>,
+    /// `None` is that of the base image.
+    pub image_format: Option<ImageFormat>,
+    /// How to speak to registries.
+    pub registry: RegistryFlags,
+    /// Never unpacked to, never recorded.
+    pub ignore_paths: Vec<PathBuf>,
+    /// Directory of the executor and of its work files.
+    pub kaniko_dir: PathBuf,
+    /// `--force`.
+    pub force: bool,
+    /// `--sandbox`.
+    pub sandbox: bool,
+}
+
+/// Files that a build leaves behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// docker-save archive.
+    pub tar: Option<PathBuf>,
+    /// OCI image layout.
+    pub oci_layout: Option<PathBuf>,
+    /// `sha256:…` without newline.
+    pub digest: Option<PathBuf>,
+    /// `repository@sha256:…`, a line each.
+    pub image_name_with_digest: Option<PathBuf>,
+    /// `repository:tag@sha256:…`, a line each.
+    pub image_name_tag_with_digest: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Every file or directory that will be written.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        [
+            &self.tar,
+            &self.oci_layout,
+            &self.digest,
+            &self.image_name_with_digest,
+            &self.image_name_tag_with_digest,
+        ]
+        .into_iter()
+        .flatten()
+        .map(PathBuf::as_path)
+    }
+}
+
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field a flag, independent of each other"
+)]
+/// Registry flags, as they were given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegistryFlags {
+    /// Push over plain HTTP.
+    pub insecure_push: bool,
+    /// Pull over plain HTTP.
+    pub insecure_pull: bool,
+    /// Hosts spoken to over plain HTTP.
+    pub insecure_hosts: Vec<String>,
+    /// No certificate is verified when pushing.
+    pub skip_tls_verify_push: bool,
+    /// No certificate is verified when pulling.
+    pub skip_tls_verify_pull: bool,
+    /// Hosts whose certificates are not verified.
+    pub skip_tls_verify_hosts: Vec<String>,
+    /// Certificate authorities by host.
+    pub certificates: Vec<(String, PathBuf)>,
+    /// Retries of a push.
+    pub push_retry: u32,
+    /// Retries of a download.
+    pub download_retry: u32,
+    /// Skip the early check of the permission to push.
+    pub skip_push_permission_check: bool,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// Errors only (`error`, `fatal`, `panic`).
+    Error,
+    /// And warnings.
+    Warn,
+    /// And what happens.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+/// What log lines look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Lines.
+    Text,
+    /// Lines with colours where a terminal shows them.
+    #[default]
+    Color,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How to log; known before anything else, so that every error can be reported in the form that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogOptions {
+    /// How much.
+    pub verbosity: Verbosity,
+    /// In which form.
+    pub format: LogFormat,
+    /// With timestamps.
+    pub timestamps: bool,
+}
+
+/// What the process was started with, read once.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// Environment variables.
+    pub variables: BTreeMap<String, String>,
+    /// Working directory.
+    pub working_directory: PathBuf,
+    /// Path of this program.
+    pub executable: PathBuf,
+}
+
+impl Environment {
+    fn is_set(&self, name: &str) -> bool {
+        // An unparsable value counts as unset (contract § 6.1).
+        self.variables
+            .get(name)
+            .is_some_and(|value| go_bool(value) == Ok(true))
+    }
+}
+
+/// What is wrong with the command line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Flags of kaniko that kigumi does not have yet.
+    #[error("{} not implemented yet; remove the flag, or keep the old builder for this build", list_are(.0))]
+    NotImplemented(Vec<&'static str>),
+    /// Nowhere to push.
+    #[error("no --destination: say where to push the image, or pass --no-push")]
+    NoDestination,
+    /// A destination that is no image reference.
+    #[error("--destination `{text}` is not an image reference: {reason}")]
+    Destination {
+        /// As given.
+        text: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// `key=value` without `=`.
+    #[error("{flag} `{text}` has no `=`: expected {expected}")]
+    MissingEquals {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// The form.
+        expected: &'static str,
+    },
+    /// A word that is not one of the choices.
+    #[error("{flag} `{text}` is not one of {choices}")]
+    Choice {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// What would be right.
+        choices: &'static str,
+    },
+    /// zstd in a format that has no name for it.
+    #[error("--compression=zstd cannot be stored in {with}: use gzip, or an OCI image")]
+    ZstdInDocker {
+        /// The other flag.
+        with: &'static str,
+    },
+    /// docker-save archives hold Docker images.
+    #[error(
+        "--tar-path writes a docker archive, which cannot hold --image-format=oci: use --oci-layout-path"
+    )]
+    TarOfOci,
+    /// A file of names without names.
+    #[error("{flag} needs a --destination: there is no name to write")]
+    NameWithoutDestination {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// A context that is not a directory.
+    #[error("--context: {reason}")]
+    Context {
+        /// Why not.
+        reason: String,
+    },
+    /// Several targets.
+    #[error(
+        "--target names {count} stages; building more than one at a time is not implemented yet"
+    )]
+    SeveralTargets {
+        /// How many.
+        count: usize,
+    },
+    /// A file that would be sent.
+    #[error("{flag} `{text}`: sending it to a URL is not implemented yet; name a file")]
+    OutputUrl {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+    },
+    /// A platform that is none.
+    #[error("--custom-platform `{text}`: {reason}")]
+    Platform {
+        /// As given.
+        text: String,
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+fn list_are(names: &[&'static str]) -> String {
+    match names {
+        [name] => format!("{name} is"),
+        names => format!("{} are", names.join(", ")),
+    }
+}
+
+impl LogOptions {
+    /// What the log flags mean.
+    ///
+    /// # Errors
+    /// [`ConfigError::Choice`].
+    pub fn new(flags: &BuildFlags) -> Result<Self, ConfigError> {
+        let verbosity = match flags.verbosity.as_str() {
+            "panic" | "fatal" | "error" => Verbosity::Error,
+            "warn" | "warning" => Verbosity::Warn,
+            "info" => Verbosity::Info,
+            "debug" => Verbosity::Debug,
+            "trace" => Verbosity::Trace,
+            text => {
+                return Err(ConfigError::Choice {
+                    flag: "--verbosity",
+                    text: text.to_owned(),
+                    choices: "panic, fatal, error, warn, info, debug, trace",
+                });
+            }
+        };
+        let format = match flags.log_format.as_str() {
+            "text" => LogFormat::Text,
+            "color" => LogFormat::Color,
+            "json" => LogFormat::Json,
+            text => {
+                return Err(ConfigError::Choice {
+                    flag: "--log-format",
+                    text: text.to_owned(),
+                    choices: "text, color, json",
+                });
+            }
+        };
+        Ok(Self {
+            verbosity,
+            format,
+            timestamps: flags.log_timestamp,
+        })
+    }
+}
+
+impl Config {
+    /// What the flags mean in this environment. Reads nothing.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that is wrong, before anything is executed.
+    pub fn new(flags: &BuildFlags, environment: &Environment) -> Result<Self, ConfigError> {
+        let absent = absent(flags, environment);
+        if !absent.is_empty() {
+            return Err(ConfigError::NotImplemented(absent));
+        }
+        let absolute = |path: &Path| environment.working_directory.join(path);
+        let destinations = flags
+            .destination
+            .iter()
+            .map(|text| destination(text))
+            .collect::<Result<Vec<_>, _>>()?;
+        let push = !flags
+            .no_push
+            .unwrap_or_else(|| environment.is_set("KANIKO_NO_PUSH"));
+        if push && destinations.is_empty() {
+            return Err(ConfigError::NoDestination);
+        }
+        let outputs = outputs(flags, &absolute, destinations.is_empty())?;
+        let compression = compression(flags)?;
+        let image_format = image_format(flags)?;
+        check_formats(compression, image_format, outputs.tar.is_some())?;
+        let context = context(flags, environment)?;
+        let dockerfile = dockerfile_candidates(
+            Path::new(&flags.dockerfile),
+            &environment.working_directory,
+            &context,
+        );
+        Ok(Self {
+            dockerfile,
+            build_args: build_args(flags, environment),
+            target: target(flags)?,
+            labels: pairs("--label", "KEY=VALUE", &flags.label)?,
+            platform: platform(flags)?,
+            context,
+            destinations,
+            push,
+            outputs,
+            compression,
+            compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
+            image_format,
+            registry: registry(flags, &absolute)?,
+            ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
+            kaniko_dir: kaniko_dir(flags, environment),
+            force: flags.force,
+            sandbox: flags.sandbox,
+        })
+    }
+}
+
+fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
+    let mut absent = flags.absent.asked_for();
+    let variables = [
+        "KANIKO_CLEANUP",
+        "KANIKO_PRE_CLEANUP",
+        "KANIKO_PRESERVE_CONTEXT",
+    ];
+    absent.extend(
+        variables
+            .into_iter()
+            .filter(|name| environment.is_set(name)),
+    );
+    let lists = ["KANIKO_REGISTRY_MIRROR", "KANIKO_REGISTRY_MAP"];
+    let given = |name: &&str| {
+        environment
+            .variables
+            .get(*name)
+            .is_some_and(|value| !value.is_empty())
+    };
+    absent.extend(lists.into_iter().filter(given));
+    absent
+}
+
+fn destination(text: &str) -> Result<Reference, ConfigError> {
+    let wrong = |reason: String| ConfigError::Destination {
+        text: text.to_owned(),
+        reason,
+    };
+    let reference: Reference = text
+        .parse()
+        .map_err(|error: kigumi_oci::ReferenceError| wrong(error.to_string()))?;
+    // distribution-spec v1.1 § Pulling manifests; the parser lets upper case through.
+    if reference
+        .repository()
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase())
+    {
+        return Err(wrong("the repository must be in lower case".to_owned()));
+    }
+    Ok(reference)
+}
+
+fn outputs(
+    flags: &BuildFlags,
+    absolute: &impl Fn(&Path) -> PathBuf,
+    nameless: bool,
+) -> Result<Outputs, ConfigError> {
+    let file = |flag: &'static str, text: &str| -> Result<Option<PathBuf>, ConfigError> {
+        if text.contains("://") {
+            return Err(ConfigError::OutputUrl {
+                flag,
+                text: text.to_owned(),
+            });
+        }
+        Ok((!text.is_empty()).then(|| absolute(Path::new(text))))
+    };
+    let named = |flag: &'static str, text: &str| match file(flag, text)? {
+        Some(_) if nameless => Err(ConfigError::NameWithoutDestination { flag }),
+        other => Ok(other),
+    };
+    Ok(Outputs {
+        tar: file("--tar-path", &flags.tar_path)?,
+        oci_layout: file("--oci-layout-path", &flags.oci_layout_path)?,
+        digest: file("--digest-file", &flags.digest_file)?,
+        image_name_with_digest: named(
+            "--image-name-with-digest-file",
+            &flags.image_name_with_digest_file,
+        )?,
+        image_name_tag_with_digest: named(
+            "--image-name-tag-with-digest-file",
+            &flags.image_name_tag_with_digest_file,
+        )?,
+    })
+}
+
+fn compression(flags: &BuildFlags) -> Result<Compression, ConfigError> {
+    match flags.compression.as_str() {
+        "gzip" | "" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        text => Err(ConfigError::Choice {
+            flag: "--compression",
+            text: text.to_owned(),
+            choices: "gzip, zstd",
+        }),
+    }
+}
+
+fn image_format(flags: &BuildFlags) -> Result<Option<ImageFormat>, ConfigError> {
+    match flags.image_format.as_str() {
+        "" => Ok(None),
+        "oci" => Ok(Some(ImageFormat::Oci)),
+        "docker" => Ok(Some(ImageFormat::Docker)),
+        text => Err(ConfigError::Choice {
+            flag: "--image-format",
+            text: text.to_owned(),
+            choices: "oci, docker",
+        }),
+    }
+}
+
+fn check_formats(
+    compression: Compression,
+    format: Option<ImageFormat>,
+    tar: bool,
+) -> Result<(), ConfigError> {
+    match (compression, format, tar) {
+        (Compression::Zstd, Some(ImageFormat::Docker), _) => Err(ConfigError::ZstdInDocker {
+            with: "--image-format=docker",
+        }),
+        (Compression::Zstd, _, true) => Err(ConfigError::ZstdInDocker { with: "--tar-path" }),
+        (_, Some(ImageFormat::Oci), true) => Err(ConfigError::TarOfOci),
+        _ => Ok(()),
+    }
+}
+
+fn context(flags: &BuildFlags, environment: &Environment) -> Result<PathBuf, ConfigError> {
+    let location = Location::parse(
+        &flags.context,
+        &flags.context_sub_path,
+        &environment.working_directory,
+    )
+    .map_err(|error| ConfigError::Context {
+        reason: error.to_string(),
+    })?;
+    let Location::Directory(directory) = location;
+    Ok(directory)
+}
+
+fn build_args(flags: &BuildFlags, environment: &Environment) -> Vec<(String, String)> {
+    let value = |name: &str| environment.variables.get(name).cloned().unwrap_or_default();
+    flags
+        .build_arg
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) => (name.to_owned(), value.to_owned()),
+            None => (text.clone(), value(text)),
+        })
+        .collect()
+}
+
+fn target(flags: &BuildFlags) -> Result<Option<String>, ConfigError> {
+    let names: Vec<&str> = flags
+        .target
+        .iter()
+        .flat_map(|text| text.split(','))
+        .filter(|name| !name.is_empty())
+        .collect();
+    match names.as_slice() {
+        [] => Ok(None),
+        [name] => Ok(Some((*name).to_owned())),
+        names => Err(ConfigError::SeveralTargets { count: names.len() }),
+    }
+}
+
+fn platform(flags: &BuildFlags) -> Result<Option<Platform>, ConfigError> {
+    let Some(text) = flags
+        .custom_platform
+        .as_deref()
+        .filter(|text| !text.is_empty())
+    else {
+        return Ok(None);
+    };
+    let platform = text
+        .parse()
+        .map_err(|error: kigumi_oci::Error| ConfigError::Platform {
+            text: text.to_owned(),
+            reason: error.to_string(),
+        })?;
+    Ok(Some(platform))
+}
+
+fn pairs(
+    flag: &'static str,
+    expected: &'static str,
+    texts: &[String],
+) -> Result<Vec<(String, String)>, ConfigError> {
+    texts
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+            None => Err(ConfigError::MissingEquals {
+                flag,
+                text: text.clone(),
+                expected,
+            }),
+        })
+        .collect()
+}
+
+fn registry(
+    flags: &BuildFlags,
+    absolute: &impl Fn(&Path) -> PathBuf,
+) -> Result<RegistryFlags, ConfigError> {
+    let certificates = pairs(
+        "--registry-certificate",
+        "HOST=FILE",
+        &flags.registry_certificate,
+    )?;
+    Ok(RegistryFlags {
+        insecure_push: flags.insecure,
+        insecure_pull: flags.insecure_pull,
+        insecure_hosts: flags.insecure_registry.clone(),
+        skip_tls_verify_push: flags.skip_tls_verify,
+        skip_tls_verify_pull: flags.skip_tls_verify || flags.skip_tls_verify_pull,
+        skip_tls_verify_hosts: flags.skip_tls_verify_registry.clone(),
+        certificates: certificates
+            .into_iter()
+            .map(|(host, file)| (host, absolute(Path::new(&file))))
+            .collect(),
+        push_retry: flags.push_retry,
+        download_retry: flags.image_download_retry,
+        skip_push_permission_check: flags.skip_push_permission_check,
+    })
+}
+
+fn kaniko_dir(flags: &BuildFlags, environment: &Environment) -> PathBuf {
+    let given = flags.kaniko_dir.clone();
+    let variable = || environment.variables.get("KANIKO_DIR").cloned();
+    let beside = || environment.executable.parent().map(Path::to_path_buf);
+    let directory = given
+        .filter(|text| !text.is_empty())
+        .or_else(|| variable().filter(|text| !text.is_empty()))
+        .map(PathBuf::from)
+        .or_else(beside)
+        .unwrap_or_else(|| PathBuf::from("/kaniko"));
+    environment.working_directory.join(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::parse;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment {
+            variables: variables
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+            working_directory: "/workspace".into(),
+            executable: "/kaniko/executor".into(),
+        }
+    }
+
+    fn config_in(environment: &Environment, words: &[&str]) -> Result<Config, ConfigError> {
+        let args = parse(std::iter::once("executor").chain(words.iter().copied())).unwrap();
+        Config::new(&args.build, environment)
+    }
+
+    fn config(words: &[&str]) -> Result<Config, ConfigError> {
+        config_in(&environment(&[]), words)
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_working_directory_k_cli_10() {
+        let config = config(&[
+            "--no-push",
+            "--tar-path=out/x.tar",
+            "-c",
+            "src",
+            "--digest-file=/d",
+        ])
+        .unwrap();
+        assert_eq!(config.context, PathBuf::from("/workspace/src"));
+        assert_eq!(config.outputs.tar, Some("/workspace/out/x.tar".into()));
+        assert_eq!(config.outputs.digest, Some("/d".into()));
+    }
+
+    #[test]
+    fn the_dockerfile_is_looked_for_as_given_and_then_in_the_context_k_cli_11() {
+        let config = config(&["--no-push", "-f", "a/Dockerfile", "-c", "dir:///src"]).unwrap();
+        assert_eq!(
+            config.dockerfile[..2],
+            [
+                PathBuf::from("/workspace/a/Dockerfile"),
+                "/src/a/Dockerfile".into()
+            ]
+        );
+    }
+
+    #[test]
+    fn a_build_argument_without_value_comes_from_the_environment_k_cli_07() {
+        let environment = environment(&[("A", "env")]);
+        let config = config_in(
+            &environment,
+            &[
+                "--no-push",
+                "--build-arg=A",
+                "--build-arg=B",
+                "--build-arg=C=x=y",
+            ],
+        );
+        let expected = [("A", "env"), ("B", ""), ("C", "x=y")];
+        assert_eq!(
+            config.unwrap().build_args,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+    }
+
+    #[test]
+    fn an_empty_target_is_the_last_stage_k_cli_05() {
+        assert_eq!(config(&["--no-push", "--target", ""]).unwrap().target, None);
+        assert_eq!(
+            config(&["--no-push", "--target", "a"]).unwrap().target,
+            Some("a".into())
+        );
+    }
+
+    #[test]
+    fn the_sub_path_belongs_to_contexts_with_a_prefix() {
+        let context = |words: &[&str]| config(words).unwrap().context;
+        assert_eq!(
+            context(&["--no-push", "-c", "dir:///src", "--context-sub-path", "a"]),
+            PathBuf::from("/src/a")
+        );
+        assert_eq!(
+            context(&["--no-push", "-c", "/src", "--context-sub-path", "a"]),
+            PathBuf::from("/src")
+        );
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_before_anything_runs() {
+        let cases: &[(&[&str], &str)] = &[
+            (&[], "no --destination"),
+            (&["--no-push", "--cache"], "--cache is not implemented yet"),
+            (
+                &["--no-push", "--cleanup", "--reproducible"],
+                "--reproducible, --cleanup are not",
+            ),
+            (&["-d", "UPPER/case"], "--destination `UPPER/case`"),
+            (&["--no-push", "--label", "x"], "--label `x` has no `=`"),
+            (&["--no-push", "--compression=lz4"], "gzip, zstd"),
+            (
+                &["--no-push", "--compression=zstd", "--tar-path=t"],
+                "--tar-path",
+            ),
+            (
+                &["--no-push", "--compression=zstd", "--image-format=docker"],
+                "--image-format=docker",
+            ),
+            (
+                &["--no-push", "--image-format=oci", "--tar-path=t"],
+                "--oci-layout-path",
+            ),
+            (
+                &["--no-push", "--image-name-with-digest-file=f"],
+                "--image-name-with-digest-file",
+            ),
+            (&["--no-push", "-c", "s3://bucket/x"], "s3://"),
+            (&["--no-push", "--target=a,b"], "--target names 2 stages"),
+            (
+                &["--no-push", "--digest-file=https://x/y"],
+                "sending it to a URL",
+            ),
+            (&["--no-push", "--custom-platform=a/b/c/d"], "a/b/c/d"),
+        ];
+        for (words, expected) in cases {
+            let message = config(words).unwrap_err().to_string();
+            assert!(message.contains(expected), "{words:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn variables_stand_in_for_flags_and_nonsense_in_them_counts_as_unset() {
+        let with = |value: &str| config_in(&environment(&[("KANIKO_NO_PUSH", value)]), &[]);
+        assert!(!with("true").unwrap().push);
+        assert_eq!(with("maybe").unwrap_err(), ConfigError::NoDestination);
+        let pushed = config_in(
+            &environment(&[("KANIKO_NO_PUSH", "1")]),
+            &["--no-push=false", "-d", "r/x"],
+        );
+        assert!(pushed.unwrap().push);
+    }
+
+    #[test]
+    fn the_executor_keeps_its_files_beside_itself_unless_told_otherwise() {
+        assert_eq!(
+            config(&["--no-push"]).unwrap().kaniko_dir,
+            PathBuf::from("/kaniko")
+        );
+        let moved = environment(&[("KANIKO_DIR", "/k")]);
+        assert_eq!(
+            config_in(&moved, &["--no-push"]).unwrap().kaniko_dir,
+            PathBuf::from("/k")
+        );
+        assert_eq!(
+            config_in(&moved, &["--no-push", "--kaniko-dir=/l"])
+                .unwrap()
+                .kaniko_dir,
+            PathBuf::from("/l")
+        );
+    }
+}

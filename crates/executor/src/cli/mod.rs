@@ -1,0 +1,13 @@
+//! From what the user typed to what it means: [`Args`] are the words, [`Config`] is the meaning, and the conversion between them
+//! is the only place that looks at a flag, at the environment or at the working directory.
+
+mod args;
+mod config;
+
+/// What `executor version` prints, and what the marker file of the executor's own image holds.
+pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
+
+pub use args::{Args, BuildFlags, Command, parse};
+pub use config::{
+    Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, RegistryFlags, Verbosity,
+};

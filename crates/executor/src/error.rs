@@ -1,0 +1,357 @@
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kigumi_dockerfile::{Diagnostics, Source, Span};
+use kigumi_oci::{DiffId, Digest};
+
+use crate::cli::ConfigError;
+use crate::report;
+
+/// Why a build ended without an image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The command line is wrong.
+    #[error(transparent)]
+    Config(ConfigError),
+    /// No Dockerfile where it should be.
+    #[error("no Dockerfile: looked for {}", list(.looked_for))]
+    NoDockerfile {
+        /// Everywhere it was looked for.
+        looked_for: Vec<PathBuf>,
+    },
+    /// A file of the executor's own input cannot be read.
+    #[error("read {what} `{}`", .path.display())]
+    Read {
+        /// What it is.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// What the kernel says.
+        #[source]
+        source: io::Error,
+    },
+    /// The Dockerfile is wrong.
+    #[error("the Dockerfile cannot be built")]
+    Dockerfile(Box<Diagnostics>),
+    /// The build context cannot be used.
+    #[error("use the build context `{}`", .path.display())]
+    Context {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// This is no place to build.
+    #[error(transparent)]
+    UnsafeRoot(Box<kigumi_rootfs::Refusal>),
+    /// Something about the root filesystem.
+    #[error("{operation}")]
+    Root {
+        /// What was to be done.
+        operation: String,
+        /// Why it was not.
+        #[source]
+        source: kigumi_rootfs::Error,
+    },
+    /// Something about a registry, a layout or an archive.
+    #[error("{operation}")]
+    Registry {
+        /// What was to be done.
+        operation: String,
+        /// Why it was not.
+        #[source]
+        source: Arc<kigumi_registry::Error>,
+    },
+    /// A layer cannot be read or written.
+    #[error("{operation}")]
+    Layer {
+        /// What was to be done.
+        operation: String,
+        /// Why it was not.
+        #[source]
+        source: kigumi_layer::Error,
+    },
+    /// A layer that is not what the image's config promises.
+    #[error("layer {layer}: its content is {actual}, the image config says {expected}")]
+    DiffIdMismatch {
+        /// The layer as stored.
+        layer: Digest,
+        /// What the config says.
+        expected: DiffId,
+        /// What it is.
+        actual: DiffId,
+    },
+    /// An image whose parts contradict each other or that kigumi cannot build on.
+    #[error("image `{reference}`: {reason}")]
+    UnusableImage {
+        /// The image.
+        reference: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The content of a file cannot be had.
+    #[error("read the content of `{path}`")]
+    Content {
+        /// The path in the image.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A work file.
+    #[error("{operation} in the work directory `{}`", .directory.display())]
+    Work {
+        /// What was to be done.
+        operation: &'static str,
+        /// Where.
+        directory: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// An output file.
+    #[error("write the {what} to `{}`", .path.display())]
+    Output {
+        /// What it is.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A document of ours cannot be made.
+    #[error("make the {what} of the image")]
+    Document {
+        /// Which.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: kigumi_oci::Error,
+    },
+    /// COPY or ADD that cannot be done.
+    #[error("{message}")]
+    Copy {
+        /// What is wrong, in the user's words.
+        message: String,
+        /// The cause below it.
+        #[source]
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// COPY, ADD or WORKDIR that contradicts the files there are.
+    #[error(transparent)]
+    CopyEngine(Box<kigumi_context::CopyError>),
+    /// A user that the image does not know.
+    #[error("process {command} did not complete successfully: {source}")]
+    User {
+        /// What was to be run.
+        command: String,
+        /// Who is missing.
+        #[source]
+        source: kigumi_rootfs::users::UserError,
+    },
+    /// What a RUN expects to find cannot be made.
+    #[error("{operation}")]
+    Furnish {
+        /// What was to be made.
+        operation: String,
+        /// Why it was not.
+        #[source]
+        source: io::Error,
+    },
+    /// A command that cannot be started or watched.
+    #[error("run {command}")]
+    Run {
+        /// What was to be run.
+        command: String,
+        /// Why not.
+        #[source]
+        source: kigumi_run::Error,
+    },
+    /// A command that failed.
+    #[error("process {command} did not complete successfully: {how}")]
+    Exit {
+        /// What was run.
+        command: String,
+        /// `exit code: 3`, `killed by signal 9`.
+        how: String,
+        /// What the executor exits with.
+        code: u8,
+    },
+    /// The build was told to end.
+    #[error("the build was ended by signal {signal}")]
+    Cancelled {
+        /// Which.
+        signal: i32,
+    },
+    /// The machine refuses something basic.
+    #[error("{operation}")]
+    Machine {
+        /// What was to be done.
+        operation: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Processes cannot be supervised.
+    #[error("{operation}")]
+    Supervise {
+        /// What was to be done.
+        operation: &'static str,
+        /// Why not.
+        #[source]
+        source: kigumi_run::Error,
+    },
+    /// Any of the above, at an instruction.
+    #[error("{text}")]
+    Step {
+        /// The instruction as a log shows it.
+        text: String,
+        /// The Dockerfile.
+        file: Box<Source>,
+        /// The instruction's place.
+        span: Span,
+        /// What happened.
+        #[source]
+        source: Box<BuildError>,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let mut shown: Vec<String> = paths
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    shown.dedup();
+    shown.join(" and ")
+}
+
+impl BuildError {
+    /// The same error, at an instruction. Cancellation belongs to no instruction.
+    #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other error can happen at an instruction"
+    )]
+    pub fn at(self, file: &Source, span: Span, text: &str) -> Self {
+        match self {
+            Self::Cancelled { .. } | Self::Step { .. } => self,
+            source => Self::Step {
+                text: text.to_owned(),
+                file: Box::new(file.clone()),
+                span,
+                source: Box::new(source),
+            },
+        }
+    }
+
+    /// What the executor exits with: the code of a failed command, 128 + n after a signal, else 1 (K-EXIT).
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other error is exit code 1"
+    )]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exit { code, .. } => *code,
+            Self::Cancelled { signal } => kigumi_run::signals::exit_code_for(*signal),
+            Self::Step { source, .. } => source.exit_code(),
+            _ => 1,
+        }
+    }
+
+    /// What a person should read: the excerpt of the Dockerfile where there is one, the error, its causes. The last line says what failed (K-EXIT-07).
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other error is shown as its chain"
+    )]
+    pub fn render(&self) -> String {
+        match self {
+            Self::Dockerfile(diagnostics) => report::render(diagnostics),
+            Self::Step {
+                file, span, source, ..
+            } => report::excerpt(file, *span, &chain(source.as_ref())),
+            other => format!("error: {}", chain(other)),
+        }
+    }
+}
+
+/// An error and its causes, one after the other, each said once.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed() -> BuildError {
+        BuildError::Exit {
+            command: "\"/bin/sh -c exit 42\"".into(),
+            how: "exit code: 42".into(),
+            code: 42,
+        }
+    }
+
+    #[test]
+    fn the_code_of_a_failed_command_is_ours_k_exit_02() {
+        let file = Source::new("Dockerfile", "FROM a\nRUN exit 42\n");
+        let span = Span {
+            start: 7,
+            end: 18,
+            line: 2,
+            end_line: 2,
+        };
+        let error = failed().at(&file, span, "RUN exit 42");
+        assert_eq!(error.exit_code(), 42);
+        let text = error.render();
+        assert!(text.contains("Dockerfile:2:1"), "{text}");
+        assert!(
+            text.contains("did not complete successfully: exit code: 42"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn everything_else_is_1_but_a_signal_is_128_and_more_k_exit_03_k_exit_06() {
+        assert_eq!(
+            BuildError::NoDockerfile { looked_for: vec![] }.exit_code(),
+            1
+        );
+        assert_eq!(BuildError::Cancelled { signal: 15 }.exit_code(), 143);
+    }
+
+    #[test]
+    fn causes_follow_the_error_on_one_line() {
+        let error = BuildError::Read {
+            what: "the Dockerfile",
+            path: "/x".into(),
+            source: io::Error::from(io::ErrorKind::PermissionDenied),
+        };
+        assert_eq!(
+            error.render(),
+            "error: read the Dockerfile `/x`: permission denied"
+        );
+    }
+
+    #[test]
+    fn a_place_that_was_looked_at_twice_is_named_once() {
+        let error = BuildError::NoDockerfile {
+            looked_for: vec!["/a".into(), "/a".into(), "/b".into()],
+        };
+        assert_eq!(error.to_string(), "no Dockerfile: looked for `/a` and `/b`");
+    }
+}

@@ -1,0 +1,129 @@
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+use super::{BuildEvent, Transfer};
+use crate::time::rfc3339_milliseconds;
+
+/// One event as a JSON object on a line. `level`, `msg` and `time` are the fields that log collectors know from kaniko.
+pub(super) fn render(event: &BuildEvent, now: SystemTime) -> String {
+    let (level, name, message, fields) = parts(event);
+    let mut object = Map::new();
+    object.insert("level".into(), level.into());
+    object.insert("time".into(), rfc3339_milliseconds(now).into());
+    object.insert("msg".into(), message.into());
+    object.insert("event".into(), name.into());
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    let mut line = Value::Object(object).to_string();
+    line.push('\n');
+    line
+}
+
+#[expect(clippy::too_many_lines, reason = "one arm an event, each a few fields")]
+fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
+    match event {
+        BuildEvent::Started {
+            dockerfile,
+            platform,
+        } => (
+            "info",
+            "started",
+            format!("building {}", dockerfile.display()),
+            json!({ "platform": platform, "version": env!("CARGO_PKG_VERSION") }),
+        ),
+        BuildEvent::BaseResolved {
+            reference,
+            digest,
+            layers,
+            bytes,
+        } => (
+            "info",
+            "base_resolved",
+            format!("base {reference}"),
+            json!({ "reference": reference, "digest": digest, "layers": layers, "bytes": bytes }),
+        ),
+        BuildEvent::StageStarted {
+            number,
+            of,
+            name,
+            base,
+        } => (
+            "info",
+            "stage_started",
+            format!("stage {name} from {base}"),
+            json!({ "stage": name, "number": number, "of": of, "base": base }),
+        ),
+        BuildEvent::Unpacked {
+            layers,
+            entries,
+            took,
+        } => (
+            "info",
+            "unpacked",
+            "unpacked the base".to_owned(),
+            json!({ "layers": layers, "entries": entries, "seconds": took.as_secs_f64() }),
+        ),
+        BuildEvent::StepStarted { step, text, line } => (
+            "info",
+            "step_started",
+            text.clone(),
+            json!({ "stage": step.stage, "step": step.number, "of": step.of, "line": line }),
+        ),
+        BuildEvent::Output { step, line } => (
+            "info",
+            "output",
+            line.clone(),
+            json!({ "stage": step.stage, "step": step.number }),
+        ),
+        BuildEvent::StepFinished { step, took, layer } => (
+            "info",
+            "step_finished",
+            format!("step {} of {} is done", step.number, step.stage),
+            json!({
+                "stage": step.stage, "step": step.number, "seconds": took.as_secs_f64(),
+                "layer": layer.as_ref().map(|layer| json!({
+                    "digest": layer.digest, "bytes": layer.size,
+                    "uncompressed": layer.uncompressed, "entries": layer.entries,
+                })),
+            }),
+        ),
+        BuildEvent::LayerPushed {
+            repository,
+            digest,
+            size,
+            how,
+        } => (
+            "info",
+            "layer_pushed",
+            format!("layer {digest}"),
+            json!({ "repository": repository, "digest": digest, "bytes": size, "how": match how {
+                Transfer::Existed => "existed",
+                Transfer::Mounted => "mounted",
+                Transfer::Uploaded => "uploaded",
+            } }),
+        ),
+        BuildEvent::ImagePushed { reference, digest } => (
+            "info",
+            "image_pushed",
+            format!("pushed {reference}"),
+            json!({ "reference": reference, "digest": digest }),
+        ),
+        BuildEvent::Written { what, path } => (
+            "info",
+            "written",
+            format!("wrote the {what}"),
+            json!({ "path": path }),
+        ),
+        BuildEvent::Warning { message } => ("warning", "warning", message.clone(), Value::Null),
+        BuildEvent::Detail { message } => ("debug", "detail", message.clone(), Value::Null),
+        BuildEvent::Finished { digest, took } => (
+            "info",
+            "finished",
+            "the image is built".to_owned(),
+            json!({ "digest": digest, "seconds": took.as_secs_f64() }),
+        ),
+        BuildEvent::Failed { message } => ("error", "failed", message.clone(), Value::Null),
+    }
+}

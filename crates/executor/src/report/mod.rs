@@ -1,0 +1,118 @@
+//! What a build tells: it emits [`BuildEvent`]s, and a renderer turns them into lines for people or JSON for machines.
+
+mod diagnostics;
+mod event;
+mod json;
+mod lines;
+mod text;
+mod units;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+pub use diagnostics::{excerpt, one_line, render};
+pub use event::{BuildEvent, LayerSummary, StepPosition, Transfer};
+pub use lines::LineSplitter;
+pub use units::{bytes, duration};
+
+use crate::cli::{LogFormat, LogOptions, Verbosity};
+
+/// Where a build tells what it does. Cheap to clone; may be used from any thread.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(BuildEvent) + Send + Sync>);
+
+impl Events {
+    /// Hands every event to `listener`.
+    pub fn new(listener: impl Fn(BuildEvent) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(listener))
+    }
+
+    /// Writes every event to standard error, as the log flags ask.
+    pub fn to_stderr(options: LogOptions) -> Self {
+        let renderer = Renderer::new(options, Box::new(std::io::stderr()));
+        let renderer = Mutex::new(renderer);
+        Self::new(move |event| {
+            renderer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .event(&event);
+        })
+    }
+
+    /// Tells.
+    pub fn emit(&self, event: BuildEvent) {
+        (self.0)(event);
+    }
+
+    /// Tells a warning.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.emit(BuildEvent::Warning {
+            message: message.into(),
+        });
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Events")
+    }
+}
+
+/// Turns events into bytes.
+struct Renderer {
+    options: LogOptions,
+    started: Instant,
+    out: Box<dyn Write + Send>,
+}
+
+impl Renderer {
+    fn new(options: LogOptions, out: Box<dyn Write + Send>) -> Self {
+        Self {
+            options,
+            started: Instant::now(),
+            out,
+        }
+    }
+
+    fn event(&mut self, event: &BuildEvent) {
+        if level(event) > self.options.verbosity {
+            return;
+        }
+        let rendered = match self.options.format {
+            LogFormat::Json => json::render(event, std::time::SystemTime::now()),
+            LogFormat::Text | LogFormat::Color => {
+                let clock = self.options.timestamps.then(std::time::SystemTime::now);
+                text::render(event, self.started.elapsed(), clock)
+            }
+        };
+        // A log that cannot be written must not end the build: nobody would learn why.
+        drop(
+            self.out
+                .write_all(rendered.as_bytes())
+                .and_then(|()| self.out.flush()),
+        );
+    }
+}
+
+fn level(event: &BuildEvent) -> Verbosity {
+    match event {
+        BuildEvent::Failed { .. } => Verbosity::Error,
+        BuildEvent::Warning { .. } => Verbosity::Warn,
+        BuildEvent::Detail { .. } => Verbosity::Debug,
+        BuildEvent::Started { .. }
+        | BuildEvent::BaseResolved { .. }
+        | BuildEvent::StageStarted { .. }
+        | BuildEvent::Unpacked { .. }
+        | BuildEvent::StepStarted { .. }
+        | BuildEvent::Output { .. }
+        | BuildEvent::StepFinished { .. }
+        | BuildEvent::LayerPushed { .. }
+        | BuildEvent::ImagePushed { .. }
+        | BuildEvent::Written { .. }
+        | BuildEvent::Finished { .. } => Verbosity::Info,
+    }
+}
+
+#[cfg(test)]
+mod tests;

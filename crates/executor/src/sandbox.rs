@@ -1,0 +1,217 @@
+//! `--sandbox`: on a workstation the executor makes itself a private root and does there what it does in a pod.
+//!
+//! The command line goes inside as it is, with the paths of the host replaced by the places where they are mounted; of a flag given twice the last one
+//! counts.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kigumi_run::sandbox::{self, Bind, SandboxSpec};
+
+use crate::build::credential_files;
+use crate::cli::{Config, Environment};
+use crate::error::BuildError;
+
+/// Where the context is inside.
+const CONTEXT: &str = "/workspace";
+/// Where credentials are inside.
+const CREDENTIALS: &str = "/kaniko/.docker";
+
+/// Runs the build inside and gives its exit code.
+pub(crate) fn enter(config: &Config, environment: &Environment) -> Result<u8, BuildError> {
+    let spec = spec(
+        config,
+        environment,
+        std::env::args_os().collect(),
+        std::env::temp_dir(),
+    );
+    sandbox::enter(&spec, remove).map_err(|source| BuildError::Supervise {
+        operation: "build in a sandbox",
+        source,
+    })
+}
+
+/// Empties the sandbox's root when everything inside is gone.
+fn remove(root: &Path) -> io::Result<()> {
+    let _ = root;
+    Err(io::Error::other("pending"))
+}
+
+fn spec(
+    config: &Config,
+    environment: &Environment,
+    mut argv: Vec<OsString>,
+    temporary: PathBuf,
+) -> SandboxSpec {
+    let mut binds = vec![readable(&config.context, CONTEXT)];
+    argv.push("--sandbox=false".into());
+    argv.push(format!("--context={CONTEXT}").into());
+    argv.push("--context-sub-path=".into());
+    argv.push("--kaniko-dir=/kaniko".into());
+    argv.push(flag("--dockerfile", &dockerfile(config, &mut binds)));
+    argv.extend(outputs(config, &mut binds));
+    for (_, file) in &config.registry.certificates {
+        binds.push(readable(file, file));
+    }
+    let mut env: Vec<(OsString, OsString)> = environment
+        .variables
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    if let Some(file) = credential_files(environment)
+        .iter()
+        .find(|file| file.is_file())
+    {
+        env.retain(|(name, _)| name != "DOCKER_CONFIG");
+        binds.push(readable(file, &Path::new(CREDENTIALS).join("config.json")));
+        env.push(("DOCKER_CONFIG".into(), CREDENTIALS.into()));
+    }
+    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let path = environment.variables.get(name).map(PathBuf::from);
+        binds.extend(
+            path.filter(|path| path.exists())
+                .map(|path| readable(&path, &path)),
+        );
+    }
+    SandboxSpec {
+        executor: "/proc/self/exe".into(),
+        argv,
+        env,
+        binds,
+        directory: temporary,
+    }
+}
+
+fn readable(host: impl AsRef<Path>, inside: impl AsRef<Path>) -> Bind {
+    Bind {
+        host: host.as_ref().to_owned(),
+        inside: inside.as_ref().to_owned(),
+        writable: false,
+    }
+}
+
+fn flag(name: &str, path: &Path) -> OsString {
+    let mut word = OsString::from(name);
+    word.push("=");
+    word.push(path);
+    word
+}
+
+/// The Dockerfile's path inside: below the context, or beside it with its own ignore file.
+fn dockerfile(config: &Config, binds: &mut Vec<Bind>) -> PathBuf {
+    let found = config
+        .dockerfile
+        .iter()
+        .find(|path| path.is_file())
+        .or(config.dockerfile.first());
+    let Some(found) = found else {
+        return PathBuf::from("Dockerfile");
+    };
+    if let Ok(below) = found.strip_prefix(&config.context) {
+        return Path::new(CONTEXT).join(below);
+    }
+    let name = found.file_name().unwrap_or_default();
+    let inside = Path::new("/kaniko/dockerfile").join(name);
+    binds.push(readable(found, &inside));
+    let ignore = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".dockerignore");
+        PathBuf::from(name)
+    };
+    if ignore(found).is_file() {
+        binds.push(readable(ignore(found), ignore(&inside)));
+    }
+    inside
+}
+
+/// The directories of output files, writable inside, and the flags that name the files there.
+fn outputs(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
+    let outputs = &config.outputs;
+    let files = [
+        ("--tar-path", &outputs.tar),
+        ("--oci-layout-path", &outputs.oci_layout),
+        ("--digest-file", &outputs.digest),
+        (
+            "--image-name-with-digest-file",
+            &outputs.image_name_with_digest,
+        ),
+        (
+            "--image-name-tag-with-digest-file",
+            &outputs.image_name_tag_with_digest,
+        ),
+    ];
+    let mut flags = Vec::new();
+    for (number, (name, path)) in files.into_iter().enumerate() {
+        let Some(path) = path else { continue };
+        let (Some(parent), Some(file)) = (path.parent(), path.file_name()) else {
+            continue;
+        };
+        let inside = PathBuf::from(format!("/kaniko/output/{number}"));
+        flags.push(flag(name, &inside.join(file)));
+        binds.push(Bind {
+            host: parent.to_owned(),
+            inside,
+            writable: true,
+        });
+    }
+    flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::parse;
+
+    fn spec_of(words: &[&str]) -> SandboxSpec {
+        let environment = Environment {
+            working_directory: "/home/me".into(),
+            executable: "/bin/executor".into(),
+            ..Environment::default()
+        };
+        let args = parse(std::iter::once("executor").chain(words.iter().copied())).unwrap();
+        let config = Config::new(&args.build, &environment).unwrap();
+        let argv = std::iter::once("executor")
+            .chain(words.iter().copied())
+            .map(OsString::from)
+            .collect();
+        spec(&config, &environment, argv, "/tmp".into())
+    }
+
+    #[test]
+    fn inside_the_same_flags_name_the_places_inside() {
+        let spec = spec_of(&[
+            "--sandbox",
+            "-c",
+            "src",
+            "--no-push",
+            "--tar-path=out/x.tar",
+            "--build-arg=A=1",
+        ]);
+        let inner =
+            Config::new(&parse(&spec.argv).unwrap().build, &Environment::default()).unwrap();
+        assert!(!inner.sandbox);
+        assert_eq!(inner.context, PathBuf::from("/workspace"));
+        assert_eq!(inner.build_args, [("A".to_owned(), "1".to_owned())]);
+        let tar = inner.outputs.tar.unwrap();
+        let bind = spec
+            .binds
+            .iter()
+            .find(|bind| tar.starts_with(&bind.inside))
+            .unwrap();
+        assert_eq!(
+            (bind.host.as_path(), bind.writable),
+            (Path::new("/home/me/out"), true)
+        );
+    }
+
+    #[test]
+    fn the_context_cannot_be_written_from_inside() {
+        let spec = spec_of(&["--sandbox", "--no-push"]);
+        assert!(
+            spec.binds
+                .iter()
+                .all(|bind| bind.inside != Path::new(CONTEXT) || !bind.writable)
+        );
+    }
+}

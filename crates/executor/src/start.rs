@@ -1,0 +1,129 @@
+//! What `main` does, in the order in which it has to be done.
+
+use std::io::Write;
+
+use kigumi_run::{Cancel, harden_self, init, signals};
+
+use crate::build;
+use crate::cli::{self, BUILD_ID, BuildFlags, Command, Config, Environment, LogOptions};
+use crate::error::{BuildError, chain};
+use crate::report::{BuildEvent, Events};
+use crate::sandbox;
+
+/// Runs the program and gives its exit code.
+pub fn start() -> u8 {
+    let args = match cli::parse(std::env::args_os()) {
+        Ok(args) => args,
+        // Help and version are no errors; a wrong command line is exit code 1 (K-CLI-03).
+        Err(error) => {
+            drop(error.print());
+            return u8::from(error.use_stderr());
+        }
+    };
+    match &args.command {
+        Some(Command::Version) => print(&format!("{BUILD_ID}\n")),
+        Some(Command::Plan(flags)) => with_log(flags, |flags, events| plan(flags, events)),
+        None => with_log(&args.build, |flags, events| build_image(flags, events)),
+    }
+}
+
+fn with_log(
+    flags: &BuildFlags,
+    run: impl FnOnce(&BuildFlags, &Events) -> Result<u8, BuildError>,
+) -> u8 {
+    let (options, wrong) = match LogOptions::new(flags) {
+        Ok(options) => (options, None),
+        Err(error) => (LogOptions::default(), Some(BuildError::Config(error))),
+    };
+    let events = Events::to_stderr(options);
+    let result = wrong.map_or_else(|| run(flags, &events), Err);
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            events.emit(BuildEvent::Failed {
+                message: error.render(),
+            });
+            error.exit_code()
+        }
+    }
+}
+
+fn plan(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
+    let environment = environment()?;
+    let config = planning(flags, &environment)?;
+    let cancel = cancel()?;
+    install_crypto();
+    Ok(print(&build::plan(&config, &environment, events, &cancel)?))
+}
+
+/// A plan has no destination: nothing is pushed.
+fn planning(flags: &BuildFlags, environment: &Environment) -> Result<Config, BuildError> {
+    let mut flags = flags.clone();
+    if flags.destination.is_empty() {
+        flags.no_push = Some(true);
+    }
+    Config::new(&flags, environment).map_err(BuildError::Config)
+}
+
+fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
+    let environment = environment()?;
+    let config = Config::new(flags, &environment).map_err(BuildError::Config)?;
+    if config.sandbox {
+        return sandbox::enter(&config, &environment);
+    }
+    let supervised = |operation| move |source| BuildError::Supervise { operation, source };
+    // As PID 1 everything below happens in a child; nothing with threads may have been started yet.
+    if let Some(code) =
+        init::supervise_if_pid1().map_err(supervised("be the init of this container"))?
+    {
+        return Ok(code);
+    }
+    let guard = signals::block().map_err(supervised("wait for signals"))?;
+    harden_self().map_err(supervised("protect our memory from the processes of RUN"))?;
+    let cancel = cancel()?;
+    guard
+        .forward_to(cancel.clone())
+        .map_err(supervised("wait for signals"))?;
+    install_crypto();
+    build::run(&config, &environment, events, &cancel)?;
+    Ok(0)
+}
+
+fn cancel() -> Result<Cancel, BuildError> {
+    Cancel::new(Cancel::DEFAULT_GRACE).map_err(|source| BuildError::Supervise {
+        operation: "prepare to be told to end",
+        source,
+    })
+}
+
+/// One provider for every TLS connection; with none, the first connection would panic.
+fn install_crypto() {
+    // An error says that there is one already, which serves as well.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+fn environment() -> Result<Environment, BuildError> {
+    let failed = |operation| move |source| BuildError::Machine { operation, source };
+    Ok(Environment {
+        variables: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        working_directory: std::env::current_dir().map_err(failed("find the working directory"))?,
+        executable: std::env::current_exe().map_err(failed("find the executor's own file"))?,
+    })
+}
+
+/// Prints what was asked for. A reader that has gone away is no error.
+fn print(text: &str) -> u8 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            drop(writeln!(
+                std::io::stderr(),
+                "error: print: {}",
+                chain(&error)
+            ));
+            1
+        }
+        _ => 0,
+    }
+}

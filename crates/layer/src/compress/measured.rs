@@ -1,0 +1,36 @@
+use std::io::{self, Write};
+
+use kigumi_oci::{Digest, Digester};
+
+/// Hands on what is written and knows what it was.
+#[derive(Debug)]
+pub(super) struct Measured<W> {
+    inner: W,
+    digester: Digester,
+}
+
+impl<W: Write> Measured<W> {
+    pub(super) fn new(inner: W) -> Self {
+        Self {
+            inner,
+            digester: Digester::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> (Digest, u64) {
+        let bytes = self.digester.bytes();
+        (self.digester.finish(), bytes)
+    }
+}
+
+impl<W: Write> Write for Measured<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.digester.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

@@ -1,0 +1,178 @@
+mod apply;
+mod resolve;
+mod walk;
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::{ImagePath, Kind, Metadata, Mode, Node, Timestamp};
+
+pub use apply::Effect;
+pub use resolve::{Follow, Resolved};
+pub use walk::Walk;
+
+/// An inode of one particular tree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeId(u32);
+
+/// A filesystem as a value: paths lead to nodes, and a node with several names is one node.
+///
+/// It is what a layer is applied to, what a snapshot gives, and what two snapshots are compared as.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    nodes: Vec<Option<Node>>,
+    free: Vec<NodeId>,
+    /// The layer being applied; nodes of earlier ones are "lower".
+    layer: u32,
+    /// Names that the layer being applied gave to nodes of lower ones, by directory: the node is lower, the name is not.
+    linked: HashSet<(NodeId, Box<[u8]>)>,
+}
+
+const ROOT: NodeId = NodeId(0);
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tree {
+    /// A tree that holds nothing but a root directory 0755 root:root.
+    pub fn new() -> Self {
+        let root = Node {
+            kind: Kind::Directory(BTreeMap::new()),
+            metadata: Metadata::root_owned(Mode::DIRECTORY, Timestamp::default()),
+            links: 1,
+            layer: 0,
+        };
+        Self {
+            nodes: vec![Some(root)],
+            free: Vec::new(),
+            layer: 0,
+            linked: HashSet::new(),
+        }
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> NodeId {
+        ROOT
+    }
+
+    /// A node of this tree.
+    ///
+    /// # Panics
+    /// When `id` is not from this tree, or its node was removed: a bug of the caller.
+    #[expect(clippy::expect_used, reason = "ids are handed out by the tree itself")]
+    pub fn node(&self, id: NodeId) -> &Node {
+        self.nodes
+            .get(id.0 as usize)
+            .and_then(Option::as_ref)
+            .expect("an id of this tree")
+    }
+
+    /// A node of this tree, to change its metadata or content.
+    ///
+    /// # Panics
+    /// As [`Tree::node`].
+    #[expect(clippy::expect_used, reason = "ids are handed out by the tree itself")]
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_mut)
+            .expect("an id of this tree")
+    }
+
+    /// What is at `path`, following no link at all.
+    pub fn lookup(&self, path: &ImagePath) -> Option<NodeId> {
+        path.components()
+            .try_fold(ROOT, |directory, name| self.child(directory, name))
+    }
+
+    /// The node at `path`, following no link at all.
+    pub fn get(&self, path: &ImagePath) -> Option<&Node> {
+        self.lookup(path).map(|id| self.node(id))
+    }
+
+    /// One entry of a directory.
+    pub fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
+        self.node(directory).entries()?.get(name).copied()
+    }
+
+    /// The entries of a directory in order of their names; none for anything else.
+    pub fn children(&self, directory: NodeId) -> impl Iterator<Item = (&[u8], NodeId)> {
+        self.node(directory)
+            .entries()
+            .into_iter()
+            .flatten()
+            .map(|(name, id)| (&**name, *id))
+    }
+
+    /// Every path with its node, parents first, in the order of [`ImagePath`]; the root comes first.
+    pub fn walk(&self) -> Walk<'_> {
+        Walk::below(self, ImagePath::root(), ROOT)
+    }
+
+    /// As [`Tree::walk`], from `path` downwards and with it; nothing when there is none.
+    pub fn walk_below(&self, path: &ImagePath) -> Walk<'_> {
+        match self.lookup(path) {
+            Some(id) => Walk::below(self, path.clone(), id),
+            None => Walk::nothing(self),
+        }
+    }
+
+    /// How many nodes there are, the root included.
+    pub fn len(&self) -> usize {
+        self.nodes.len() - self.free.len()
+    }
+
+    /// Whether there is nothing but the root.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 1
+    }
+
+    fn allocate(&mut self, node: Node) -> NodeId {
+        if let Some(id) = self.free.pop() {
+            if let Some(slot) = self.nodes.get_mut(id.0 as usize) {
+                *slot = Some(node);
+            }
+            return id;
+        }
+        #[expect(clippy::expect_used, reason = "2^32 nodes do not fit in memory")]
+        let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes"));
+        self.nodes.push(Some(node));
+        id
+    }
+
+    fn set_entry(&mut self, directory: NodeId, name: &[u8], id: NodeId) {
+        if let Kind::Directory(entries) = &mut self.node_mut(directory).kind {
+            entries.insert(name.into(), id);
+        }
+    }
+
+    /// Removes an entry and, with its last name, the node and all that lies below.
+    fn unlink(&mut self, directory: NodeId, name: &[u8]) {
+        let Kind::Directory(entries) = &mut self.node_mut(directory).kind else {
+            return;
+        };
+        let Some(id) = entries.remove(name) else {
+            return;
+        };
+        let mut doomed = vec![id];
+        while let Some(id) = doomed.pop() {
+            let node = self.node_mut(id);
+            node.links -= 1;
+            if node.links > 0 {
+                continue;
+            }
+            if let Kind::Directory(entries) = &node.kind {
+                doomed.extend(entries.values());
+            }
+            if let Some(slot) = self.nodes.get_mut(id.0 as usize) {
+                *slot = None;
+            }
+            self.free.push(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

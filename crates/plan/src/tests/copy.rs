@@ -1,0 +1,177 @@
+//! What COPY and ADD become.
+
+use super::Build;
+use crate::{Chmod, CopyOp, CopySource, Op, Source, Unpack};
+
+fn copy_in(file: &str) -> CopyOp {
+    let steps = Build::of(file).result().steps;
+    match steps.into_iter().last().map(|step| step.op) {
+        Some(Op::Copy(copy)) => copy,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// D 6: where a copy goes, and whether that must be a directory.
+#[test]
+fn destinations_are_absolute_and_remember_their_slash() {
+    for (destination, path, is_directory) in [
+        ("/x", "/x", false),
+        ("/x/", "/x", true),
+        ("x", "/w/x", false),
+        (".", "/w", true),
+        ("./", "/w", true),
+        ("$none", "/w", true),
+        ("/d/.", "/d", true),
+        ("/x/../y//z", "/y/z", false),
+        ("..", "/", false),
+        ("/", "/", true),
+    ] {
+        let copy = copy_in(&format!("FROM scratch\nWORKDIR /w\nCOPY a {destination}"));
+        let expected = (path, is_directory);
+        let actual = (copy.destination.as_str(), copy.destination_is_directory);
+        assert_eq!(actual, expected, "{destination}");
+    }
+}
+
+/// T-EXP-09, T-EXP-10
+#[test]
+fn sources_are_expanded_and_heredocs_come_last() {
+    let copy = copy_in(
+        "FROM scratch\nENV v=V\nCOPY <<A $v <<\"B\" $none /d/\nx=${v:-d} \\$v \"q\"\nA\n$v\nB\n",
+    );
+    assert_eq!(
+        copy.sources,
+        [
+            Source::Path("V".into()),
+            Source::Path(String::new()),
+            Source::Inline {
+                name: "A".into(),
+                content: "x=V $v \"q\"\n".into()
+            },
+            Source::Inline {
+                name: "B".into(),
+                content: "$v\n".into()
+            },
+        ]
+    );
+}
+
+/// T-EXP-05
+#[test]
+fn flags_are_expanded_save_those_that_are_not() {
+    let copy = copy_in(
+        "FROM scratch\nARG u=5:6\nARG m=0640\nCOPY --chown=$u --chmod=$m --exclude=$u --parents a /",
+    );
+    assert_eq!(copy.chown.as_deref(), Some("5:6"));
+    assert_eq!(copy.chmod, Some(Chmod::Octal(0o640)));
+    assert_eq!(copy.exclude, ["$u"]);
+    assert!(copy.parents);
+    let copy = copy_in("FROM scratch\nCOPY --chown=$none --chmod=$none a /");
+    assert_eq!((copy.chown, copy.chmod), (None, None));
+}
+
+/// D 6.1
+#[test]
+fn a_mode_switches_link_off() {
+    assert!(copy_in("FROM scratch\nCOPY --link a /").link);
+    assert!(!copy_in("FROM scratch\nCOPY --link --chmod=u+x a /").link);
+    assert!(!copy_in("FROM scratch\nCOPY --link=false a /").link);
+}
+
+#[test]
+fn only_add_unpacks() {
+    for (instruction, expected) in [
+        ("COPY a.tar /", Unpack::Never),
+        ("ADD a.tar /", Unpack::LocalArchives),
+        ("ADD --unpack=true a.tar /", Unpack::Always),
+        ("ADD --unpack=false a.tar /", Unpack::Never),
+    ] {
+        let copy = copy_in(&format!("FROM scratch\n{instruction}"));
+        assert_eq!(copy.unpack, expected, "{instruction}");
+    }
+}
+
+#[test]
+fn the_place_to_copy_from_is_a_value() {
+    for (flag, expected) in [
+        ("", CopySource::Context),
+        ("--from=s", CopySource::Stage(crate::StageId(0))),
+        ("--from=base", CopySource::Image(crate::ImageId(0))),
+        ("--from=scratch", CopySource::Scratch),
+    ] {
+        let copy = copy_in(&format!("FROM scratch AS s\nFROM scratch\nCOPY {flag} a /"));
+        assert_eq!(copy.from, expected, "{flag}");
+    }
+}
+
+/// D 6.2
+#[test]
+fn copy_refuses_what_lies_elsewhere() {
+    for source in ["https://example.invalid/x", "git@example.invalid:o/r.git"] {
+        let problems = Build::of(&format!("FROM scratch\nCOPY {source} /d/")).problems();
+        assert!(
+            problems.contains("COPY") && problems.contains(source),
+            "{problems}"
+        );
+    }
+}
+
+/// D 6.2
+#[test]
+fn a_checksum_needs_one_remote_source() {
+    for sources in ["a", "https://h.invalid/a https://h.invalid/b"] {
+        let problems = Build::of(&format!(
+            "FROM scratch\nADD --checksum=sha256:0 {sources} /d/"
+        ))
+        .problems();
+        assert!(problems.contains("--checksum needs"), "{problems}");
+    }
+}
+
+/// Rule zero: refused with line and name, never ignored. A secret in a URL is not shown.
+#[test]
+fn what_add_cannot_do_yet_is_refused() {
+    for (source, expected) in [
+        (
+            "https://h.invalid/$t/a",
+            "ADD of a URL (`https://h.invalid/$t/a`)",
+        ),
+        ("https://h.invalid/r.git#v1", "ADD of a git repository"),
+    ] {
+        let build = Build::of(&format!("FROM scratch\nARG t\nADD {source} /d/")).arg("t", "s3cret");
+        let problems = build.problems();
+        assert!(problems.starts_with("Dockerfile:3: error: "), "{problems}");
+        assert!(
+            problems.contains(expected) && !problems.contains("s3cret"),
+            "{problems}"
+        );
+    }
+}
+
+#[test]
+fn questions_about_steps_are_answered_by_the_operation() {
+    let file =
+        "FROM base\nCOPY a /\nCOPY <<E /\nE\nCOPY --from=base /a /\nRUN x\nWORKDIR /w\nENV a=b";
+    let steps = Build::of(file).result().steps;
+    let answers: Vec<(bool, bool, bool)> = steps
+        .iter()
+        .map(|step| {
+            (
+                step.op.touches_rootfs(),
+                step.op.reads_context(),
+                step.op.may_delete(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        answers,
+        [
+            (true, true, false),
+            (true, false, false),
+            (true, false, false),
+            (true, false, true),
+            (true, false, false),
+            (false, false, false),
+        ]
+    );
+}

@@ -1,0 +1,72 @@
+//! What RUN becomes.
+
+use super::Build;
+use crate::Script;
+
+/// D 5.1
+#[test]
+fn a_script_is_started_by_its_path() {
+    let run = &Build::of("FROM base\nRUN <<EOF\n#!/bin/awk -f\nBEGIN {}\nEOF").runs()[0];
+    assert_eq!(run.argv, ["/bin/sh", "-c", "/dev/pipes/EOF"]);
+    let script = Script {
+        name: "EOF".into(),
+        body: "#!/bin/awk -f\nBEGIN {}\n".into(),
+    };
+    assert_eq!(run.script, Some(script));
+}
+
+/// D 5.2
+#[test]
+fn a_run_has_the_state_of_its_place() {
+    let file = "FROM base\nENV A=1\nRUN one\nUSER u:g\nWORKDIR /w/\nENV A=2\nRUN two";
+    let runs = Build::of(file).runs();
+    assert_eq!((runs[0].cwd.as_str(), runs[0].user.as_deref()), ("/", None));
+    assert_eq!(
+        (runs[1].cwd.as_str(), runs[1].user.as_deref()),
+        ("/w", Some("u:g"))
+    );
+    let pairs = |a: &str| vec![("PATH".into(), "/bin".into()), ("A".into(), a.into())];
+    assert_eq!((&runs[0].env, &runs[1].env), (&pairs("1"), &pairs("2")));
+}
+
+/// Rule zero
+#[test]
+fn what_run_cannot_do_yet_is_refused() {
+    for (flags, expected) in [
+        ("--mount=type=cache,target=/c", "RUN --mount"),
+        ("--mount=type=bind,from=base,target=/c", "RUN --mount"),
+        ("--network=none", "--network=none"),
+        ("--network=host", "--network=host"),
+        ("--security=insecure", "--security=insecure"),
+        ("--device=vendor.example/class", "--device"),
+    ] {
+        let problems = Build::of(&format!("FROM base\nRUN {flags} x")).problems();
+        let expected = format!("{expected} is not supported yet");
+        assert!(problems.starts_with("Dockerfile:2: error: "), "{problems}");
+        assert!(problems.contains(&expected), "{problems}");
+    }
+    Build::of("FROM base\nRUN --network=default --security=sandbox x").plan();
+}
+
+/// D 5.4
+#[test]
+fn the_root_is_no_mount_point() {
+    for mount in [
+        "target=/",
+        "target=.",
+        "source=a",
+        "type=tmpfs,target=/a/..",
+    ] {
+        let problems = Build::of(&format!("FROM base\nRUN --mount={mount} x")).problems();
+        assert!(
+            problems.contains("mount point of --mount is `/`"),
+            "{problems}"
+        );
+    }
+}
+
+/// What is not needed is not refused: it is never executed.
+#[test]
+fn an_unneeded_stage_may_use_what_is_not_supported() {
+    Build::of("FROM base AS unused\nRUN --network=none x\nFROM scratch").plan();
+}

@@ -1,0 +1,61 @@
+//! What this version understands but does not execute yet. The only place that refuses such things: making one of them
+//! work means removing its entry here.
+
+use kigumi_dockerfile::instruction::{Network, Run, Security};
+use kigumi_dockerfile::{Diagnostic, Span};
+use kigumi_oci::Platform;
+
+use crate::op::Source;
+
+/// The name of all diagnostics of this module.
+const NAME: &str = "Unsupported";
+
+fn refuse(span: Span, what: &str) -> Diagnostic {
+    Diagnostic::error(NAME, span, format!("{what} is not supported yet"))
+}
+
+/// Flags of RUN.
+pub(crate) fn run(run: &Run) -> Vec<Diagnostic> {
+    let mut refused: Vec<Diagnostic> = Vec::new();
+    for mount in &run.mounts {
+        refused.push(refuse(mount.span, "RUN --mount"));
+    }
+    if let Some(network) = &run.network {
+        match network.value {
+            Network::Default => {}
+            Network::None => refused.push(refuse(network.span, "RUN --network=none")),
+            Network::Host => refused.push(refuse(network.span, "RUN --network=host")),
+        }
+    }
+    if let Some(security) = &run.security {
+        match security.value {
+            Security::Sandbox => {}
+            Security::Insecure => refused.push(refuse(security.span, "RUN --security=insecure")),
+        }
+    }
+    for device in &run.devices {
+        refused.push(refuse(device.span, "RUN --device"));
+    }
+    refused
+}
+
+/// Sources of ADD. Shown as written: an expanded URL may hold a token.
+pub(crate) fn source(source: &Source, written: &str, span: Span) -> Option<Diagnostic> {
+    let kind = match source {
+        Source::Path(_) | Source::Inline { .. } => return None,
+        Source::Url(_) => "a URL",
+        Source::Git(_) => "a git repository",
+    };
+    Some(refuse(span, &format!("ADD of {kind} (`{written}`)")))
+}
+
+/// Operating systems.
+pub(crate) fn platform(platform: &Platform, span: Span) -> Option<Diagnostic> {
+    let is_linux = platform.os == "linux";
+    (!is_linux).then(|| refuse(span, &format!("building for platform `{platform}`")))
+}
+
+/// Sources of `SOURCE_DATE_EPOCH` other than a number.
+pub(crate) fn epoch_from(what: &str, span: Span) -> Diagnostic {
+    refuse(span, &format!("SOURCE_DATE_EPOCH taken from `{what}`"))
+}

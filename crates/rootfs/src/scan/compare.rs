@@ -1,0 +1,342 @@
+//! One directory of the disk beside the same directory of the tree.
+
+use std::collections::HashSet;
+
+use kigumi_layer::{Entry, ImagePath, Kind, Metadata, Node, NodeId, Tree, Xattrs};
+use rustix::fs::FileType;
+
+use super::walk::{Directory, Next};
+use super::{Known, Seen};
+use crate::disk::{self, Stat};
+use crate::{Error, Exclusions, Virtual, Virtuals};
+
+/// Something that is not as it was.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// A path of the tree that is not on the disk any more.
+    Gone(ImagePath),
+    /// Something new or changed.
+    Here(Box<Here>),
+}
+
+/// Something on the disk that is new or changed.
+#[derive(Debug)]
+pub(super) struct Here {
+    pub(super) path: ImagePath,
+    pub(super) stat: Stat,
+    pub(super) what: What,
+    pub(super) xattrs: Xattrs,
+    /// What the tree has at this path.
+    pub(super) prior: Option<NodeId>,
+    /// A directory that counts only if something in it does: nobody touched it, but the tree does not have it.
+    pub(super) is_scaffold: bool,
+}
+
+/// The kind of a finding; contents are looked at later.
+#[derive(Debug)]
+pub(super) enum What {
+    File,
+    Other(Entry),
+}
+
+/// What one thread found.
+#[derive(Default, Debug)]
+pub(super) struct Findings {
+    pub(super) list: Vec<Finding>,
+    /// Unchanged files with several names, by inode.
+    pub(super) anchors: Vec<((u64, u64), ImagePath)>,
+}
+
+/// What the disk is compared with.
+#[derive(Clone, Copy)]
+pub(super) struct Comparison<'a> {
+    pub(super) depth: Depth,
+    pub(super) tree: &'a Tree,
+    pub(super) known: &'a Known,
+    pub(super) virtuals: &'a Virtuals,
+    pub(super) exclusions: &'a Exclusions,
+}
+
+/// How closely a finding is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// As far as `statx` tells: enough to record what was unpacked.
+    Stat,
+    /// Link texts and attributes, too.
+    Whole,
+}
+
+/// The node of the tree that a directory of the disk stands beside; `None` when everything in it is new.
+pub(super) type Beside = Option<NodeId>;
+
+impl Comparison<'_> {
+    pub(super) fn directory(
+        &self,
+        directory: &Directory<'_, Beside>,
+        findings: &mut Findings,
+    ) -> Result<Next<Beside>, Error> {
+        let mut next = Vec::new();
+        if directory.path.is_root() {
+            self.root(directory, findings)?;
+        }
+        for (name, stat) in &directory.entries {
+            let prior = directory
+                .tag
+                .and_then(|beside| self.tree.child(beside, name));
+            let below = self.entry(directory, name, stat, prior, findings)?;
+            if let Descend::Into(beside) = below {
+                next.push((directory.path.join(name), beside));
+            }
+        }
+        if let Some(beside) = directory.tag {
+            self.missing(directory, beside, findings);
+        }
+        Ok(next)
+    }
+
+    fn root(
+        &self,
+        directory: &Directory<'_, Beside>,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        let id = self.tree.root();
+        let is_same = self
+            .known
+            .seen(id)
+            .is_some_and(|seen| seen.identity == directory.stat.identity);
+        if is_same {
+            return Ok(());
+        }
+        let xattrs = self.xattrs(directory, b".", directory.path)?;
+        findings.list.push(Finding::Here(Box::new(Here {
+            path: ImagePath::root(),
+            stat: directory.stat,
+            what: What::Other(Entry::Directory),
+            xattrs,
+            prior: Some(id),
+            is_scaffold: false,
+        })));
+        Ok(())
+    }
+
+    fn entry(
+        &self,
+        directory: &Directory<'_, Beside>,
+        name: &[u8],
+        stat: &Stat,
+        prior: Option<NodeId>,
+        findings: &mut Findings,
+    ) -> Result<Descend, Error> {
+        if stat.identity.kind() == FileType::Socket {
+            return Ok(Descend::No);
+        }
+        let node = prior.map(|id| self.tree.node(id));
+        let same_kind = node.is_some_and(|node| kind_of(node) == stat.identity.kind());
+        if same_kind && prior.is_some_and(|id| self.known.is_unchanged(id, stat)) {
+            if stat.is_directory() {
+                return Ok(Descend::Into(prior));
+            }
+            if stat.identity.nlink > 1 {
+                findings
+                    .anchors
+                    .push((stat.inode(), directory.path.join(name)));
+            }
+            return Ok(Descend::No);
+        }
+        let path = directory.path.join(name);
+        if self.is_stand_in(node, stat, &path) {
+            return Ok(Descend::No);
+        }
+        let is_untouched = prior.is_none() && self.is_foreign(stat, &path);
+        if !is_untouched || stat.is_directory() {
+            let here = self.describe(directory, name, stat, (prior, is_untouched))?;
+            findings.list.push(Finding::Here(Box::new(here)));
+        }
+        Ok(match (stat.is_directory(), same_kind) {
+            (false, _) => Descend::No,
+            (true, true) => Descend::Into(prior),
+            (true, false) => Descend::Into(None),
+        })
+    }
+
+    fn describe(
+        &self,
+        directory: &Directory<'_, Beside>,
+        name: &[u8],
+        stat: &Stat,
+        (prior, is_scaffold): (Option<NodeId>, bool),
+    ) -> Result<Here, Error> {
+        let path = directory.path.join(name);
+        if self.depth == Depth::Whole && name.starts_with(b".wh.") {
+            return Err(Error::WhiteoutName { path });
+        }
+        let what = match stat.identity.kind() {
+            FileType::Symlink => {
+                let target = match self.depth {
+                    Depth::Stat => Box::default(),
+                    Depth::Whole => rustix::fs::readlinkat(directory.fd, name, Vec::new())
+                        .map_err(|source| Error::file("read link", &path, source))?
+                        .to_bytes()
+                        .into(),
+                };
+                What::Other(Entry::Symlink(target))
+            }
+            FileType::Directory => What::Other(Entry::Directory),
+            FileType::CharacterDevice => What::Other(Entry::CharDevice(stat.device)),
+            FileType::BlockDevice => What::Other(Entry::BlockDevice(stat.device)),
+            FileType::Fifo => What::Other(Entry::Fifo),
+            FileType::RegularFile | FileType::Socket | FileType::Unknown => What::File,
+        };
+        Ok(Here {
+            stat: *stat,
+            what,
+            xattrs: self.xattrs(directory, name, &path)?,
+            prior,
+            is_scaffold,
+            path,
+        })
+    }
+
+    fn xattrs(
+        &self,
+        directory: &Directory<'_, Beside>,
+        name: &[u8],
+        path: &ImagePath,
+    ) -> Result<Xattrs, Error> {
+        match self.depth {
+            Depth::Stat => Ok(Xattrs::default()),
+            Depth::Whole => disk::xattrs_at(directory.fd, name)
+                .map_err(|source| Error::file("read attributes of", path, source)),
+        }
+    }
+
+    /// Whether this was there before anything was unpacked. Above mounts, others make and remove directories as they like.
+    fn is_foreign(&self, stat: &Stat, path: &ImagePath) -> bool {
+        self.known.foreign.get(path).is_some_and(|seen| {
+            seen.identity == stat.identity || stat.is_directory() && self.exclusions.is_pinned(path)
+        })
+    }
+
+    /// A directory that is only there because something below it is mounted or protected, where the image has something else (D5).
+    fn is_stand_in(&self, node: Option<&Node>, stat: &Stat, path: &ImagePath) -> bool {
+        stat.is_directory()
+            && node.is_some_and(|node| !node.is_directory())
+            && matches!(self.virtuals.get(path), Some(Virtual::Absent(_)))
+            && self.exclusions.is_pinned(path)
+    }
+
+    /// What the tree has in this directory and the disk has not.
+    fn missing(&self, directory: &Directory<'_, Beside>, beside: NodeId, findings: &mut Findings) {
+        let present: HashSet<&[u8]> = directory
+            .entries
+            .iter()
+            .filter(|(_, stat)| stat.identity.kind() != FileType::Socket)
+            .map(|(name, _)| &**name)
+            .chain(directory.hidden.iter().map(|name| &**name))
+            .collect();
+        let mut pending: Vec<(ImagePath, NodeId)> = self
+            .tree
+            .children(beside)
+            .filter(|(name, _)| !present.contains(name))
+            .map(|(name, id)| (directory.path.join(name), id))
+            .collect();
+        while let Some((path, id)) = pending.pop() {
+            if self.exclusions.is_excluded(&path)
+                || matches!(self.virtuals.get(&path), Some(Virtual::Absent(_)))
+            {
+                continue;
+            }
+            let holds_excluded = self.exclusions.is_pinned(&path)
+                && self
+                    .tree
+                    .walk_below(&path)
+                    .any(|(below, _)| self.exclusions.is_excluded(&below));
+            if holds_excluded {
+                // What is excluded is never whited out, nor are the directories above it.
+                pending.extend(
+                    self.tree
+                        .children(id)
+                        .map(|(name, below)| (path.join(name), below)),
+                );
+            } else {
+                findings.list.push(Finding::Gone(path));
+            }
+        }
+    }
+}
+
+enum Descend {
+    No,
+    Into(Beside),
+}
+
+pub(super) fn kind_of(node: &Node) -> FileType {
+    match &node.kind {
+        Kind::Directory(_) => FileType::Directory,
+        Kind::File(_) => FileType::RegularFile,
+        Kind::Symlink(_) => FileType::Symlink,
+        Kind::CharDevice(_) => FileType::CharacterDevice,
+        Kind::BlockDevice(_) => FileType::BlockDevice,
+        Kind::Fifo => FileType::Fifo,
+    }
+}
+
+impl Finding {
+    pub(super) fn path(&self) -> &ImagePath {
+        match self {
+            Self::Gone(path) => path,
+            Self::Here(here) => &here.path,
+        }
+    }
+}
+
+impl Here {
+    /// Whether this is what was recorded, changed in place. Directories go by their path: overlayfs may renumber them.
+    pub(super) fn continues(&self, seen: &Seen) -> bool {
+        let (now, then) = (&self.stat.identity, &seen.identity);
+        now.is_same_inode(then) || now.is_directory() && then.is_directory()
+    }
+
+    /// Owner, permissions and time as the image shall have them.
+    ///
+    /// What the kernel had refused to set when it was unpacked, and nobody has changed since, stays as the image says (X7): the disk is trusted only
+    /// where it differs from what was recorded.
+    pub(super) fn metadata(
+        &self,
+        prior: Option<(&Metadata, &Seen)>,
+        partial: Option<&Virtual>,
+    ) -> Metadata {
+        let now = &self.stat.identity;
+        let mut metadata = Metadata {
+            mode: now.permissions(),
+            uid: now.uid,
+            gid: now.gid,
+            mtime: now.mtime,
+            xattrs: self.xattrs.clone(),
+        };
+        let Some((image, seen)) = prior.filter(|(_, seen)| self.continues(seen)) else {
+            return metadata;
+        };
+        let then = &seen.identity;
+        if then.permissions() == now.permissions() {
+            metadata.mode = image.mode;
+        }
+        if then.uid == now.uid {
+            metadata.uid = image.uid;
+        }
+        if then.gid == now.gid {
+            metadata.gid = image.gid;
+        }
+        if then.mtime == now.mtime {
+            metadata.mtime = image.mtime;
+        }
+        if let Some(Virtual::Partial(refused)) = partial {
+            for (name, value) in image.xattrs.iter() {
+                if refused.xattrs.iter().any(|refused| **refused == *name) {
+                    metadata.xattrs.insert(name, value);
+                }
+            }
+        }
+        metadata
+    }
+}

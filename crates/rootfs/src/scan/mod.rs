@@ -1,0 +1,493 @@
+mod compare;
+mod walk;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use kigumi_layer::{
+    Change, ContentIdentity, Entry, FileContent, ImagePath, Kind, Node, NodeId, Origin, Timestamp,
+    Tree,
+};
+use kigumi_oci::{Digest, Digester};
+use rustix::time::ClockId;
+
+use crate::disk::{self, Identity, Stat};
+use crate::{Error, Exclusions, RootDir, Virtual, Virtuals};
+use compare::{Comparison, Depth, Finding, Findings, Here, What};
+
+/// The tree as last seen on the disk, and what tells whether a file is still the one that was seen.
+///
+/// What a snapshot trusts is the change time, which no process can set (architecture § 2.9): an entry whose device, inode, change time, time, size,
+/// mode, owner and number of links are as recorded is unchanged. Change times have the resolution of a clock tick (1 to 10 ms), so a
+/// change within the tick of the recording would go unseen. Of the two cures, comparing every recent file's content or waiting until the tick is over, this is the
+/// second: [`Index::settle`] waits at most two ticks once per RUN, whereas after unpacking *every* file is recent and would have to be read again.
+#[derive(Debug)]
+pub struct Index {
+    tree: Tree,
+    known: Known,
+    virtuals: Virtuals,
+}
+
+/// What was seen on the disk, by node of the tree.
+#[derive(Default, Debug)]
+struct Known {
+    nodes: HashMap<NodeId, Seen>,
+    /// What was on the disk at the first look and is not in the tree: left out until it is touched (T-SNAP-16).
+    foreign: HashMap<ImagePath, Seen>,
+    /// The latest change time of all.
+    newest: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    identity: Identity,
+    /// Its change time could not be told from that of a change made right afterwards.
+    is_suspect: bool,
+}
+
+impl Known {
+    fn seen(&self, id: NodeId) -> Option<&Seen> {
+        self.nodes.get(&id)
+    }
+
+    fn is_unchanged(&self, id: NodeId, stat: &Stat) -> bool {
+        self.seen(id)
+            .is_some_and(|seen| seen.identity == stat.identity && !seen.is_suspect)
+    }
+
+    fn note(&mut self, id: NodeId, identity: Identity) {
+        self.newest = self.newest.max(identity.ctime);
+        self.nodes.insert(id, seen(identity));
+    }
+}
+
+fn seen(identity: Identity) -> Seen {
+    Seen {
+        identity,
+        is_suspect: false,
+    }
+}
+
+impl Index {
+    /// The first look after unpacking: `tree` is what should be there, `virtuals` what of it is not. Files that are on the disk get
+    /// [`Origin::Live`].
+    ///
+    /// # Errors
+    /// [`Error`] with the file that is missing or could not be looked at.
+    pub fn record(
+        root: &RootDir,
+        exclusions: &Exclusions,
+        tree: Tree,
+        virtuals: Virtuals,
+    ) -> Result<Self, Error> {
+        let mut index = Self {
+            tree,
+            known: Known::default(),
+            virtuals,
+        };
+        for finding in index.look(root, exclusions, Depth::Stat)?.list {
+            match finding {
+                Finding::Gone(path) => {
+                    let source = rustix::io::Errno::NOENT;
+                    return Err(Error::file("find what was unpacked at", &path, source));
+                }
+                Finding::Here(here) => index.record_one(*here)?,
+            }
+        }
+        Ok(index)
+    }
+
+    fn record_one(&mut self, here: Here) -> Result<(), Error> {
+        let identity = here.stat.identity;
+        let Some(id) = here.prior else {
+            self.known.newest = self.known.newest.max(identity.ctime);
+            self.known.foreign.insert(here.path, seen(identity));
+            return Ok(());
+        };
+        let is_absent = matches!(self.virtuals.get(&here.path), Some(Virtual::Absent(_)));
+        if is_absent {
+            return Ok(());
+        }
+        if !is_as_unpacked(self.tree.node(id), &here) {
+            return Err(Error::Moved { path: here.path });
+        }
+        self.known.note(id, identity);
+        if let Kind::File(content) = &mut self.tree.node_mut(id).kind {
+            content.origin = Origin::Live;
+        }
+        Ok(())
+    }
+
+    /// Waits, at most two clock ticks, until a change would get another change time than anything recorded. To be called before a
+    /// process is let at the root. Where the clock of the root's filesystem does not get there (it was set back), the content of the files in question is
+    /// compared at the next scan.
+    ///
+    /// # Errors
+    /// [`Error`] when the root cannot be looked at.
+    pub fn settle(&mut self, root: &RootDir) -> Result<(), Error> {
+        let resolution = rustix::time::clock_getres(ClockId::RealtimeCoarse);
+        let tick = u64::try_from(resolution.tv_nsec).unwrap_or(TICK_NANOSECONDS);
+        let mut left = 2 * tick.max(TICK_NANOSECONDS) / PAUSE_NANOSECONDS;
+        loop {
+            let now = clock_of(root)?;
+            if now > self.known.newest {
+                return Ok(());
+            }
+            if left == 0 {
+                for seen in self.known.nodes.values_mut() {
+                    seen.is_suspect |= seen.identity.ctime >= now;
+                }
+                return Ok(());
+            }
+            left -= 1;
+            std::thread::sleep(Duration::from_nanos(PAUSE_NANOSECONDS));
+        }
+    }
+
+    /// The tree as last seen.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Where the disk is not as the tree says.
+    pub fn virtuals(&self) -> &Virtuals {
+        &self.virtuals
+    }
+
+    /// Looks at the disk again. Afterwards [`Index::tree`] is what is there now; returned is the tree as it was before, so that
+    /// `diff(&before, index.tree())` is the layer.
+    ///
+    /// Mounts and what is excluded are taken over from the tree before (T-SNAP-13, T-UNPACK-12). Sockets are not there (T-SNAP-14).
+    ///
+    /// # Errors
+    /// [`Error`] with the file that could not be looked at.
+    pub fn scan(&mut self, root: &RootDir, exclusions: &Exclusions) -> Result<Tree, Error> {
+        let findings = self.look(root, exclusions, Depth::Whole)?;
+        let mut update = Update {
+            links: findings.anchors.into_iter().rev().collect(),
+            root,
+        };
+        let before = self.tree.clone();
+        self.tree.begin_layer();
+        let mut here = Vec::new();
+        for finding in findings.list {
+            match finding {
+                Finding::Gone(path) => self.drop_path(path)?,
+                Finding::Here(found) => here.push(*found),
+            }
+        }
+        for found in without_bare_scaffolds(here) {
+            self.put(&found, &mut update)?;
+        }
+        Ok(before)
+    }
+
+    /// Tells the digest of a file whose bytes somebody has read since the last scan (the layer writer), so that a later change of its change time alone is
+    /// not taken for a change of content.
+    pub fn learn(&mut self, path: &ImagePath, digest: Digest) {
+        let Some(id) = self.tree.lookup(path) else {
+            return;
+        };
+        if let Kind::File(content) = &mut self.tree.node_mut(id).kind {
+            content.identity = ContentIdentity::Sha256(digest);
+        }
+    }
+
+    /// Gives the tree and what is not on the disk back, to apply further changes to both with an [`Unpacker`](crate::Unpacker) that continues
+    /// from these virtuals, and to be recorded again.
+    pub fn into_parts(self) -> (Tree, Virtuals) {
+        (self.tree, self.virtuals)
+    }
+
+    /// Everything that differs, in order of the paths.
+    fn look(
+        &self,
+        root: &RootDir,
+        exclusions: &Exclusions,
+        depth: Depth,
+    ) -> Result<Findings, Error> {
+        // A RUN may have moved directories whose handles are still held.
+        root.forget(&ImagePath::root());
+        let comparison = Comparison {
+            depth,
+            tree: &self.tree,
+            known: &self.known,
+            virtuals: &self.virtuals,
+            exclusions,
+        };
+        let start = Some(self.tree.root());
+        let parts = walk::walk(root, exclusions, start, |directory, findings| {
+            comparison.directory(directory, findings)
+        })?;
+        let mut all = Findings::default();
+        for part in parts {
+            all.list.extend(part.list);
+            all.anchors.extend(part.anchors);
+        }
+        all.list.sort_by(|a, b| a.path().cmp(b.path()));
+        all.anchors.sort_by(|(_, a), (_, b)| a.cmp(b));
+        Ok(all)
+    }
+
+    fn drop_path(&mut self, path: ImagePath) -> Result<(), Error> {
+        self.forget(&path);
+        self.apply(Change::Delete { path })
+    }
+
+    fn put(&mut self, here: &Here, update: &mut Update<'_>) -> Result<(), Error> {
+        let identity = here.stat.identity;
+        let path = here.path.clone();
+        let partial = self
+            .virtuals
+            .get(&path)
+            .filter(|entry| matches!(entry, Virtual::Partial(_)) && self.is_survivor(here))
+            .cloned();
+        let change = match update.first_name(here) {
+            Some(target) => Change::Link {
+                path: path.clone(),
+                target,
+            },
+            None => self.as_put(here, partial.as_ref(), update.root)?,
+        };
+        if identity.is_directory() {
+            // What is virtual below stays so, whatever became of the directory itself.
+            self.virtuals.remove(&path);
+        } else {
+            self.forget(&path);
+        }
+        if let Some(partial) = partial {
+            self.virtuals.insert(path.clone(), partial);
+        }
+        self.apply(change)?;
+        if let Some(id) = self.tree.lookup(&path) {
+            self.known.note(id, identity);
+        }
+        Ok(())
+    }
+
+    /// Whether a finding is what was there before, changed in place.
+    fn is_survivor(&self, here: &Here) -> bool {
+        here.prior
+            .and_then(|id| self.known.seen(id))
+            .is_some_and(|seen| here.continues(seen))
+    }
+
+    fn as_put(
+        &self,
+        here: &Here,
+        partial: Option<&Virtual>,
+        root: &RootDir,
+    ) -> Result<Change, Error> {
+        let prior = here.prior.map(|id| (self.tree.node(id), id));
+        let recorded =
+            prior.and_then(|(node, id)| self.known.seen(id).map(|seen| (&node.metadata, seen)));
+        let metadata = here.metadata(recorded, partial);
+        let entry = match &here.what {
+            What::Other(entry) => entry.clone(),
+            What::File => {
+                let comparable = prior
+                    .filter(|(node, _)| node.metadata == metadata)
+                    .and_then(|(node, _)| node.file());
+                Entry::File(FileContent {
+                    size: here.stat.identity.size,
+                    identity: identify(here, comparable, root)?,
+                    origin: Origin::Live,
+                })
+            }
+        };
+        Ok(Change::Put {
+            path: here.path.clone(),
+            entry,
+            metadata,
+        })
+    }
+
+    /// Forgets what was recorded of `path` and of all below.
+    fn forget(&mut self, path: &ImagePath) {
+        for (_, id) in self.tree.walk_below(path) {
+            self.known.nodes.remove(&id);
+        }
+        self.virtuals.remove_below(path);
+    }
+
+    fn apply(&mut self, change: Change) -> Result<(), Error> {
+        let path = change.path().clone();
+        self.tree
+            .apply(change)
+            .map(drop)
+            .map_err(|source| Error::Tree { path, source })
+    }
+}
+
+/// A clock tick is at least this long (`CONFIG_HZ` is at most 1000).
+const TICK_NANOSECONDS: u64 = 1_000_000;
+/// How long to wait before looking at the clock again.
+const PAUSE_NANOSECONDS: u64 = 1_000_000;
+
+/// What one scan gathers while it applies its findings.
+struct Update<'a> {
+    /// For inodes with several names: the one that stands in the tree as the file.
+    links: HashMap<(u64, u64), ImagePath>,
+    root: &'a RootDir,
+}
+
+impl Update<'_> {
+    /// The name that a finding is a further hard link of (T-SNAP-05: by device *and* inode).
+    fn first_name(&mut self, here: &Here) -> Option<ImagePath> {
+        if here.stat.identity.nlink < 2 || here.stat.is_directory() {
+            return None;
+        }
+        match self.links.get(&here.stat.inode()) {
+            Some(first) if *first != here.path => Some(first.clone()),
+            Some(_) | None => {
+                self.links.insert(here.stat.inode(), here.path.clone());
+                None
+            }
+        }
+    }
+}
+
+/// Contents are read only where that can make a difference: everything else about the file is as it was, and what it held is known.
+fn identify(
+    here: &Here,
+    comparable: Option<&FileContent>,
+    root: &RootDir,
+) -> Result<ContentIdentity, Error> {
+    let is_comparable = comparable.is_some_and(|content| {
+        content.size == here.stat.identity.size
+            && matches!(content.identity, ContentIdentity::Sha256(_))
+    });
+    if !is_comparable {
+        return Ok(disk::unique_content());
+    }
+    let mut file = root.open_content(&here.path)?;
+    let (digest, bytes) =
+        Digester::new()
+            .drain(&mut file)
+            .map_err(|source| Error::ReadContent {
+                path: here.path.clone(),
+                source,
+            })?;
+    if bytes != here.stat.identity.size {
+        return Err(Error::Moved {
+            path: here.path.clone(),
+        });
+    }
+    Ok(ContentIdentity::Sha256(digest))
+}
+
+/// Drops scaffold directories that hold nothing else. The list is in order of the paths, so what is in a directory follows it.
+fn without_bare_scaffolds(sorted: Vec<Here>) -> Vec<Here> {
+    let mut kept: Vec<Here> = Vec::with_capacity(sorted.len());
+    for here in sorted.into_iter().rev() {
+        let holds_something = kept
+            .last()
+            .is_some_and(|next| next.path.starts_with(&here.path));
+        if !here.is_scaffold || holds_something {
+            kept.push(here);
+        }
+    }
+    kept.reverse();
+    kept
+}
+
+/// Whether the disk has the kind of thing there that was unpacked, with the length that was written.
+fn is_as_unpacked(node: &Node, here: &Here) -> bool {
+    compare::kind_of(node) == here.stat.identity.kind()
+        && node
+            .file()
+            .is_none_or(|content| content.size == here.stat.identity.size)
+}
+
+/// The time that a change would get now, by the clock of the root's own filesystem: it may be another machine's.
+fn clock_of(root: &RootDir) -> Result<Timestamp, Error> {
+    let failed = |source| Error::file("look at", &ImagePath::root(), source);
+    let stat = disk::stat_of_fd(root).map_err(failed)?;
+    let same = rustix::fs::Mode::from_raw_mode(stat.identity.permissions().bits());
+    // Setting the mode that it has changes nothing but the change time.
+    if rustix::fs::fchmod(root, same).is_ok() {
+        return Ok(disk::stat_of_fd(root).map_err(failed)?.identity.ctime);
+    }
+    let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+    Ok(Timestamp {
+        seconds: now.tv_sec,
+        nanoseconds: u32::try_from(now.tv_nsec).unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kigumi_layer::{Metadata, Mode};
+
+    use super::*;
+    use crate::Protection;
+
+    fn path(text: &str) -> ImagePath {
+        ImagePath::parse(text.as_bytes()).unwrap()
+    }
+
+    /// A root with one file `f` that holds "x", recorded.
+    fn recorded(directory: &std::path::Path) -> (RootDir, Exclusions, Index) {
+        std::fs::write(directory.join("f"), "x").unwrap();
+        let root = RootDir::open(directory).unwrap();
+        let exclusions = Exclusions::new(&root, &Protection::default()).unwrap();
+        let mut tree = Tree::new();
+        let stat = disk::stat_at(&root, b"f").unwrap();
+        tree.apply(Change::Put {
+            path: path("/f"),
+            entry: Entry::File(FileContent::inline(b"x")),
+            metadata: Metadata {
+                mode: Mode::FILE,
+                uid: stat.identity.uid,
+                gid: stat.identity.gid,
+                mtime: stat.identity.mtime,
+                ..Metadata::default()
+            },
+        })
+        .unwrap();
+        let index = Index::record(&root, &exclusions, tree, Virtuals::default()).unwrap();
+        (root, exclusions, index)
+    }
+
+    #[test]
+    fn where_the_clock_does_not_get_past_the_record_contents_are_compared() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, exclusions, mut index) = recorded(directory.path());
+        let id = index.tree.lookup(&path("/f")).unwrap();
+        // As if the clock had been set back after the file was recorded.
+        let future = Timestamp::from_seconds(1 << 40);
+        index.known.newest = future;
+        let seen = index.known.nodes.get_mut(&id).unwrap();
+        let real = seen.identity.ctime;
+        seen.identity.ctime = future;
+        index.settle(&root).unwrap();
+        let seen = index.known.nodes.get_mut(&id).unwrap();
+        assert!(seen.is_suspect);
+        seen.identity.ctime = real;
+        let stat = disk::stat_at(&root, b"f").unwrap();
+        assert!(!index.known.is_unchanged(id, &stat), "it has to be read");
+        let before = index.scan(&root, &exclusions).unwrap();
+        assert_eq!(kigumi_layer::diff(&before, index.tree()), []);
+        let id = index.tree.lookup(&path("/f")).unwrap();
+        assert!(index.known.is_unchanged(id, &stat), "it was read");
+    }
+
+    #[test]
+    fn after_settling_every_change_gets_another_change_time_t_bug_18() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, exclusions, mut index) = recorded(directory.path());
+        let file = std::fs::File::options()
+            .write(true)
+            .open(directory.path().join("f"))
+            .unwrap();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        for round in 0..50 {
+            index.settle(&root).unwrap();
+            std::os::unix::fs::FileExt::write_at(&file, &[b'a' + round % 2], 0).unwrap();
+            file.set_modified(modified).unwrap();
+            let before = index.scan(&root, &exclusions).unwrap();
+            let changes = kigumi_layer::diff(&before, index.tree());
+            assert_eq!(changes.len(), 1, "round {round}: {changes:?}");
+        }
+    }
+}

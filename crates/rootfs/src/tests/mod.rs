@@ -1,0 +1,10 @@
+//! The crate against real directories. Simulated RUNs are shell scripts.
+
+mod fixture;
+mod hostile;
+mod keeping;
+mod list;
+mod scanning;
+mod unpacking;
+
+pub(crate) use fixture::require_root;

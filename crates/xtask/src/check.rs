@@ -1,0 +1,23 @@
+//! What must be clean before every push.
+
+use anyhow::Result;
+
+use crate::cargo::{cargo, run as run_command};
+use crate::{deny, layers};
+
+pub(crate) fn run(_arguments: &[String]) -> Result<()> {
+    run_command(&mut cargo(["fmt", "--all", "--check"]))?;
+    layers::run(&[])?;
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    run_command(&mut cargo(clippy))?;
+    let mut doc = cargo(["doc", "--workspace", "--no-deps", "--quiet"]);
+    run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    deny::run(&[])
+}

@@ -1,0 +1,164 @@
+//! Running tests: everything once, in order of cost, with one summary at the end.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use kigumi_tests::Lab;
+use kigumi_tests::lab::{build_executor, ensure_prerequisites};
+
+use crate::cargo::{cargo, shown, workspace};
+use crate::summary::{Counts, Entry, Summary, failed_test};
+
+/// The container tests, cheap ones first, with the number of tests that run at once.
+const CONTAINER_TESTS: &[(&str, u32)] = &[
+    ("lab", 2),
+    ("conformance_tools", 2),
+    ("interlock", 2),
+    ("differential", 2),
+    ("self_build", 1),
+    ("container", 2),
+    ("kill", 1),
+    ("large", 1),
+];
+
+/// Crates whose tests need neither root nor network nor a file.
+const PURE: &[&str] = &[
+    "kigumi-oci",
+    "kigumi-dockerfile",
+    "kigumi-plan",
+    "kigumi-layer",
+];
+
+pub(crate) fn unit(_arguments: &[String]) -> Result<()> {
+    let mut command = cargo(["test", "--no-fail-fast"]);
+    for name in PURE {
+        command.args(["--package", name]);
+    }
+    let mut summary = Summary::default();
+    summary.add(run("pure crates", &mut command)?);
+    conclude(&summary)
+}
+
+/// All tests, or the container tests that the arguments name.
+pub(crate) fn all(arguments: &[String]) -> Result<()> {
+    ensure_nothing_is_forgotten()?;
+    let wanted = wanted(arguments)?;
+    ensure_prerequisites()?;
+    println!("== building the static executor");
+    let executor = build_executor()?;
+    println!("== starting the lab: {}", Lab::up()?);
+    let summary = run_all(arguments.is_empty(), &wanted, &executor);
+    println!("== stopping the lab: {}", Lab::down()?);
+    conclude(&summary?)
+}
+
+fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Result<Summary> {
+    let mut summary = Summary::default();
+    if with_crates {
+        let arguments = [
+            "test",
+            "--workspace",
+            "--exclude",
+            "kigumi-tests",
+            "--no-fail-fast",
+        ];
+        summary.add(run("crates", &mut cargo(arguments))?);
+    }
+    for (name, threads) in wanted {
+        let threads = format!("--test-threads={threads}");
+        let mut command = cargo(["test", "--package", "kigumi-tests", "--test", name]);
+        command.args(["--", "--show-output", &threads]);
+        command.env("KIGUMI_EXECUTOR", executor);
+        // The chain of an error says enough; a backtrace of the harness hides it.
+        command.env("RUST_BACKTRACE", "0");
+        summary.add(run(name, &mut command)?);
+    }
+    Ok(summary)
+}
+
+/// The summary is the last thing said, in success and in failure.
+fn conclude(summary: &Summary) -> Result<()> {
+    let Counts {
+        passed,
+        failed,
+        ignored,
+    } = summary.totals();
+    if failed == 0 && ignored == 0 && passed > 0 {
+        println!("\n== summary\n{summary}");
+        return Ok(());
+    }
+    let reason = if failed > 0 {
+        "tests failed"
+    } else if passed == 0 {
+        "no test ran"
+    } else {
+        "tests were skipped; a test runs or does not exist"
+    };
+    bail!("{reason}\n{summary}")
+}
+
+fn wanted(arguments: &[String]) -> Result<Vec<(&'static str, u32)>> {
+    if arguments.is_empty() {
+        return Ok(CONTAINER_TESTS.to_vec());
+    }
+    let find = |name: &String| {
+        let found = CONTAINER_TESTS
+            .iter()
+            .find(|(known, _)| known == name)
+            .copied();
+        found.with_context(|| format!("no container test is called `{name}`"))
+    };
+    arguments.iter().map(find).collect()
+}
+
+/// A new test target that nobody put into the table would never run.
+fn ensure_nothing_is_forgotten() -> Result<()> {
+    for entry in fs::read_dir(workspace().join("tests/tests")).context("list test targets")? {
+        let path = entry?.path();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if !CONTAINER_TESTS.iter().any(|(known, _)| *known == name) {
+            bail!("tests/tests/{name} is not in the table of `cargo xtask test`");
+        }
+    }
+    Ok(())
+}
+
+/// Runs one `cargo test`, shows its output as it comes and counts the results.
+fn run(name: &str, command: &mut Command) -> Result<Entry> {
+    let line = shown(command);
+    println!("\n== {name}: {line}");
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start `{line}`"))?;
+    let mut counts = Counts::default();
+    let mut failures = Vec::new();
+    let output = child.stdout.take().context("cargo's output")?;
+    for text in BufReader::new(output).lines() {
+        let text = text.context("read cargo's output")?;
+        println!("{text}");
+        counts.read(&text);
+        failures.extend(failed_test(&text));
+    }
+    let status = child.wait().with_context(|| format!("wait for `{line}`"))?;
+    if !status.success() && counts.failed == 0 {
+        counts.failed = 1;
+        failures.push(format!("`{line}`: {status}"));
+    }
+    Ok(Entry {
+        name: name.to_owned(),
+        counts,
+        elapsed: start.elapsed(),
+        failures,
+    })
+}

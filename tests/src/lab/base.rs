@@ -1,0 +1,139 @@
+//! Base images from Debian packages, published once to the lab's registry.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::Lab;
+use crate::image::{ImageBuilder, LayerBuilder};
+use crate::tool;
+
+const SUITE: &str = "bookworm";
+const BUSYBOX: &str = "/usr/bin/busybox";
+
+/// Packages of the image with build tools.
+const BUILD_PACKAGES: &str = "gcc,g++,make,libc6-dev,git,ca-certificates,curl,pkg-config";
+
+pub(super) fn debian(lab: &Lab) -> Result<String> {
+    publish(lab, "debian:bookworm", |name| {
+        let archive = bootstrap(lab, "debian", None)?;
+        push_debian(lab, name, &archive)
+    })
+}
+
+pub(super) fn debian_build(lab: &Lab) -> Result<String> {
+    publish(lab, "debian-build:bookworm", |name| {
+        let archive = bootstrap(lab, "debian-build", Some(BUILD_PACKAGES))?;
+        push_debian(lab, name, &archive)
+    })
+}
+
+pub(super) fn busybox(lab: &Lab) -> Result<String> {
+    publish(lab, "busybox:latest", |name| {
+        ImageBuilder::new(lab)?
+            .setting("Cmd", json!(["sh"]))
+            .layer(busybox_layer()?)?
+            .push(lab.plain(), name)
+            .map(drop)
+    })
+}
+
+/// Makes and uploads an image unless the registry has it.
+fn publish(lab: &Lab, name: &str, make: impl FnOnce(&str) -> Result<()>) -> Result<String> {
+    // One lock for all: two bootstraps at once would only be slower.
+    let _lock = lab.state().lock("base")?;
+    let (repository, tag) = name.split_once(':').context("a base image has a tag")?;
+    if lab.plain().find_manifest(repository, tag)?.is_none() {
+        make(name).with_context(|| format!("make the base image {name}"))?;
+    }
+    Ok(lab.destination(name))
+}
+
+fn push_debian(lab: &Lab, name: &str, archive: &Path) -> Result<()> {
+    ImageBuilder::new(lab)?
+        .setting("Cmd", json!(["bash"]))
+        .archive_file(archive)?
+        .push(lab.plain(), name)
+        .map(drop)
+}
+
+fn bootstrap(lab: &Lab, name: &str, include: Option<&str>) -> Result<PathBuf> {
+    let directory = lab.state().directory("cache")?;
+    let archive = directory.join(format!("{name}-{SUITE}.tar"));
+    if archive.is_file() {
+        return Ok(archive);
+    }
+    let unfinished = directory.join(format!("{name}-{SUITE}.unfinished.tar"));
+    let mut command = Command::new("mmdebstrap");
+    command.args(["--quiet", "--variant=minbase", "--mode=root"]);
+    // A container runtime makes /dev; device nodes in a layer would only be in the way.
+    command.args(["--skip=output/dev", "--skip=output/mknod"]);
+    command.args(["--aptopt=Acquire::Languages \"none\""]);
+    if let Some(packages) = include {
+        command.arg(format!("--include={packages}"));
+    }
+    command.env("TMPDIR", lab.state().path("tmp"));
+    tool::run(command.arg(SUITE).arg(&unfinished)).context("bootstrap Debian")?;
+    fs::rename(&unfinished, &archive).context("keep the bootstrapped Debian")?;
+    Ok(archive)
+}
+
+/// An imitation of the well-known busybox image: every applet a hard link of one file in `/bin`.
+fn busybox_layer() -> Result<LayerBuilder> {
+    let program = fs::read(BUSYBOX).with_context(|| format!("read {BUSYBOX}"))?;
+    let mut layer = LayerBuilder::new()
+        .dir("bin", 0o755)?
+        .dir("dev", 0o755)?
+        .dir("etc", 0o755)?
+        .dir("home", 0o755)?
+        .dir("proc", 0o755)?
+        .dir("root", 0o700)?
+        .dir("sys", 0o755)?
+        .dir("tmp", 0o1777)?
+        .dir("usr", 0o755)?
+        .dir("usr/bin", 0o755)?
+        .dir("usr/sbin", 0o755)?
+        .dir("var", 0o755)?
+        .dir("var/spool", 0o755)?
+        .dir("var/spool/mail", 0o755)?
+        .dir("var/www", 0o755)?
+        .file("etc/passwd", 0o644, PASSWD)?
+        .file("etc/group", 0o644, GROUP)?
+        .symlink("usr/bin/env", "../../bin/env")?
+        .file("bin/busybox", 0o755, program)?;
+    for applet in busybox_applets()? {
+        layer = layer.hard_link(&format!("bin/{applet}"), "bin/busybox")?;
+    }
+    Ok(layer)
+}
+
+/// Names that the machine's busybox answers to, itself apart.
+pub(super) fn busybox_applets() -> Result<Vec<String>> {
+    let listed = tool::run(Command::new(BUSYBOX).arg("--list"))?.stdout;
+    Ok(listed
+        .lines()
+        .filter(|name| *name != "busybox")
+        .map(str::to_owned)
+        .collect())
+}
+
+const PASSWD: &str = "\
+root:x:0:0:root:/root:/bin/sh
+daemon:x:1:1:daemon:/usr/sbin:/bin/false
+mail:x:8:8:mail:/var/spool/mail:/bin/false
+www-data:x:33:33:www-data:/var/www:/bin/false
+nobody:x:65534:65534:nobody:/home:/bin/false
+";
+
+const GROUP: &str = "\
+root:x:0:
+daemon:x:1:
+wheel:x:10:root
+mail:x:8:
+www-data:x:33:
+users:x:100:
+nobody:x:65534:
+";

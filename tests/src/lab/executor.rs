@@ -1,0 +1,147 @@
+//! The executor as an image: `kaniko-contract` §7, built without any image builder.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+
+use super::{Lab, base, target_directory};
+use crate::image::{ImageBuilder, LayerBuilder};
+use crate::tool;
+
+/// The images that hold an executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// The static binary and nothing else.
+    Executor,
+    /// The same with a static busybox at `/busybox`.
+    Debug,
+}
+
+const BUSYBOX: &str = "/usr/bin/busybox";
+const CA_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Builds the static executor as the lab runs it and says where it is.
+///
+/// `$KIGUMI_EXECUTOR` names a binary to use instead.
+pub fn build_executor() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("KIGUMI_EXECUTOR") {
+        let path = PathBuf::from(path);
+        ensure!(
+            path.is_file(),
+            "KIGUMI_EXECUTOR={} is no file",
+            path.display()
+        );
+        return Ok(path);
+    }
+    let target = target_directory()?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The target is named so that proc macros, which must be shared objects, do not get the flag.
+    tool::run(
+        Command::new(cargo)
+            .current_dir(workspace)
+            .args(["build", "--quiet", "--profile", "lab", "--target", TARGET])
+            .args(["--package", "kigumi-executor", "--bin", "executor"])
+            .env("RUSTFLAGS", "-C target-feature=+crt-static")
+            .env("CARGO_TARGET_DIR", &target),
+    )
+    .context("build the static executor")?;
+    Ok(target.join(TARGET).join("lab/executor"))
+}
+
+pub(super) fn image(lab: &Lab, variant: Variant) -> Result<String> {
+    let _lock = lab.state().lock("executor")?;
+    let binary = build_executor()?;
+    let name = match variant {
+        Variant::Executor => "kigumi/executor:lab",
+        Variant::Debug => "kigumi/executor:lab-debug",
+    };
+    let path = match variant {
+        Variant::Executor => "/usr/local/bin:/kaniko",
+        Variant::Debug => "/usr/local/bin:/kaniko:/busybox",
+    };
+    let mut builder = ImageBuilder::new(lab)?
+        .setting(
+            "Env",
+            json!([
+                format!("PATH={path}"),
+                "HOME=/root",
+                "USER=root",
+                "SSL_CERT_DIR=/kaniko/ssl/certs",
+                "DOCKER_CONFIG=/kaniko/.docker/",
+                "DOCKER_CREDENTIAL_GCR_CONFIG=\
+             /kaniko/.config/gcloud/docker_credential_gcr_config.json",
+            ]),
+        )
+        .setting("WorkingDir", json!("/workspace"))
+        .setting("Entrypoint", json!(["/kaniko/executor"]))
+        .layer(executor_layer(&binary)?)?;
+    if variant == Variant::Debug {
+        builder = builder
+            .setting("Volumes", json!({ "/busybox": {} }))
+            .layer(debug_layer()?)?;
+    }
+    builder.push(lab.plain(), name)?;
+    let reference = lab.destination(name);
+    tool::run(
+        lab.podman()
+            .args(["pull", "--quiet", "--tls-verify=false", &reference]),
+    )?;
+    Ok(reference)
+}
+
+fn executor_layer(binary: &Path) -> Result<LayerBuilder> {
+    let program = fs::read(binary).with_context(|| format!("read {}", binary.display()))?;
+    let roots = fs::read(CA_ROOTS).with_context(|| format!("read {CA_ROOTS}"))?;
+    LayerBuilder::new()
+        .dir("etc", 0o755)?
+        .file("etc/nsswitch.conf", 0o644, "hosts: files dns\n")?
+        .dir("root", 0o700)?
+        .dir("kaniko", 0o777)?
+        .dir("kaniko/.docker", 0o777)?
+        .dir("kaniko/ssl", 0o755)?
+        .dir("kaniko/ssl/certs", 0o777)?
+        .file("kaniko/ssl/certs/ca-certificates.crt", 0o644, roots)?
+        .file("kaniko/executor", 0o755, program)?
+        .dir("kigumi", 0o755)?
+        .hard_link("kigumi/executor", "kaniko/executor")?
+        .dir("workspace", 0o755)
+}
+
+fn debug_layer() -> Result<LayerBuilder> {
+    let program = fs::read(BUSYBOX).with_context(|| format!("read {BUSYBOX}"))?;
+    let mut layer = LayerBuilder::new()
+        .dir("bin", 0o755)?
+        .symlink("bin/sh", "/busybox/sh")?
+        .dir("busybox", 0o755)?
+        .file("busybox/busybox", 0o755, program)?;
+    for applet in base::busybox_applets()? {
+        layer = layer.hard_link(&format!("busybox/{applet}"), "busybox/busybox")?;
+    }
+    Ok(layer)
+}
+
+/// Puts what `Dockerfile.executor` copies into a directory: its build context.
+pub fn stage_image_context(directory: &Path) -> Result<()> {
+    let binary = build_executor()?;
+    let parts = [
+        (binary.as_path(), "executor"),
+        (Path::new(BUSYBOX), "busybox"),
+    ];
+    for (source, name) in parts {
+        let place = directory.join(name);
+        fs::copy(source, &place).with_context(|| format!("copy {}", source.display()))?;
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755))?;
+    }
+    let roots = directory.join("ca-certificates.crt");
+    fs::copy(CA_ROOTS, roots).with_context(|| format!("copy {CA_ROOTS}"))?;
+    let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Dockerfile.executor");
+    fs::copy(&dockerfile, directory.join("Dockerfile")).context("copy Dockerfile.executor")?;
+    Ok(())
+}

@@ -1,0 +1,730 @@
+//! A pod with one container, started as a kubelet and containerd would start it.
+
+use std::fmt;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::context::copy_tree;
+use crate::{Context, Lab, Variant, tool};
+
+/// The default capabilities of containerd, and so of a pod that asks for nothing.
+const CAPABILITIES: &str = "CHOWN,DAC_OVERRIDE,FSETID,FOWNER,MKNOD,NET_RAW,SETGID,SETUID,SETFCAP,\
+    SETPCAP,NET_BIND_SERVICE,SYS_CHROOT,KILL,AUDIT_WRITE";
+
+/// How often memory is sampled and a finished container is noticed.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A pod to be started.
+#[derive(Debug)]
+pub struct Pod<'a> {
+    lab: &'a Lab,
+    variant: Variant,
+    image: Option<String>,
+    context: Option<Context>,
+    dockerfile: Option<String>,
+    docker_config: String,
+    arguments: Vec<String>,
+    bare: bool,
+    entrypoint: Option<String>,
+    environment: Vec<(String, String)>,
+    mounts: Vec<String>,
+    options: Vec<String>,
+    memory: Option<String>,
+    deadline: Duration,
+    echo: bool,
+}
+
+/// A pod that runs.
+#[derive(Debug)]
+pub struct RunningPod<'a> {
+    lab: &'a Lab,
+    name: String,
+    podman: Child,
+    pid: Pid,
+    places: Places,
+    log: Arc<Log>,
+    readers: Vec<JoinHandle<()>>,
+    sampler: Sampler,
+    started: Instant,
+    deadline: Instant,
+    finished: bool,
+}
+
+/// What a pod left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit code of the container.
+    pub code: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+    /// What it wrote to `/dev/termination-log`.
+    pub termination_log: String,
+    /// Whether the kernel killed something in it for lack of memory.
+    pub oom_killed: bool,
+    /// Peak anonymous memory of its first process in bytes, sampled.
+    pub peak_anonymous: u64,
+    /// Peak anonymous memory of all its processes in bytes, sampled.
+    pub peak_group: u64,
+    /// From start to exit.
+    pub elapsed: Duration,
+    places: Places,
+}
+
+/// Directories and files of the pod on this machine, laid out as a kubelet lays them out.
+#[derive(Debug)]
+struct Places {
+    root: TempDir,
+}
+
+impl<'a> Pod<'a> {
+    /// A pod with the executor image, an empty workspace and no credentials.
+    pub fn new(lab: &'a Lab) -> Self {
+        Self {
+            lab,
+            variant: Variant::Executor,
+            image: None,
+            context: None,
+            dockerfile: None,
+            docker_config: "{}".to_owned(),
+            arguments: Vec::new(),
+            bare: false,
+            entrypoint: None,
+            environment: Vec::new(),
+            mounts: Vec::new(),
+            options: Vec::new(),
+            memory: None,
+            deadline: Duration::from_mins(10),
+            echo: false,
+        }
+    }
+
+    /// Another image of ours.
+    #[must_use]
+    pub fn variant(mut self, variant: Variant) -> Self {
+        self.variant = variant;
+        self
+    }
+
+    /// Any image, by a full reference; it is pulled.
+    #[must_use]
+    pub fn image(mut self, reference: &str) -> Self {
+        self.image = Some(reference.to_owned());
+        self
+    }
+
+    /// What `/workspace` holds; the pod works on a copy.
+    #[must_use]
+    pub fn context(mut self, context: Context) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// A `Dockerfile` in the workspace.
+    #[must_use]
+    pub fn dockerfile(mut self, text: impl Into<String>) -> Self {
+        self.dockerfile = Some(text.into());
+        self
+    }
+
+    /// `/kaniko/.docker/config.json`.
+    #[must_use]
+    pub fn docker_config(mut self, json: impl Into<String>) -> Self {
+        self.docker_config = json.into();
+        self
+    }
+
+    /// Arguments of the executor, after `--context` and `--insecure-registry` of the lab.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Leaves out the arguments that the lab adds.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
+    /// A shell script (busybox) instead of the entrypoint, as GitLab runs the debug image: the
+    /// executor is not the first process then.
+    #[must_use]
+    pub fn script(mut self, script: &str) -> Self {
+        self.variant = Variant::Debug;
+        self.entrypoint = Some("/busybox/sh".to_owned());
+        self.bare = true;
+        self.arguments = vec!["-c".to_owned(), script.to_owned()];
+        self
+    }
+
+    /// An environment variable of the container.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A file or directory of this machine, read-only in the container.
+    #[must_use]
+    pub fn mount(mut self, source: &Path, target: &str) -> Self {
+        self.mounts
+            .push(format!("{}:{target}:ro", source.display()));
+        self
+    }
+
+    /// An option of `podman run`, for what no kubelet would do.
+    #[must_use]
+    pub fn podman_option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    /// Memory limit as podman writes it, for example `256m`; swap is not given either.
+    #[must_use]
+    pub fn memory(mut self, limit: &str) -> Self {
+        self.memory = Some(limit.to_owned());
+        self
+    }
+
+    /// After this time the container is killed and the test fails.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Shows the container's output as it comes.
+    #[must_use]
+    pub fn echo(mut self) -> Self {
+        self.echo = true;
+        self
+    }
+
+    /// Starts the pod and waits for its end.
+    pub fn run(self) -> Result<Outcome> {
+        self.start()?.wait()
+    }
+
+    /// Starts the pod.
+    pub fn start(mut self) -> Result<RunningPod<'a>> {
+        let image = match self.image.take() {
+            Some(image) => image,
+            None => self.lab.executor_image(self.variant)?,
+        };
+        let places = Places::make(self.lab, &self.docker_config)?;
+        if let Some(context) = self.context.take() {
+            copy_tree(context.path(), &places.workspace())?;
+        }
+        if let Some(text) = self.dockerfile.take() {
+            fs::write(places.workspace().join("Dockerfile"), text).context("write Dockerfile")?;
+        }
+        let name = Lab::container_name();
+        let mut command = self.command(&name, &image, &places);
+        let log = Arc::new(Log {
+            echo: self.echo,
+            ..Log::default()
+        });
+        let started = Instant::now();
+        let mut podman = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("start podman")?;
+        let readers = log.follow(&mut podman);
+        let Some(pid) = wait_for_pid(&places.pid_file(), &mut podman) else {
+            join(readers);
+            let said = log.text(Stream::Stderr);
+            bail!(
+                "a container cannot be started here: {}\n{said}",
+                tool::shown(&command)
+            );
+        };
+        Ok(RunningPod {
+            lab: self.lab,
+            name,
+            podman,
+            pid,
+            places,
+            log,
+            readers,
+            sampler: Sampler::start(pid),
+            started,
+            deadline: started + self.deadline,
+            finished: false,
+        })
+    }
+
+    fn command(&self, name: &str, image: &str, places: &Places) -> Command {
+        let mut command = self.lab.podman();
+        command.args([
+            "run",
+            "--name",
+            name,
+            "--pull=missing",
+            "--network=host",
+            "--no-hosts",
+        ]);
+        command.args(["--log-driver=none", "--pids-limit=-1", "--http-proxy=false"]);
+        command.args(["--cap-drop=all", "--cap-add", CAPABILITIES]);
+        command.arg("--security-opt");
+        command.arg(format!("seccomp={}", Lab::seccomp_profile().display()));
+        // podman adds these, containerd does not.
+        command.args(["--unsetenv=container", "--unsetenv=TERM"]);
+        command.arg("--pidfile").arg(places.pid_file());
+        for mount in places.mounts().iter().chain(&self.mounts) {
+            command.args(["--volume", mount]);
+        }
+        command.args(["--env", "KUBERNETES_SERVICE_HOST=127.0.0.1"]);
+        command.args(["--env", "KUBERNETES_SERVICE_PORT=443"]);
+        for (name, value) in &self.environment {
+            command.arg("--env").arg(format!("{name}={value}"));
+        }
+        if let Some(limit) = &self.memory {
+            command.args(["--memory", limit, "--memory-swap", limit]);
+        }
+        if let Some(entrypoint) = &self.entrypoint {
+            command.args(["--entrypoint", entrypoint]);
+        }
+        command.args(&self.options).arg(image);
+        if !self.bare {
+            command.arg("--context=dir:///workspace");
+            command.arg(format!(
+                "--insecure-registry={}",
+                self.lab.plain().address()
+            ));
+        }
+        command.args(&self.arguments);
+        command
+    }
+}
+
+impl RunningPod<'_> {
+    /// Waits until a line of the container's output contains the text.
+    pub fn wait_for_line(&self, text: &str) -> Result<()> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if self.log.wait_for(text, left) {
+            return Ok(());
+        }
+        let said = tool::tail(&self.log.text(Stream::Stderr));
+        bail!("the container never said `{text}`:\n{said}")
+    }
+
+    /// Sends a signal to the container's first process, as a runtime does.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(self.pid, signal).context("signal the container")
+    }
+
+    /// SIGKILL to the first process: everything in its PID namespace dies with it.
+    pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Runs a command in the container, as `kubectl exec` does.
+    pub fn exec(&self, arguments: &[&str]) -> Result<tool::Output> {
+        tool::attempt(
+            self.lab
+                .podman()
+                .arg("exec")
+                .arg(&self.name)
+                .args(arguments),
+        )
+    }
+
+    /// Whether its output has come to an end.
+    pub fn has_ended(&self) -> bool {
+        self.log.is_closed()
+    }
+
+    /// Process id of the first process, as this machine numbers it.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits for the container's end; fails when the deadline passes first.
+    pub fn wait(mut self) -> Result<Outcome> {
+        while self.podman.try_wait().context("wait for podman")?.is_none() {
+            if Instant::now() > self.deadline {
+                let said = tool::tail(&self.log.text(Stream::Stderr));
+                bail!("the container did not end within its deadline:\n{said}");
+            }
+            thread::sleep(TICK);
+        }
+        let elapsed = self.started.elapsed();
+        join(std::mem::take(&mut self.readers));
+        let (peak_anonymous, peak_group) = self.sampler.stop();
+        let state = tool::run(self.lab.podman().args([
+            "inspect",
+            "--type=container",
+            "--format={{.State.ExitCode}} {{.State.OOMKilled}}",
+            &self.name,
+        ]))?;
+        let (code, oom) = state
+            .stdout
+            .trim()
+            .split_once(' ')
+            .context("podman inspect")?;
+        self.remove()?;
+        let places = std::mem::replace(&mut self.places, Places::elsewhere(self.lab)?);
+        Ok(Outcome {
+            code: code.parse().context("podman inspect: exit code")?,
+            stdout: self.log.text(Stream::Stdout),
+            stderr: self.log.text(Stream::Stderr),
+            termination_log: fs::read_to_string(places.termination_log())
+                .context("read the termination log")?,
+            oom_killed: oom == "true",
+            peak_anonymous,
+            peak_group,
+            elapsed,
+            places,
+        })
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        self.finished = true;
+        let mut command = self.lab.podman();
+        tool::run(command.args(["rm", "--force", "--volumes", "--time=0", &self.name]))?;
+        Ok(())
+    }
+}
+
+impl Drop for RunningPod<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            // A test failed on the way; its own error says why, this one would hide it.
+            drop(self.remove());
+            drop(self.podman.wait());
+        }
+    }
+}
+
+impl Outcome {
+    /// Fails with the container's last words unless it exited with 0.
+    pub fn success(&self) -> Result<&Self> {
+        self.exits_with(0)
+    }
+
+    /// Fails with the container's last words unless it exited with this code.
+    pub fn exits_with(&self, code: i32) -> Result<&Self> {
+        ensure!(
+            self.code == code,
+            "exit code {} instead of {code}\n{self}",
+            self.code
+        );
+        Ok(self)
+    }
+
+    /// Fails unless standard output or error contains the text.
+    pub fn says(&self, text: &str) -> Result<&Self> {
+        let found = self.stdout.contains(text) || self.stderr.contains(text);
+        ensure!(found, "nothing says `{text}`\n{self}");
+        Ok(self)
+    }
+
+    /// A file that the container wrote to its workspace.
+    pub fn workspace_file(&self, name: &str) -> Result<String> {
+        let path = self.places.workspace().join(name);
+        fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+    }
+
+    /// The workspace on this machine.
+    pub fn workspace(&self) -> PathBuf {
+        self.places.workspace()
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "--- stdout\n{}", tool::tail(&self.stdout))?;
+        writeln!(formatter, "--- stderr\n{}", tool::tail(&self.stderr))?;
+        if self.oom_killed {
+            writeln!(formatter, "--- killed for lack of memory")?;
+        }
+        Ok(())
+    }
+}
+
+impl Places {
+    fn make(lab: &Lab, docker_config: &str) -> Result<Self> {
+        let places = Self::elsewhere(lab)?;
+        let token = places.volume("projected/kube-api-access");
+        for directory in [
+            &places.workspace(),
+            &places.docker(),
+            &token,
+            &places.path("build"),
+        ] {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("mkdir {}", directory.display()))?;
+        }
+        fs::write(places.docker().join("config.json"), docker_config)?;
+        fs::write(token.join("token"), "not-a-real-token")?;
+        fs::write(token.join("namespace"), "default")?;
+        fs::write(
+            places.path("etc-hosts"),
+            "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
+        )?;
+        fs::write(places.path("hostname"), "build-pod\n")?;
+        let resolver = fs::read("/etc/resolv.conf").context("read /etc/resolv.conf")?;
+        fs::write(places.path("resolv.conf"), resolver)?;
+        fs::write(places.termination_log(), "")?;
+        Ok(places)
+    }
+
+    fn elsewhere(lab: &Lab) -> Result<Self> {
+        let pods = lab.state().directory("kubelet/pods")?;
+        let root = tempfile::Builder::new().prefix("pod-").tempdir_in(pods)?;
+        Ok(Self { root })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn volume(&self, name: &str) -> PathBuf {
+        self.path("volumes").join(format!("kubernetes.io~{name}"))
+    }
+
+    fn workspace(&self) -> PathBuf {
+        self.volume("empty-dir/workspace")
+    }
+
+    fn docker(&self) -> PathBuf {
+        self.volume("secret/docker")
+    }
+
+    fn termination_log(&self) -> PathBuf {
+        self.path("build/termination-log")
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.path("pid")
+    }
+
+    fn mounts(&self) -> Vec<String> {
+        let mount = |source: PathBuf, target: &str| format!("{}:{target}", source.display());
+        vec![
+            mount(self.workspace(), "/workspace"),
+            mount(self.docker(), "/kaniko/.docker"),
+            mount(self.path("etc-hosts"), "/etc/hosts"),
+            mount(self.path("hostname"), "/etc/hostname"),
+            mount(self.path("resolv.conf"), "/etc/resolv.conf"),
+            mount(self.termination_log(), "/dev/termination-log"),
+            mount(
+                self.volume("projected/kube-api-access"),
+                "/var/run/secrets/kubernetes.io/serviceaccount:ro",
+            ),
+        ]
+    }
+}
+
+fn wait_for_pid(file: &Path, podman: &mut Child) -> Option<Pid> {
+    loop {
+        let ended = !matches!(podman.try_wait(), Ok(None));
+        let written = fs::read_to_string(file).unwrap_or_default();
+        if let Some(pid) = written.trim().parse().ok().and_then(Pid::from_raw) {
+            return Some(pid);
+        }
+        if ended {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // A reader that panicked has already printed why.
+        drop(thread.join());
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// The container's output as it comes.
+#[derive(Debug, Default)]
+struct Log {
+    lines: Mutex<Vec<(Stream, String)>>,
+    changed: Condvar,
+    closed: AtomicU64,
+    echo: bool,
+}
+
+impl Log {
+    fn follow(self: &Arc<Self>, child: &mut Child) -> Vec<JoinHandle<()>> {
+        let stdout = child
+            .stdout
+            .take()
+            .map(|pipe| self.read(Stream::Stdout, pipe));
+        let stderr = child
+            .stderr
+            .take()
+            .map(|pipe| self.read(Stream::Stderr, pipe));
+        stdout.into_iter().chain(stderr).collect()
+    }
+
+    fn read(self: &Arc<Self>, stream: Stream, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
+        let log = Arc::clone(self);
+        thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe
+                .read_until(b'\n', &mut line)
+                .is_ok_and(|count| count > 0)
+            {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                if log.echo {
+                    // Nobody can be told that the terminal is gone.
+                    drop(write!(std::io::stderr(), "  {text}"));
+                }
+                log.lock().push((stream, text));
+                log.changed.notify_all();
+                line.clear();
+            }
+            log.closed.fetch_add(1, Ordering::SeqCst);
+            log.changed.notify_all();
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Stream, String)>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn text(&self, wanted: Stream) -> String {
+        let lines = self.lock();
+        lines
+            .iter()
+            .filter(|(stream, _)| *stream == wanted)
+            .map(|(_, line)| &**line)
+            .collect()
+    }
+
+    /// Both streams have ended.
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst) >= 2
+    }
+
+    fn wait_for(&self, text: &str, timeout: Duration) -> bool {
+        let says_it =
+            |lines: &Vec<(Stream, String)>| lines.iter().any(|(_, line)| line.contains(text));
+        let (lines, _) = self
+            .changed
+            .wait_timeout_while(self.lock(), timeout, |lines| {
+                !says_it(lines) && !self.is_closed()
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        says_it(&lines)
+    }
+}
+
+/// Watches the memory of a container.
+#[derive(Debug)]
+struct Sampler {
+    stop: Arc<AtomicBool>,
+    peak: Arc<AtomicU64>,
+    group_peak: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sampler {
+    fn start(pid: Pid) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let peak = Arc::new(AtomicU64::new(0));
+        let group_peak = Arc::new(AtomicU64::new(0));
+        let (own_stop, own_peak, own_group) = (
+            Arc::clone(&stop),
+            Arc::clone(&peak),
+            Arc::clone(&group_peak),
+        );
+        let pid = pid.as_raw_nonzero();
+        let group = memory_group(pid.get());
+        let thread = thread::spawn(move || {
+            while !own_stop.load(Ordering::SeqCst) {
+                own_peak.fetch_max(anonymous_bytes(pid.get()), Ordering::SeqCst);
+                if let Some(group) = &group {
+                    own_group.fetch_max(group_bytes(group), Ordering::SeqCst);
+                }
+                thread::sleep(TICK);
+            }
+        });
+        Self {
+            stop,
+            peak,
+            group_peak,
+            thread: Some(thread),
+        }
+    }
+
+    fn stop(&mut self) -> (u64, u64) {
+        self.stop.store(true, Ordering::SeqCst);
+        join(self.thread.take().into_iter().collect());
+        (
+            self.peak.load(Ordering::SeqCst),
+            self.group_peak.load(Ordering::SeqCst),
+        )
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+/// `RssAnon` of a process; 0 when it is gone.
+fn anonymous_bytes(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kibibytes: Option<u64> = line
+        .and_then(|line| line.split_whitespace().next())
+        .and_then(|word| word.parse().ok());
+    kibibytes.unwrap_or(0) * 1024
+}
+
+/// The `memory.stat` of a process's memory cgroup, of either version.
+fn memory_group(pid: i32) -> Option<PathBuf> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let mut candidates = text.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let path = path.trim_start_matches('/');
+        match controllers {
+            "memory" => Some(Path::new("/sys/fs/cgroup/memory").join(path)),
+            "" => Some(Path::new("/sys/fs/cgroup").join(path)),
+            _ => None,
+        }
+    });
+    candidates.find_map(|group| {
+        let stat = group.join("memory.stat");
+        stat.is_file().then_some(stat)
+    })
+}
+
+fn group_bytes(stat: &Path) -> u64 {
+    let text = fs::read_to_string(stat).unwrap_or_default();
+    let value = text.lines().find_map(|line| {
+        // Version 1 says `total_rss`, version 2 `anon`.
+        line.strip_prefix("total_rss ")
+            .or_else(|| line.strip_prefix("anon "))
+    });
+    value.and_then(|word| word.trim().parse().ok()).unwrap_or(0)
+}

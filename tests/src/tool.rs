@@ -1,0 +1,77 @@
+//! Running other people's tools, with an error that shows what was run and what it said.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// What a finished tool left behind.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Exit code; 128 plus the signal when a signal ended it.
+    pub code: i32,
+    /// Standard output, lossily decoded.
+    pub stdout: String,
+    /// Standard error, lossily decoded.
+    pub stderr: String,
+}
+
+/// Runs a tool and fails unless it exits with 0.
+pub fn run(command: &mut Command) -> Result<Output> {
+    let output = attempt(command)?;
+    if output.code != 0 {
+        bail!(
+            "`{}` exited with {}\n{}{}",
+            shown(command),
+            output.code,
+            tail(&output.stdout),
+            tail(&output.stderr)
+        );
+    }
+    Ok(output)
+}
+
+/// Runs a tool; any exit code is an answer, only a tool that cannot be started is an error.
+pub fn attempt(command: &mut Command) -> Result<Output> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("start `{}`", shown(command)))?;
+    Ok(Output {
+        code: exit_code(output.status),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// The exit code as a shell shows it.
+pub(crate) fn exit_code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// The command line, for messages.
+pub(crate) fn shown(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The last lines of a tool's output: enough to see the reason, short enough to read.
+pub(crate) fn tail(text: &str) -> String {
+    const LINES: usize = 40;
+    let lines: Vec<&str> = text.lines().collect();
+    let skipped = lines.len().saturating_sub(LINES);
+    let mut shown = String::new();
+    if skipped > 0 {
+        shown.push_str("...\n");
+    }
+    for line in lines.iter().skip(skipped) {
+        shown.push_str(line);
+        shown.push('\n');
+    }
+    shown
+}

@@ -1,0 +1,8 @@
+//! Builds in a non-privileged container on real base images.
+
+mod big;
+mod outputs;
+mod pod;
+mod refusals;
+mod registries;
+mod snapshots;

@@ -1,0 +1,165 @@
+//! Base images of every make.
+
+use anyhow::Result;
+use kigumi_tests::image::{Family, Packing};
+use kigumi_tests::{ImageBuilder, Index, Lab, LayerBuilder};
+use serde_json::json;
+
+use crate::Comparison;
+
+const SH: &str = "/usr/bin/busybox";
+
+fn rooted() -> Result<LayerBuilder> {
+    LayerBuilder::new()
+        .dir("bin", 0o755)?
+        .file("bin/busybox", 0o755, std::fs::read(SH)?)?
+        .hard_link("bin/sh", "bin/busybox")?
+        .dir("etc", 0o755)?
+        .file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n")?
+        .dir("proc", 0o755)?
+        .dir("sys", 0o755)?
+        .dir("dev", 0o755)?
+        .dir("tmp", 0o1777)
+}
+
+// T-BUG-09, T-BUG-10, T-BUG-14
+#[test]
+fn a_base_of_many_layers_with_whiteouts_opaque_marks_and_special_files() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = Lab::unique_name("base");
+    let lower = rooted()?
+        .dir("d", 0o755)?
+        .file("d/hidden", 0o644, "hidden")?
+        .dir("d/sub", 0o755)?
+        .file("d/sub/hidden", 0o644, "hidden")?
+        .file("gone", 0o644, "gone")?
+        .dir("tree", 0o755)?
+        .file("tree/leaf", 0o644, "leaf")?
+        .fifo("pipe", 0o640)?
+        .device("null", 0o666, 1, 3)?
+        .owned_by(12, 34)
+        .symlink("owned-link", "etc/passwd")?
+        .xattr("user.note", b"kept")
+        .file("noted", 0o644, "noted")?;
+    let middle = LayerBuilder::new()
+        .opaque("d")?
+        .file("d/new", 0o600, "new")?
+        .whiteout("gone")?;
+    let upper = LayerBuilder::new()
+        .whiteout("tree")?
+        .file("top", 0o4755, "top")?;
+    ImageBuilder::new(lab)?
+        .layer(lower)?
+        .packing(Packing::Zstd)
+        .layer(middle)?
+        .packing(Packing::Tar)
+        .layer(upper)?
+        .push(lab.plain(), &name)?;
+    let reference = lab.destination(&name);
+    Comparison::new(&format!(
+        "FROM {reference} AS base
+        RUN busybox ls -laR /d /tree > /seen 2>&1; busybox rm -f /seen; busybox touch /after
+        FROM scratch
+        COPY --from=base / /"
+    ))?
+    .allow(|allowed| allowed.settings(&["config.Env"]))
+    .check()
+}
+
+// T-META-04
+#[test]
+fn an_entrypoint_clears_the_command_of_a_docker_base() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = Lab::unique_name("base");
+    ImageBuilder::new(lab)?
+        .family(Family::Docker)
+        .setting("Cmd", json!(["from", "the", "base"]))
+        .setting("Entrypoint", json!(["/old"]))
+        .setting("Labels", json!({ "base": "yes", "both": "base" }))
+        .setting("ExposedPorts", json!({ "1/tcp": {} }))
+        .setting("User", json!("root"))
+        .setting("WorkingDir", json!("/tmp"))
+        .layer(rooted()?)?
+        .push(lab.plain(), &name)?;
+    let reference = lab.destination(&name);
+    Comparison::new(&format!(
+        "FROM {reference}
+        LABEL both=child child=yes
+        EXPOSE 2
+        RUN busybox pwd > here
+        ENTRYPOINT [\"/bin/sh\"]"
+    ))?
+    .with_docker_config()
+    .check()
+}
+
+// T-STAGE-05
+#[test]
+fn triggers_of_a_base_run_in_the_child_and_only_there() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = Lab::unique_name("base");
+    ImageBuilder::new(lab)?
+        .family(Family::Docker)
+        .setting(
+            "OnBuild",
+            json!([
+                "COPY . /app",
+                "RUN busybox touch /triggered",
+                "ENV ON=build"
+            ]),
+        )
+        .layer(rooted()?)?
+        .push(lab.plain(), &name)?;
+    let reference = lab.destination(&name);
+    Comparison::new(&format!("FROM {reference}\nRUN echo $ON > /app/value\n"))?
+        .files(|context| context.file("file", "content"))?
+        .with_docker_config()
+        .check()
+}
+
+#[test]
+fn the_image_of_this_platform_is_chosen_from_an_index() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = Lab::unique_name("base");
+    let (repository, _) = name.split_once(':').unwrap_or((&name, ""));
+    let mut index = Index::new(Family::Oci);
+    for architecture in ["s390x", "amd64"] {
+        let layer = rooted()?.file("architecture", 0o644, architecture)?;
+        let tag = format!("{repository}:{architecture}");
+        let builder = ImageBuilder::new(lab)?
+            .architecture(architecture)
+            .layer(layer)?;
+        index = index.image(&builder.push(lab.plain(), &tag)?);
+    }
+    index.push(lab.plain(), &name)?;
+    Comparison::new(&format!(
+        "FROM {}\nRUN echo built > /built",
+        lab.destination(&name)
+    ))?
+    .check()
+}
+
+// T-UNPACK-09
+#[test]
+fn a_real_distribution_with_users_made_and_packages_removed() -> Result<()> {
+    Comparison::new(
+        "FROM {debian}
+        RUN useradd --create-home --shell /bin/bash --uid 4000 someone
+        RUN dpkg --purge --force-all e2fsprogs logsave mount
+        RUN chown -R someone /var/mail && ln -s /usr/share/doc /docs
+        USER someone
+        WORKDIR /home/someone
+        RUN echo 'export A=b' >> .bashrc && mkdir .config && echo x > .config/file",
+    )?
+    // Logs and databases with the time of the run in them.
+    .allow(|allowed| {
+        allowed.paths(&[
+            "var/log",
+            "var/cache/ldconfig",
+            "var/lib/dpkg",
+            "etc/shadow",
+            "etc/shadow-",
+        ])
+    })
+    .check()
+}

@@ -1,0 +1,143 @@
+//! kigumi builds the images of kigumi, and what it built builds.
+
+use anyhow::{Result, ensure};
+use kigumi_tests::lab::stage_image_context;
+use kigumi_tests::{Context, Image, Lab, Pod};
+use serde_json::json;
+
+/// Builds a target of `Dockerfile.executor`; the answer is a name in the plain registry.
+fn build(lab: &Lab, target: &str) -> Result<String> {
+    let context = Context::new(lab)?;
+    stage_image_context(context.path())?;
+    let name = Lab::unique_name(&format!("kigumi-{target}"));
+    Pod::new(lab)
+        .context(context)
+        .args(["--target", target])
+        .args(["--destination".to_owned(), lab.destination(&name)])
+        .run()?
+        .success()?;
+    Ok(name)
+}
+
+fn keeps_the_contract(image: &Image) -> Result<()> {
+    image.strict()?;
+    let tree = image.flatten();
+    for (path, kind_and_mode) in [
+        ("kaniko", "d 0777 0:0"),
+        ("kaniko/executor", "f 0755 0:0"),
+        ("kaniko/.docker", "d 0777 0:0"),
+        ("kaniko/ssl/certs/ca-certificates.crt", "f 0644 0:0"),
+        ("kigumi/executor", "f 0755 0:0"),
+        ("workspace", "d 0755 0:0"),
+        ("etc/nsswitch.conf", "f 0644 0:0"),
+    ] {
+        let found = tree
+            .get(path)
+            .map(|node| node.describe(path))
+            .unwrap_or_default();
+        ensure!(
+            found.starts_with(kind_and_mode),
+            "{path}: `{found}`, not `{kind_and_mode}`"
+        );
+    }
+    ensure!(
+        tree.get("kigumi/executor").map(|node| &node.first_name)
+            == tree.get("kaniko/executor").map(|node| &node.first_name),
+        "one executor with two names"
+    );
+    ensure!(
+        *image.setting("Entrypoint") == json!(["/kaniko/executor"]),
+        "ENTRYPOINT"
+    );
+    ensure!(
+        *image.setting("WorkingDir") == json!("/workspace"),
+        "WORKDIR"
+    );
+    let environment = image.setting("Env").to_string();
+    for variable in [
+        "HOME=/root",
+        "USER=root",
+        "PATH=/usr/local/bin:/kaniko",
+        "SSL_CERT_DIR=/kaniko/ssl/certs",
+        "DOCKER_CONFIG=/kaniko/.docker/",
+        "DOCKER_CREDENTIAL_GCR_CONFIG=/kaniko/.config/gcloud/docker_credential_gcr_config.json",
+    ] {
+        ensure!(
+            environment.contains(variable),
+            "{variable} is not in {environment}"
+        );
+    }
+    Ok(())
+}
+
+// K-IMG-01, K-IMG-06, and the whole of kaniko-contract §7
+#[test]
+fn the_executor_image_that_kigumi_builds_builds_images() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = build(lab, "executor")?;
+    keeps_the_contract(&Image::pull(lab.plain(), &name)?)?;
+
+    let product = Lab::unique_name("by-self-built");
+    Pod::new(lab)
+        .image(&lab.destination(&name))
+        .dockerfile(format!(
+            "FROM {}\nRUN echo built > /by-a-self-built-executor\n",
+            lab.busybox()?
+        ))
+        .args(["--destination".to_owned(), lab.destination(&product)])
+        .run()?
+        .success()?;
+    let image = Image::pull(lab.plain(), &product)?;
+    image.strict()?;
+    ensure!(
+        image.flatten().get("/by-a-self-built-executor").is_some(),
+        "the product's file"
+    );
+    Ok(())
+}
+
+// K-IMG-02, K-IMG-03
+#[test]
+fn the_debug_image_that_kigumi_builds_runs_a_shell_and_builds() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = build(lab, "debug")?;
+    let image = Image::pull(lab.plain(), &name)?;
+    keeps_the_contract(&image)?;
+    ensure!(
+        image.setting("Volumes").get("/busybox").is_some(),
+        "VOLUME /busybox"
+    );
+    let tree = image.flatten();
+    for applet in [
+        "sh", "grep", "mkdir", "printf", "cat", "touch", "chmod", "date", "sleep",
+    ] {
+        ensure!(
+            tree.get(&format!("/busybox/{applet}")).is_some(),
+            "/busybox/{applet}"
+        );
+    }
+    let link = tree.get("/bin/sh").and_then(|node| node.link.clone());
+    ensure!(
+        link.as_deref() == Some("/busybox/sh"),
+        "/bin/sh is {link:?}"
+    );
+
+    let product = Lab::unique_name("by-self-built");
+    let script = format!(
+        "set -e; test $$ = 1; /kaniko/executor --context=dir:///workspace \
+         --insecure-registry={} --destination={}; echo and the shell goes on",
+        lab.plain().address(),
+        lab.destination(&product)
+    );
+    Pod::new(lab)
+        .script(&script)
+        .image(&lab.destination(&name))
+        .dockerfile(format!(
+            "FROM {}\nRUN echo built > /built\n",
+            lab.busybox()?
+        ))
+        .run()?
+        .success()?
+        .says("and the shell goes on")?;
+    Image::pull(lab.plain(), &product)?.strict()
+}
