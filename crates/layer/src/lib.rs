@@ -8,7 +8,7 @@
 //! | to | use |
 //! |---|---|
 //! | know what a layer does to an image | [`decompress`], [`LayerReader`], [`Tree::apply`] |
-//! | know what a step did to an image | [`diff`] |
+//! | know what a step did to an image | [`diff()`] |
 //! | write a layer | [`LayerEncoder`] into [`LayerWriter`] |
 //! | write down or read a tree | [`notation`] |
 //!

@@ -4,6 +4,7 @@
 //! key to a [`WritableRoot`], so that nothing destructive compiles without the question having been asked.
 
 mod facts;
+mod sandbox;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crate::root_dir::Crossing;
 use crate::{Error, Mount, RootDir};
 
 pub use facts::{BootMarker, Facts};
+pub use sandbox::remove_sandbox;
 
 /// The file that tells the executor's own image (evidence E1): it lies beside the executable, on the mount of `/`, and holds the build id.
 ///
