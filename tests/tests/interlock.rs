@@ -35,7 +35,9 @@ cp "$busybox" "$root/busybox"
 echo root:x:0:0:root:/root:/bin/sh > "$root/etc/passwd"
 echo precious > "$root/var/lib/precious/canary"
 mkdir -p "$root/boot" && echo kernel > "$root/boot/vmlinuz-6.1.0"
-printf 'FROM scratch\nCOPY Dockerfile /\n' > "$root/context/Dockerfile"
+cp "$busybox" "$root/context/busybox"
+printf 'FROM scratch\nCOPY busybox /busybox\nRUN ["/busybox", "touch", "/made-by-run"]\n' \
+    > "$root/context/Dockerfile"
 mount -t proc -o ro,nosuid,nodev,noexec proc "$root/proc"
 list() {
     find "$root" -xdev -printf '%p %y %m %U %G %s %T@ %C@ %l\n' | sort
