@@ -21,17 +21,17 @@ const WRITING: &str = "open,openat,openat2,creat,mkdir,mkdirat,mknod,mknodat,unl
     move_mount,open_tree,fsopen,fsmount,unshare,setns,kill,tkill,tgkill,pidfd_send_signal";
 
 /// Makes the fenced root, lists it, runs the executor in it under strace, lists it again.
-/// Arguments: directory for results, executor, user id, environment assignment, arguments.
+/// Arguments: directory for results, executor, busybox, user id, environment assignment, arguments.
 const FENCE: &str = r#"
 set -eu
-results=$1 executor=$2 user=$3 variable=$4; shift 4
+results=$1 executor=$2 busybox=$3 user=$4 variable=$5; shift 5
 root=$results/root
 mkdir "$root"
 mount -t tmpfs -o mode=0755 fence "$root"
 mkdir -p "$root/proc" "$root/etc" "$root/home/me" "$root/var/lib/precious" "$root/context" "$root/tmp"
 chmod 1777 "$root/tmp" "$root/home/me"
 cp "$executor" "$root/executor"
-cp /usr/bin/busybox "$root/busybox"
+cp "$busybox" "$root/busybox"
 echo root:x:0:0:root:/root:/bin/sh > "$root/etc/passwd"
 echo precious > "$root/var/lib/precious/canary"
 mkdir -p "$root/boot" && echo kernel > "$root/boot/vmlinuz-6.1.0"
@@ -78,7 +78,10 @@ impl Fenced {
             FENCE,
             "fence",
         ]);
-        fence.arg(results.path()).arg(program);
+        fence
+            .arg(results.path())
+            .arg(program)
+            .arg(Lab::get()?.busybox_program()?);
         fence
             .args([user.to_string().as_str(), variable])
             .args(arguments);

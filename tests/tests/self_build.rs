@@ -8,7 +8,7 @@ use serde_json::json;
 /// Builds a target of `Dockerfile.executor`; the answer is a name in the plain registry.
 fn build(lab: &Lab, target: &str) -> Result<String> {
     let context = Context::new(lab)?;
-    stage_image_context(context.path())?;
+    stage_image_context(lab, context.path())?;
     let name = Lab::unique_name(&format!("kigumi-{target}"));
     Pod::new(lab)
         .context(context)

@@ -26,6 +26,8 @@ mod error;
 mod location;
 mod make_dir;
 mod target;
+#[cfg(test)]
+mod testing;
 
 pub use archive::{Spool, read_archive};
 pub use chmod::{Chmod, InvalidChmod};

@@ -34,8 +34,7 @@ pub(crate) fn enter(config: &Config, environment: &Environment) -> Result<u8, Bu
 
 /// Empties the sandbox's root when everything inside is gone.
 fn remove(root: &Path) -> io::Result<()> {
-    let _ = root;
-    Err(io::Error::other("pending"))
+    kigumi_rootfs::remove_sandbox(root).map_err(io::Error::other)
 }
 
 fn spec(

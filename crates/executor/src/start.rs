@@ -5,7 +5,7 @@ use std::io::Write;
 use kigumi_run::{Cancel, harden_self, init, signals};
 
 use crate::build;
-use crate::cli::{self, BuildFlags, Command, Config, Environment, LogOptions};
+use crate::cli::{self, BUILD_ID, BuildFlags, Command, Config, Environment, LogOptions};
 use crate::error::{BuildError, chain};
 use crate::report::{BuildEvent, Events};
 use crate::sandbox;
@@ -21,7 +21,7 @@ pub fn start() -> u8 {
         }
     };
     match &args.command {
-        Some(Command::Version) => print(&format!("kigumi {}\n", env!("CARGO_PKG_VERSION"))),
+        Some(Command::Version) => print(&format!("{BUILD_ID}\n")),
         Some(Command::Plan(flags)) => with_log(flags, |flags, events| plan(flags, events)),
         None => with_log(&args.build, |flags, events| build_image(flags, events)),
     }

@@ -60,6 +60,18 @@ impl Timestamp {
     }
 }
 
+impl fmt::Display for Timestamp {
+    /// Seconds and, unless there are none, nanoseconds as a fraction that counts forward also before 1970.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.seconds)?;
+        if self.nanoseconds == 0 {
+            return Ok(());
+        }
+        let fraction = format!("{:09}", self.nanoseconds);
+        write!(f, ".{}", fraction.trim_end_matches('0'))
+    }
+}
+
 /// Extended attributes by full name (`security.capability`); most files have none, so they cost one pointer.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Xattrs(Option<Box<AttributeMap>>);

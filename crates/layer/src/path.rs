@@ -81,6 +81,13 @@ impl ImagePath {
         Self::parse(&kept.join(&b'/'))
     }
 
+    /// A path of clean components, as [`ImagePath::components`] gives them.
+    pub(crate) fn from_components<'a>(components: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut bytes = Vec::new();
+        components.for_each(|component| push_component(&mut bytes, component));
+        Self(bytes.into())
+    }
+
     /// This path with one more component. `name` must be a single clean component, as listings give it.
     #[must_use]
     pub fn join(&self, name: &[u8]) -> Self {
@@ -166,8 +173,17 @@ fn push_component(path: &mut Vec<u8>, name: &[u8]) {
 }
 
 impl Ord for ImagePath {
+    /// By the first byte that differs, where a separator or the end comes before any other byte: the order by components, at the price of a
+    /// comparison of bytes. No component is empty, so that is all there is to it.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.components().cmp(other.components())
+        let rank = |byte: Option<&u8>| match byte {
+            None => 0,
+            Some(b'/') => 1,
+            Some(byte) => u16::from(*byte) + 2,
+        };
+        let same = self.0.iter().zip(&other.0).take_while(|(a, b)| a == b);
+        let at = same.count();
+        rank(self.0.get(at)).cmp(&rank(other.0.get(at)))
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! | name of the entry | means |
 //! |---|---|
-//! | `d/.wh.x` | [`Change::Delete`](crate::Change::Delete) of `d/x` |
-//! | `d/.wh..wh..opq` | [`Change::ClearDir`](crate::Change::ClearDir) of `d` |
+//! | `d/.wh.x` | [`Change::Delete`] of `d/x` |
+//! | `d/.wh..wh..opq` | [`Change::ClearDir`] of `d` |
 //! | `d/.wh..wh.` and anything else, or anything below such a name | what the old aufs driver kept for itself: skipped |
 //! | `d/.wh.`, `d/.wh..`, `d/.wh...` | would delete `d`, `d/.` or `d/..`: refused |
 //! | anything below `d/.wh.x` | readers disagree on what that is: refused |

@@ -24,7 +24,7 @@ use crate::{Error, Operation, Repository, Secret, limits};
 /// A token without `expires_in` lives this long (Docker registry v2 token specification).
 const DEFAULT_LIFETIME: u64 = 60;
 /// A program that looks up credentials has this long to answer.
-const KEYCHAIN_TIMEOUT: Duration = Duration::from_secs(60);
+const KEYCHAIN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What a token must allow.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

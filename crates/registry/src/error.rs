@@ -4,34 +4,38 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hickory_resolver::net::NetError;
 use kigumi_oci::Digest;
 
 use crate::{Repository, SpoolFailure};
 
-/// What was being done, and where: the subject of every error about a registry.
+/// What was being done, and where: the subject of every error about a registry. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Operation {
+pub struct Operation(Arc<Subject>);
+
+#[derive(PartialEq, Eq, Debug)]
+struct Subject {
     what: String,
     repository: Repository,
 }
 
 impl Operation {
     pub(crate) fn new(what: impl Into<String>, repository: &Repository) -> Self {
-        Self {
+        Self(Arc::new(Subject {
             what: what.into(),
             repository: repository.clone(),
-        }
+        }))
     }
 
     /// The repository, and with it the registry.
-    pub const fn repository(&self) -> &Repository {
-        &self.repository
+    pub fn repository(&self) -> &Repository {
+        &self.0.repository
     }
 }
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`", self.what, self.repository)
+        write!(f, "{} `{}`", self.0.what, self.0.repository)
     }
 }
 
@@ -353,50 +357,56 @@ pub enum Error {
 impl Error {
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Status { answer, .. } | Self::TokenStatus { answer, .. } => {
-                crate::retry::is_transient(answer.status)
-            }
-            Self::Transport { source, .. } => !source.is_builder() && !is_settled(source),
-            Self::Stalled { .. } | Self::Truncated { .. } => true,
-            _ => false,
+        if let Self::Transport { source, .. } = self {
+            return !source.is_builder() && !self.is_settled();
         }
+        matches!(self, Self::Stalled { .. } | Self::Truncated { .. })
+            || self
+                .answer()
+                .is_some_and(|answer| crate::retry::is_transient(answer.status))
+    }
+
+    /// Whether there is no answer for a cause that will be the same in a second: a certificate that is not trusted, an
+    /// address that is not allowed, a name that does not exist.
+    pub(crate) fn is_settled(&self) -> bool {
+        let Self::Transport { source, .. } = self else {
+            return false;
+        };
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source);
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<io::Error>();
+            let tls = error.downcast_ref::<rustls::Error>();
+            let name = error.downcast_ref::<NetError>();
+            if matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+                || io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
+                || name.is_some_and(NetError::is_nx_domain)
+            {
+                return true;
+            }
+            // io::Error gives the source of what it wraps as its own: what it wraps is the next one here.
+            cause = match io.and_then(io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
+        }
+        false
     }
 
     /// The answer, when there was one.
     pub fn answer(&self) -> Option<&ErrorAnswer> {
-        match self {
-            Self::Status { answer, .. } | Self::TokenStatus { answer, .. } => Some(answer),
-            _ => None,
+        if let Self::Status { answer, .. } | Self::TokenStatus { answer, .. } = self {
+            return Some(answer);
         }
+        None
     }
 
     /// The HTTP status of the registry's answer.
     pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Status { answer, .. } => Some(answer.status),
-            _ => None,
+        if let Self::Status { answer, .. } = self {
+            return Some(answer.status);
         }
+        None
     }
-}
-
-/// Whether the cause will be the same in a second: a certificate that is not trusted, an address that is not allowed.
-fn is_settled(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<io::Error>();
-        // io::Error gives the source of what it wraps as its own, so what it wraps is looked at here.
-        let inner = io.and_then(io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let tls = error.downcast_ref::<rustls::Error>().or(inner);
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
-            || io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 fn list(platforms: &[String]) -> String {

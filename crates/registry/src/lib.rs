@@ -17,7 +17,8 @@
 //! - uploads a growing blob in chunks of 4 MiB, each a request of its own, and loses the upload that a refused mount opens,
 //! - asks for tokens of one repository only, knows no identity token, and takes a 200 of `/v2/` for "no credentials needed".
 //!
-//! When `oci-client` fails for whatever reason, our own request repeats its verb and has the last word.
+//! When `oci-client` fails for whatever reason, our own request repeats its verb and has the last word. It is left out altogether
+//! where it cannot be configured (client certificates, proxies) or built (it panics on a system without CA certificates).
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -143,10 +143,7 @@ pub(crate) fn open_at(directory: impl AsFd, name: &[u8], flags: OFlags) -> Resul
 }
 
 /// Opens without changing the access time, unless that is refused: only the owner may.
-pub(crate) fn quietly(
-    flags: OFlags,
-    open: impl Fn(OFlags) -> Result<OwnedFd>,
-) -> Result<OwnedFd> {
+pub(crate) fn quietly(flags: OFlags, open: impl Fn(OFlags) -> Result<OwnedFd>) -> Result<OwnedFd> {
     if flags.contains(OFlags::PATH) {
         return open(flags);
     }

@@ -94,7 +94,11 @@ impl Exclusions {
     pub fn refresh(&mut self) -> Result<(), Error> {
         let mounts = Mounts::read()?;
         let mut all: Vec<ImagePath> = self.named.clone();
-        all.extend(mounts.below(&self.root).filter_map(|mount| self.inside(&mount.point)));
+        all.extend(
+            mounts
+                .below(&self.root)
+                .filter_map(|mount| self.inside(&mount.point)),
+        );
         for fd in &self.held {
             let now = current_path(fd).map_err(|source| Error::ReadMounts { source })?;
             all.extend(self.inside(&now).filter(|path| !path.is_root()));

@@ -45,6 +45,7 @@ enum Task {
 impl<'a> Keeper<'a> {
     /// Keeps into the directory `into`, which must lie outside the root or be excluded there, under the paths that the files have now.
     pub fn new(root: &'a WritableRoot, exclusions: &'a Exclusions, into: &'a RootDir) -> Self {
+        root.forget(&ImagePath::root());
         Self {
             root,
             exclusions,
@@ -63,9 +64,9 @@ impl<'a> Keeper<'a> {
         while let Some(task) = tasks.pop() {
             match task {
                 Task::Move(path) => match self.step(&path, &mut tasks)? {
-                    Kept::Absent => {}
-                    Kept::Moved if kept == Kept::Copied => {}
-                    how => kept = how,
+                    Kept::Copied => kept = Kept::Copied,
+                    Kept::Moved if kept == Kept::Absent => kept = Kept::Moved,
+                    Kept::Moved | Kept::Absent => {}
                 },
                 Task::Dress(path, metadata) => self.dress(&path, &metadata)?,
             }
@@ -224,12 +225,7 @@ impl<'a> Keeper<'a> {
     }
 }
 
-fn rename(
-    from: &OwnedFd,
-    to: &OwnedFd,
-    name: &[u8],
-    flags: RenameFlags,
-) -> rustix::io::Result<()> {
+fn rename(from: &OwnedFd, to: &OwnedFd, name: &[u8], flags: RenameFlags) -> rustix::io::Result<()> {
     match rustix::fs::renameat_with(from, name, to, name, flags) {
         // Filesystems without this flag; that nothing is in the way was seen just now.
         Err(Errno::INVAL | Errno::NOSYS) if disk::stat_at(to, name).is_err() => {
@@ -254,8 +250,7 @@ fn copy_file(
     metadata: &Metadata,
 ) -> Result<(), Error> {
     let mut source = root.open_content(path)?;
-    let flags =
-        OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     let failed = |source: Errno| Error::file("copy", path, source);
     let fd = rustix::fs::openat(to, name, flags, mode).map_err(failed)?;

@@ -17,6 +17,38 @@
 //! RUN; Index::scan → diff(before, now)  as often as there are RUNs
 //! keep                                  what later stages need
 //! ```
+//!
+//! ```
+//! use kigumi_layer::{Change, Entry, FileContent, ImagePath, Metadata, Mode, Timestamp, Tree, diff};
+//! use kigumi_rootfs::{DisposableRoot, Exclusions, Index, Protection, Unpacker, Virtuals, wipe};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let root = DisposableRoot::of_directory(directory.path())?.open()?;
+//! let mut exclusions = Exclusions::new(&root, &Protection::default())?;
+//!
+//! let content = b"hello";
+//! let change = Change::Put {
+//!     path: ImagePath::parse(b"etc/motd")?,
+//!     entry: Entry::File(FileContent::inline(content)),
+//!     metadata: Metadata::root_owned(Mode::FILE, Timestamp::from_seconds(1)),
+//! };
+//! let mut tree = Tree::new();
+//! let mut unpacker = Unpacker::new(&root, &exclusions, Virtuals::default());
+//! let effect = tree.apply(change.clone())?;
+//! unpacker.apply(&change, &effect, Some(&mut content.as_slice()))?;
+//! let virtuals = unpacker.finish()?;
+//!
+//! let mut index = Index::record(&root, &exclusions, tree, virtuals)?;
+//! index.settle(&root)?;
+//! std::fs::write(directory.path().join("etc/motd"), "HELLO")?; // what a RUN does
+//! let before = index.scan(&root, &exclusions)?;
+//! assert_eq!(diff(&before, index.tree()).len(), 2); // `/etc` and the file
+//!
+//! wipe(&root, &mut exclusions)?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod disk;
 mod error;
@@ -38,7 +70,7 @@ pub use error::Error;
 pub use exclusions::{Exclusions, Protection};
 pub use interlock::{
     BootMarker, DisposableRoot, EXECUTOR_MARKER, Evidence, Facts, PER_BOOT_MARKER, Policy, Reason,
-    Refusal, WritableRoot, assess,
+    Refusal, WritableRoot, assess, remove_sandbox,
 };
 pub use keep::{Keeper, Kept};
 pub use listing::{Listed, Verdict, listing};

@@ -52,7 +52,7 @@ pub fn listing(
     let fd = directory
         .open_directory(&root, OFlags::RDONLY)
         .map_err(|source| Error::file("list", &root, source))?;
-    let metadata = lister.metadata(&fd, b".", directory.stat(), &root)?;
+    let metadata = metadata(&fd, b".", directory.stat(), &root)?;
     lister.add(root.clone(), Entry::Directory, metadata)?;
     lister.run(filter)?;
     Ok(lister.tree)
@@ -114,7 +114,7 @@ impl Lister<'_> {
             Verdict::Skip => return Ok(false),
             Verdict::SkipButDescend if !stat.is_directory() => return Ok(false),
             Verdict::SkipButDescend => {
-                let metadata = self.metadata(directory, name, stat, path)?;
+                let metadata = metadata(directory, name, stat, path)?;
                 self.undecided.insert(path.clone(), metadata);
                 return Ok(true);
             }
@@ -133,7 +133,7 @@ impl Lister<'_> {
             self.links.insert(stat.inode(), path.clone());
         }
         let entry = self.content(directory, name, path, stat)?;
-        let metadata = self.metadata(directory, name, stat, path)?;
+        let metadata = metadata(directory, name, stat, path)?;
         self.add(path.clone(), entry, metadata)?;
         Ok(stat.is_directory())
     }
@@ -180,24 +180,6 @@ impl Lister<'_> {
         })
     }
 
-    fn metadata(
-        &self,
-        directory: &OwnedFd,
-        name: &[u8],
-        stat: &Stat,
-        path: &ImagePath,
-    ) -> Result<Metadata, Error> {
-        let xattrs = disk::xattrs_at(directory, name)
-            .map_err(|source| Error::file("read attributes of", path, source))?;
-        Ok(Metadata {
-            mode: stat.identity.permissions(),
-            uid: stat.identity.uid,
-            gid: stat.identity.gid,
-            mtime: stat.identity.mtime,
-            xattrs,
-        })
-    }
-
     fn add(&mut self, path: ImagePath, entry: Entry, metadata: Metadata) -> Result<(), Error> {
         self.apply(Change::Put {
             path,
@@ -213,4 +195,21 @@ impl Lister<'_> {
             .map(drop)
             .map_err(|source| Error::Tree { path, source })
     }
+}
+
+fn metadata(
+    directory: &OwnedFd,
+    name: &[u8],
+    stat: &Stat,
+    path: &ImagePath,
+) -> Result<Metadata, Error> {
+    let xattrs = disk::xattrs_at(directory, name)
+        .map_err(|source| Error::file("read attributes of", path, source))?;
+    Ok(Metadata {
+        mode: stat.identity.permissions(),
+        uid: stat.identity.uid,
+        gid: stat.identity.gid,
+        mtime: stat.identity.mtime,
+        xattrs,
+    })
 }

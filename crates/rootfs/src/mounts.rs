@@ -31,8 +31,8 @@ impl Mounts {
     /// # Errors
     /// When `/proc` is not there or what it says cannot be understood.
     pub fn read() -> Result<Self, Error> {
-        let text = std::fs::read("/proc/self/mountinfo")
-            .map_err(|source| Error::ReadMounts { source })?;
+        let text =
+            std::fs::read("/proc/self/mountinfo").map_err(|source| Error::ReadMounts { source })?;
         Self::parse(&text)
     }
 
@@ -105,7 +105,9 @@ fn number(field: &[u8]) -> Option<u64> {
 }
 
 fn has_option(options: &[u8], name: &[u8]) -> bool {
-    options.split(|byte| *byte == b',').any(|option| option == name)
+    options
+        .split(|byte| *byte == b',')
+        .any(|option| option == name)
 }
 
 /// The kernel writes blank, tab, newline, backslash and `#` as three octal digits.

@@ -67,12 +67,11 @@ impl RootDir {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(host)?;
         let stat = disk::stat_of_fd(&fd).map_err(host)?;
-        let canonical = std::fs::read_link(disk::proc_path(fd.as_fd())).map_err(|source| {
-            Error::OpenHost {
+        let canonical =
+            std::fs::read_link(disk::proc_path(fd.as_fd())).map_err(|source| Error::OpenHost {
                 path: path.to_owned(),
                 source,
-            }
-        })?;
+            })?;
         let resolver = resolver.unwrap_or_else(|| available_resolver(&fd));
         Ok(Self {
             fd,
@@ -149,9 +148,7 @@ impl RootDir {
             return disk::open_at(&self.fd, b".", access | OFlags::DIRECTORY);
         }
         match self.resolver {
-            Resolver::Openat2 => {
-                open_below(&self.fd, path.as_relative(), access, self.crossing)
-            }
+            Resolver::Openat2 => open_below(&self.fd, path.as_relative(), access, self.crossing),
             Resolver::Walk => self.walk(path, access),
         }
     }
@@ -228,7 +225,13 @@ pub(crate) fn open_child(
 ) -> rustix::io::Result<OwnedFd> {
     match root.resolver {
         Resolver::Openat2 => open_below(directory, name, OFlags::RDONLY, Crossing::Refused),
-        Resolver::Walk => step(directory, name, OFlags::RDONLY, &root.stat, Crossing::Refused),
+        Resolver::Walk => step(
+            directory,
+            name,
+            OFlags::RDONLY,
+            &root.stat,
+            Crossing::Refused,
+        ),
     }
 }
 
@@ -281,4 +284,3 @@ fn not_regular(kind: FileType) -> Errno {
 pub(crate) fn is_absent(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
-

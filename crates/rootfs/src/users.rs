@@ -130,13 +130,13 @@ impl UserDatabase {
         let owner = match classify(user)? {
             None => Owner { uid: 0, gid: 0 },
             Some(Id::Number(id)) => Owner { uid: id, gid: id },
-            Some(Id::Name(name)) => self.user_by_name(name).map_or(
-                Owner { uid: 0, gid: 0 },
-                |entry| Owner {
-                    uid: entry.uid,
-                    gid: entry.gid,
-                },
-            ),
+            Some(Id::Name(name)) => {
+                self.user_by_name(name)
+                    .map_or(Owner { uid: 0, gid: 0 }, |entry| Owner {
+                        uid: entry.uid,
+                        gid: entry.gid,
+                    })
+            }
         };
         let gid = match group.map(classify).transpose()?.flatten() {
             None => owner.gid,
@@ -197,10 +197,7 @@ fn unknown_user(name: &[u8]) -> UserError {
 fn split(spec: &[u8]) -> (&[u8], Option<&[u8]>) {
     match spec.iter().position(|byte| *byte == b':') {
         None => (spec, None),
-        Some(at) => (
-            spec.get(..at).unwrap_or_default(),
-            spec.get(at + 1..),
-        ),
+        Some(at) => (spec.get(..at).unwrap_or_default(), spec.get(at + 1..)),
     }
 }
 
@@ -212,7 +209,9 @@ fn classify(part: &[u8]) -> Result<Option<Id<'_>>, UserError> {
     if !part.iter().all(u8::is_ascii_digit) {
         return Ok(Some(Id::Name(part)));
     }
-    id(part).map(|id| Some(Id::Number(id))).ok_or(UserError::OutOfRange)
+    id(part)
+        .map(|id| Some(Id::Number(id)))
+        .ok_or(UserError::OutOfRange)
 }
 
 fn id(digits: &[u8]) -> Option<u32> {
@@ -279,7 +278,8 @@ mod tests {
 
     #[test]
     fn run_users_are_resolved_as_the_table_says_t_user_01_02_03_05() {
-        let cases: &[(&str, u32, u32, &[u32], Option<&str>)] = &[
+        type Case = (&'static str, u32, u32, &'static [u32], Option<&'static str>);
+        let cases: &[Case] = &[
             ("", 0, 0, &[0, 10], Some("/root")),
             ("root", 0, 0, &[0, 10], Some("/root")),
             ("0", 0, 0, &[0, 10], Some("/root")),
@@ -301,7 +301,11 @@ mod tests {
                 groups: groups.to_vec(),
                 home: home.map(|home| home.as_bytes().to_vec()),
             };
-            assert_eq!(database().credentials(spec.as_bytes()), Ok(expected), "{spec}");
+            assert_eq!(
+                database().credentials(spec.as_bytes()),
+                Ok(expected),
+                "{spec}"
+            );
         }
     }
 
@@ -353,7 +357,9 @@ mod tests {
 
     #[test]
     fn malformed_files_neither_crash_nor_hide_what_is_right_t_user_06_t_unpack_10() {
-        let mut passwd = b"\n::::\nroot\nx:y\n:x:5:5::/:\nbad:x:-1:1::/:\nbad:x:1:\xff::/:\n# c:x:9:9::/:\n\0\n".to_vec();
+        let mut passwd =
+            b"\n::::\nroot\nx:y\n:x:5:5::/:\nbad:x:-1:1::/:\nbad:x:1:\xff::/:\n# c:x:9:9::/:\n\0\n"
+                .to_vec();
         passwd.extend(std::iter::repeat_n(b'a', 1 << 20));
         passwd.extend_from_slice(b"\r\n  ok:x:7:8");
         let group = b"wheel\nwheel:x\nwheel:x:99999999999:ok\nok:x:8\nx:x:11:,,ok,\n";
@@ -361,6 +367,6 @@ mod tests {
         let found = database.credentials(b"ok").unwrap();
         assert_eq!((found.uid, found.gid, found.home), (7, 8, None));
         assert_eq!(found.groups, [8, 11]);
-        assert!(database.credentials(b"bad").is_err());
+        database.credentials(b"bad").unwrap_err();
     }
 }

@@ -1,11 +1,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 
-use kigumi_layer::ImagePath;
+use kigumi_layer::{ImagePath, Metadata, Mode, Timestamp};
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use crate::disk::{self, Stat};
 use crate::root_dir::{self, RootDir};
+use crate::unpack::{Refused, attributes};
 use crate::{Error, Exclusions, WritableRoot};
 
 /// What a wipe did.
@@ -17,7 +18,7 @@ pub struct Wiped {
     pub kept: u64,
 }
 
-/// Empties the root. Mounts, what is protected, and the directories above both stay.
+/// Empties the root. Mounts, what is protected, and the directories above both stay. The root directory itself becomes 0755 root:root.
 ///
 /// Reads the mounts anew first (`exclusions.refresh()`, hostile-input rule D3).
 ///
@@ -29,6 +30,15 @@ pub fn wipe(root: &WritableRoot, exclusions: &mut Exclusions) -> Result<Wiped, E
     let mut remover = Remover::new(root, exclusions);
     remover.empty_root()?;
     Ok(remover.wiped)
+}
+
+/// What an image that says nothing about its root directory gets (as [`Tree::new`](kigumi_layer::Tree::new)).
+fn reset_root(root: &OwnedFd) -> rustix::io::Result<()> {
+    let metadata = Metadata::root_owned(Mode::DIRECTORY, Timestamp::default());
+    // As far as this user may: a directory of its own is good enough for tests and sandboxes.
+    let mut refused = Refused::default();
+    attributes::dress_directory(root, &metadata, &mut refused)?;
+    attributes::dress(root, &metadata, &mut refused)
 }
 
 /// How often a directory that was emptied may turn out to have new entries before that is an error.
@@ -71,6 +81,7 @@ impl<'a> Remover<'a> {
             .root
             .open_directory(&path, OFlags::RDONLY)
             .map_err(|source| Error::file("open directory", &path, source))?;
+        reset_root(&fd).map_err(|source| Error::file("reset", &path, source))?;
         self.empty(fd, &path).map(drop)
     }
 

@@ -90,6 +90,9 @@ impl TestImage {
     }
 
     /// The platform in the config: `linux/arm64`.
+    ///
+    /// # Panics
+    /// When it is none.
     #[must_use]
     pub fn platform(mut self, platform: &str) -> Self {
         self.platform = platform.parse().expect("a platform of a test");
@@ -104,6 +107,9 @@ impl TestImage {
     }
 
     /// Makes the image without publishing it.
+    ///
+    /// # Panics
+    /// For a compression that the format does not have.
     pub fn build(&self) -> PublishedImage {
         let media_type = layer_media_type(self.format, self.compression)
             .expect("a compression that the format has");
@@ -157,6 +163,9 @@ impl TestImage {
     }
 
     /// Publishes an index of images (published in the same repository) under `repository:tag`.
+    ///
+    /// # Panics
+    /// When it cannot be written as JSON, which all of them can.
     pub fn publish_index(
         registry: &FakeRegistry,
         repository: &str,

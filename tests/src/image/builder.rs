@@ -85,6 +85,16 @@ impl LayerBuilder {
         Self::default()
     }
 
+    /// A layer with a static busybox as `/bin/busybox` and `/bin/sh`: enough for a RUN.
+    pub fn with_shell(lab: &Lab) -> Result<Self> {
+        let program = lab.busybox_program()?;
+        let content = std::fs::read(&program).with_context(|| program.display().to_string())?;
+        Self::new()
+            .dir("bin", 0o755)?
+            .file("bin/busybox", 0o755, content)?
+            .hard_link("bin/sh", "bin/busybox")
+    }
+
     /// Owner of the entries that follow.
     #[must_use]
     pub fn owned_by(mut self, uid: u64, gid: u64) -> Self {

@@ -12,7 +12,6 @@ use crate::image::{ImageBuilder, LayerBuilder};
 use crate::tool;
 
 const SUITE: &str = "bookworm";
-const BUSYBOX: &str = "/usr/bin/busybox";
 
 /// Packages of the image with build tools.
 const BUILD_PACKAGES: &str = "gcc,g++,make,libc6-dev,git,ca-certificates,curl,pkg-config";
@@ -35,7 +34,7 @@ pub(super) fn busybox(lab: &Lab) -> Result<String> {
     publish(lab, "busybox:latest", |name| {
         ImageBuilder::new(lab)?
             .setting("Cmd", json!(["sh"]))
-            .layer(busybox_layer()?)?
+            .layer(busybox_layer(&lab.busybox_program()?)?)?
             .push(lab.plain(), name)
             .map(drop)
     })
@@ -82,8 +81,8 @@ fn bootstrap(lab: &Lab, name: &str, include: Option<&str>) -> Result<PathBuf> {
 }
 
 /// An imitation of the well-known busybox image: every applet a hard link of one file in `/bin`.
-fn busybox_layer() -> Result<LayerBuilder> {
-    let program = fs::read(BUSYBOX).with_context(|| format!("read {BUSYBOX}"))?;
+fn busybox_layer(program: &Path) -> Result<LayerBuilder> {
+    let content = fs::read(program).with_context(|| format!("read {}", program.display()))?;
     let mut layer = LayerBuilder::new()
         .dir("bin", 0o755)?
         .dir("dev", 0o755)?
@@ -103,16 +102,16 @@ fn busybox_layer() -> Result<LayerBuilder> {
         .file("etc/passwd", 0o644, PASSWD)?
         .file("etc/group", 0o644, GROUP)?
         .symlink("usr/bin/env", "../../bin/env")?
-        .file("bin/busybox", 0o755, program)?;
-    for applet in busybox_applets()? {
+        .file("bin/busybox", 0o755, content)?;
+    for applet in busybox_applets(program)? {
         layer = layer.hard_link(&format!("bin/{applet}"), "bin/busybox")?;
     }
     Ok(layer)
 }
 
-/// Names that the machine's busybox answers to, itself apart.
-pub(super) fn busybox_applets() -> Result<Vec<String>> {
-    let listed = tool::run(Command::new(BUSYBOX).arg("--list"))?.stdout;
+/// Names that a busybox answers to, itself apart.
+pub(super) fn busybox_applets(program: &Path) -> Result<Vec<String>> {
+    let listed = tool::run(Command::new(program).arg("--list"))?.stdout;
     Ok(listed
         .lines()
         .filter(|name| *name != "busybox")

@@ -14,7 +14,7 @@ use crate::image::{ImageBuilder, LayerBuilder};
 use crate::tool;
 
 /// The images that hold an executor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variant {
     /// The static binary and nothing else.
     Executor,
@@ -22,7 +22,6 @@ pub enum Variant {
     Debug,
 }
 
-const BUSYBOX: &str = "/usr/bin/busybox";
 const CA_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -85,7 +84,7 @@ pub(super) fn image(lab: &Lab, variant: Variant) -> Result<String> {
     if variant == Variant::Debug {
         builder = builder
             .setting("Volumes", json!({ "/busybox": {} }))
-            .layer(debug_layer()?)?;
+            .layer(debug_layer(&lab.busybox_program()?)?)?;
     }
     builder.push(lab.plain(), name)?;
     let reference = lab.destination(name);
@@ -114,25 +113,26 @@ fn executor_layer(binary: &Path) -> Result<LayerBuilder> {
         .dir("workspace", 0o755)
 }
 
-fn debug_layer() -> Result<LayerBuilder> {
-    let program = fs::read(BUSYBOX).with_context(|| format!("read {BUSYBOX}"))?;
+fn debug_layer(program: &Path) -> Result<LayerBuilder> {
+    let content = fs::read(program).with_context(|| format!("read {}", program.display()))?;
     let mut layer = LayerBuilder::new()
         .dir("bin", 0o755)?
         .symlink("bin/sh", "/busybox/sh")?
         .dir("busybox", 0o755)?
-        .file("busybox/busybox", 0o755, program)?;
-    for applet in base::busybox_applets()? {
+        .file("busybox/busybox", 0o755, content)?;
+    for applet in base::busybox_applets(program)? {
         layer = layer.hard_link(&format!("busybox/{applet}"), "busybox/busybox")?;
     }
     Ok(layer)
 }
 
 /// Puts what `Dockerfile.executor` copies into a directory: its build context.
-pub fn stage_image_context(directory: &Path) -> Result<()> {
+pub fn stage_image_context(lab: &Lab, directory: &Path) -> Result<()> {
     let binary = build_executor()?;
+    let busybox = lab.busybox_program()?;
     let parts = [
         (binary.as_path(), "executor"),
-        (Path::new(BUSYBOX), "busybox"),
+        (busybox.as_path(), "busybox"),
     ];
     for (source, name) in parts {
         let place = directory.join(name);

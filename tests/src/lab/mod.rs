@@ -7,10 +7,11 @@ mod prerequisites;
 mod registry;
 mod state;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tempfile::TempDir;
@@ -30,6 +31,8 @@ pub struct Lab {
     secure: Registry,
     /// Ends private registries when the process ends; absent when a running lab was found.
     _keeper: Vec<registry::Keeper>,
+    /// Executor images that this process has made.
+    executors: Mutex<BTreeMap<Variant, String>>,
 }
 
 static LAB: OnceLock<Result<Lab, String>> = OnceLock::new();
@@ -59,6 +62,7 @@ impl Lab {
             plain,
             secure,
             _keeper: keeper,
+            executors: Mutex::default(),
         })
     }
 
@@ -127,9 +131,24 @@ impl Lab {
         base::busybox(self)
     }
 
+    /// A static busybox on this machine.
+    pub fn busybox_program(&self) -> Result<PathBuf> {
+        let proof = "/usr/share/doc/busybox-static";
+        prerequisites::borrow(&self.state, "busybox-static", proof, "bin/busybox")
+    }
+
     /// An executor image, as a name in the lab's container storage.
     pub fn executor_image(&self, variant: Variant) -> Result<String> {
-        executor::image(self, variant)
+        let mut made = self
+            .executors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(reference) = made.get(&variant) {
+            return Ok(reference.clone());
+        }
+        let reference = executor::image(self, variant)?;
+        made.insert(variant, reference.clone());
+        Ok(reference)
     }
 
     /// `podman` with the lab's storage and configuration.

@@ -1,11 +1,13 @@
 //! What the lab needs from Debian. As root it installs what is missing, otherwise it names it.
 
 use std::env;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
+use super::state::State;
 use crate::tool;
 
 /// A file that proves a package, and the package.
@@ -21,18 +23,16 @@ const NEEDED: &[(&str, &str)] = &[
     ("buildah", "buildah"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
-    ("docker-registry", "docker-registry"),
-    ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),
     ("mmdebstrap", "mmdebstrap"),
     (
         "/usr/share/keyrings/debian-archive-keyring.gpg",
         "debian-archive-keyring",
     ),
-    ("/usr/share/doc/busybox-static", "busybox-static"),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ("strace", "strace"),
     ("unshare", "util-linux"),
+    ("mount", "mount"),
 ];
 
 /// Packages whose proof is absent.
@@ -86,10 +86,41 @@ fn apt() -> Command {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive");
     command.args(["-q", "-o", "DPkg::Lock::Timeout=300"]);
-    // A service that a package wants to start is none of the lab's business (docker-registry has
-    // one): Debian's invoke-rc.d asks this variable first.
-    command.env("RUNLEVEL", "1");
     command
+}
+
+/// A file of a Debian package that is not to be installed: `docker-registry` would start a service,
+/// `busybox-static` would push out `busybox`. The machine's own copy if there is one.
+pub(super) fn borrow(state: &State, package: &str, installed: &str, file: &str) -> Result<PathBuf> {
+    if is_present(installed) {
+        return Ok(Path::new("/").join(file));
+    }
+    let directory = state.directory(&format!("borrowed/{package}"))?;
+    let program = directory.join(file);
+    if program.is_file() {
+        return Ok(program);
+    }
+    let download = || tool::run(apt().args(["download", package]).current_dir(&directory));
+    if download().is_err() {
+        tool::run(apt().args(["update"])).context("refresh the package lists for the lab")?;
+        download().with_context(|| format!("download the package {package}"))?;
+    }
+    for entry in fs::read_dir(&directory)? {
+        let archive = entry?.path();
+        if archive
+            .extension()
+            .is_some_and(|extension| extension == "deb")
+        {
+            tool::run(
+                Command::new("dpkg")
+                    .arg("--extract")
+                    .arg(archive)
+                    .arg(&directory),
+            )?;
+        }
+    }
+    ensure!(program.is_file(), "the package {package} has no {file}");
+    Ok(program)
 }
 
 fn is_present(proof: &str) -> bool {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::http;
 use super::state::State;
+use super::{http, prerequisites};
 use crate::tool;
 
 /// Media types asked for when a manifest is read.
@@ -276,11 +276,12 @@ pub(crate) fn prepare_tls(state: &State) -> Result<Tls> {
         "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt \
          -days 3650 -extfile server.ext",
     )?;
-    let Credentials { user, password } = lab_credentials();
-    let line = tool::run(Command::new("htpasswd").args(["-B", "-b", "-n", &user, &password]))?;
-    fs::write(&tls.htpasswd, line.stdout.trim())?;
+    fs::write(&tls.htpasswd, HTPASSWD).context("write the password file")?;
     Ok(tls)
 }
+
+/// What `htpasswd -nbB` makes of [`lab_credentials`].
+const HTPASSWD: &str = "builder:$2y$05$RJx9LaIm2.B0NRIPfZMo4.1hYKBVj.inslFG8X/Pfl.HURJtH915W\n";
 
 /// A password with the characters that break careless header building.
 fn lab_credentials() -> Credentials {
@@ -389,14 +390,14 @@ fn read_note(state: &State) -> Result<Option<Value>> {
 fn is_our_registry(state: &State, pid: i32) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line).into_owned();
-    line.starts_with("docker-registry") && line.contains(&*state.path("").to_string_lossy())
+    line.contains("docker-registry") && line.contains(&*state.path("").to_string_lossy())
 }
 
 fn answers(address: &str) -> bool {
     http::send(address, "GET", "/v2/", &[], None).is_ok_and(|response| response.status == 200)
 }
 
-type Spawn = fn(&Path, &Path) -> Result<Child>;
+type Spawn = fn(&Path, &Path, &Path) -> Result<Child>;
 
 fn start(
     state: &State,
@@ -406,13 +407,19 @@ fn start(
     spawn: Spawn,
 ) -> Result<(Registry, Child)> {
     const ATTEMPTS: u32 = 3;
+    let program = prerequisites::borrow(
+        state,
+        "docker-registry",
+        "docker-registry",
+        "usr/bin/docker-registry",
+    )?;
     let name = if tls.is_some() { "secure" } else { "plain" };
     let log = state.path(&format!("registry-{name}{suffix}.log"));
     let config = state.path(&format!("registry-{name}{suffix}.yml"));
     for _ in 0..ATTEMPTS {
         let address = free_address()?;
         fs::write(&config, configuration(state, &address, tls)?)?;
-        let mut child = spawn(&config, &log)?;
+        let mut child = spawn(&program, &config, &log)?;
         if wait_until_listening(&address, &mut child) {
             let reader = reader
                 .map_or(&address, |registry| &registry.address)
@@ -472,11 +479,11 @@ fn configuration(state: &State, address: &str, tls: Option<&Tls>) -> Result<Stri
 }
 
 /// Dies with this process: the shell waits for the end of its input, which is our pipe.
-fn spawn_tied(config: &Path, log: &Path) -> Result<Child> {
-    let script = r#"docker-registry serve "$0" >"$1" 2>&1 & cat >/dev/null; kill $!"#;
+fn spawn_tied(program: &Path, config: &Path, log: &Path) -> Result<Child> {
+    let script = r#""$0" serve "$1" >"$2" 2>&1 & cat >/dev/null; kill $!"#;
     Command::new("sh")
         .args(["-c", script])
-        .args([config, log])
+        .args([program, config, log])
         .stdin(Stdio::piped())
         .process_group(0)
         .spawn()
@@ -484,9 +491,9 @@ fn spawn_tied(config: &Path, log: &Path) -> Result<Child> {
 }
 
 /// Outlives this process and does not get the signals of its terminal.
-fn spawn_detached(config: &Path, log: &Path) -> Result<Child> {
+fn spawn_detached(program: &Path, config: &Path, log: &Path) -> Result<Child> {
     let file = File::create(log).with_context(|| format!("create {}", log.display()))?;
-    Command::new("docker-registry")
+    Command::new(program)
         .arg("serve")
         .arg(config)
         .stdin(Stdio::null())

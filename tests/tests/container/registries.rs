@@ -114,10 +114,7 @@ fn credentials_are_never_in_a_log() -> Result<()> {
 /// A base that no other test asks for: its repository and its reference.
 fn base_of_its_own(lab: &Lab) -> Result<(String, String)> {
     let name = Lab::unique_name("own-base");
-    let layer = LayerBuilder::new()
-        .dir("bin", 0o755)?
-        .file("bin/busybox", 0o755, std::fs::read("/usr/bin/busybox")?)?
-        .hard_link("bin/sh", "bin/busybox")?;
+    let layer = LayerBuilder::with_shell(lab)?;
     ImageBuilder::new(lab)?
         .layer(layer)?
         .push(lab.plain(), &name)?;

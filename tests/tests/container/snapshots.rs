@@ -86,10 +86,7 @@ fn extended_attributes_come_through_run_and_copies_between_stages() -> Result<()
     let name = Lab::unique_name("base");
     // VFS_CAP_REVISION_2 | effective, permitted: cap_net_bind_service
     let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let layer = LayerBuilder::new()
-        .dir("bin", 0o755)?
-        .file("bin/busybox", 0o755, std::fs::read("/usr/bin/busybox")?)?
-        .hard_link("bin/sh", "bin/busybox")?
+    let layer = LayerBuilder::with_shell(lab)?
         .dir("d", 0o755)?
         .xattr("security.capability", &capability)
         .file("d/capable", 0o755, "program")?;
@@ -116,10 +113,7 @@ fn extended_attributes_come_through_run_and_copies_between_stages() -> Result<()
 fn opaque_marks_pipes_and_devices_of_a_base_are_honoured() -> Result<()> {
     let lab = Lab::get()?;
     let name = Lab::unique_name("base");
-    let lower = LayerBuilder::new()
-        .dir("bin", 0o755)?
-        .file("bin/busybox", 0o755, std::fs::read("/usr/bin/busybox")?)?
-        .hard_link("bin/sh", "bin/busybox")?
+    let lower = LayerBuilder::with_shell(lab)?
         .dir("d", 0o755)?
         .file("d/old", 0o644, "old")?
         .fifo("d/never-seen", 0o600)?;
@@ -169,12 +163,11 @@ fn a_pipe_in_the_context_does_not_block_a_copy() -> Result<()> {
 fn a_base_with_an_executor_of_its_own_cannot_replace_ours() -> Result<()> {
     let lab = Lab::get()?;
     let name = Lab::unique_name("base");
-    let layer = LayerBuilder::new()
-        .dir("bin", 0o755)?
-        .file("bin/busybox", 0o755, std::fs::read("/usr/bin/busybox")?)?
-        .hard_link("bin/sh", "bin/busybox")?
-        .dir("kaniko", 0o755)?
-        .file("kaniko/executor", 0o755, "not an executor")?;
+    let layer = LayerBuilder::with_shell(lab)?.dir("kaniko", 0o755)?.file(
+        "kaniko/executor",
+        0o755,
+        "not an executor",
+    )?;
     ImageBuilder::new(lab)?
         .layer(layer)?
         .push(lab.plain(), &name)?;

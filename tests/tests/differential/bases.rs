@@ -7,13 +7,8 @@ use serde_json::json;
 
 use crate::Comparison;
 
-const SH: &str = "/usr/bin/busybox";
-
-fn rooted() -> Result<LayerBuilder> {
-    LayerBuilder::new()
-        .dir("bin", 0o755)?
-        .file("bin/busybox", 0o755, std::fs::read(SH)?)?
-        .hard_link("bin/sh", "bin/busybox")?
+fn rooted(lab: &Lab) -> Result<LayerBuilder> {
+    LayerBuilder::with_shell(lab)?
         .dir("etc", 0o755)?
         .file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n")?
         .dir("proc", 0o755)?
@@ -27,7 +22,7 @@ fn rooted() -> Result<LayerBuilder> {
 fn a_base_of_many_layers_with_whiteouts_opaque_marks_and_special_files() -> Result<()> {
     let lab = Lab::get()?;
     let name = Lab::unique_name("base");
-    let lower = rooted()?
+    let lower = rooted(lab)?
         .dir("d", 0o755)?
         .file("d/hidden", 0o644, "hidden")?
         .dir("d/sub", 0o755)?
@@ -79,7 +74,7 @@ fn an_entrypoint_clears_the_command_of_a_docker_base() -> Result<()> {
         .setting("ExposedPorts", json!({ "1/tcp": {} }))
         .setting("User", json!("root"))
         .setting("WorkingDir", json!("/tmp"))
-        .layer(rooted()?)?
+        .layer(rooted(lab)?)?
         .push(lab.plain(), &name)?;
     let reference = lab.destination(&name);
     Comparison::new(&format!(
@@ -108,7 +103,7 @@ fn triggers_of_a_base_run_in_the_child_and_only_there() -> Result<()> {
                 "ENV ON=build"
             ]),
         )
-        .layer(rooted()?)?
+        .layer(rooted(lab)?)?
         .push(lab.plain(), &name)?;
     let reference = lab.destination(&name);
     Comparison::new(&format!("FROM {reference}\nRUN echo $ON > /app/value\n"))?
@@ -124,7 +119,7 @@ fn the_image_of_this_platform_is_chosen_from_an_index() -> Result<()> {
     let (repository, _) = name.split_once(':').unwrap_or((&name, ""));
     let mut index = Index::new(Family::Oci);
     for architecture in ["s390x", "amd64"] {
-        let layer = rooted()?.file("architecture", 0o644, architecture)?;
+        let layer = rooted(lab)?.file("architecture", 0o644, architecture)?;
         let tag = format!("{repository}:{architecture}");
         let builder = ImageBuilder::new(lab)?
             .architecture(architecture)

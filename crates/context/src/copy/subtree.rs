@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use kigumi_dockerfile::ignore::{Patterns, Verdict};
-use kigumi_layer::{Entry, ImagePath, Kind, NodeId, Tree};
+use kigumi_layer::{Entry, ImagePath, NodeId, Tree};
 
 use super::CopyError;
 use super::placing::Placing;
@@ -43,7 +43,7 @@ impl Include {
     }
 }
 
-/// A directory being copied, with everything below it.
+/// A directory being copied, with everything below it. Without recursion: how deep a tree is, its author decides.
 #[derive(Debug)]
 pub(super) struct Subtree<'p, 'a, 's> {
     placing: &'p mut Placing<'a>,
@@ -56,11 +56,31 @@ pub(super) struct Subtree<'p, 'a, 's> {
     pending: Vec<(NodeId, ImagePath)>,
 }
 
-/// What the patterns say about a directory, for the patterns on its entries.
+/// A directory whose entries are being copied.
+struct Level {
+    /// Where it lies in the source, and where it goes to.
+    below: ImagePath,
+    to: ImagePath,
+    verdicts: Verdicts,
+    /// The entries still to come, last one first.
+    entries: Vec<(Box<[u8]>, NodeId)>,
+    /// How many directories above it were waiting to be made when it was entered.
+    waiting: usize,
+}
+
+/// What the patterns say about a path, for the patterns on what lies below it.
 #[derive(Debug, Default)]
 struct Verdicts {
     included: Option<Verdict>,
     excluded: Option<Verdict>,
+}
+
+impl Verdicts {
+    /// The pattern of `--parents` is matched by the same means as an exclusion.
+    fn are_for(&self) -> bool {
+        self.included.as_ref().is_none_or(Verdict::is_excluded)
+            && !self.excluded.as_ref().is_some_and(Verdict::is_excluded)
+    }
 }
 
 impl<'p, 'a, 's> Subtree<'p, 'a, 's> {
@@ -82,30 +102,51 @@ impl<'p, 'a, 's> Subtree<'p, 'a, 's> {
 
     /// Copies the entries of the directory `node` into the existing directory `to`.
     pub(super) fn copy(mut self, node: NodeId, to: &ImagePath) -> Result<(), CopyError> {
-        self.children(node, &ImagePath::root(), to, &Verdicts::default())
-    }
-
-    /// The entries of the directory `node`, which lies at `below` in the source and goes to `to`.
-    fn children(
-        &mut self,
-        node: NodeId,
-        below: &ImagePath,
-        to: &ImagePath,
-        above: &Verdicts,
-    ) -> Result<(), CopyError> {
-        let tree = self.tree;
-        let depth = below.components().count();
-        for (name, child) in tree.children(node) {
-            if let Some(include) = self.include
-                && !include.may_lead_to_match(depth, name)
-            {
+        let root = Level {
+            below: ImagePath::root(),
+            to: to.clone(),
+            verdicts: Verdicts::default(),
+            entries: self.entries(node, 0),
+            waiting: 0,
+        };
+        let mut levels = vec![root];
+        while let Some(level) = levels.last_mut() {
+            let Some((name, child)) = level.entries.pop() else {
+                // What was not made by the time its entries end is not made at all.
+                self.pending.truncate(level.waiting);
+                levels.pop();
                 continue;
+            };
+            let path = level.below.join(&name);
+            let to = level.to.join(&name);
+            let verdicts = self.judge(&path, &level.verdicts);
+            let waiting = self.pending.len();
+            if self.entry(child, &path, &to, &verdicts)? {
+                levels.push(Level {
+                    entries: self.entries(child, levels.len()),
+                    below: path,
+                    to,
+                    verdicts,
+                    waiting,
+                });
             }
-            let path = below.join(name);
-            let verdicts = self.judge(&path, above);
-            self.entry(child, &path, &to.join(name), &verdicts)?;
         }
         Ok(())
+    }
+
+    /// What is to be looked at of a directory so many levels down, last one first.
+    fn entries(&self, directory: NodeId, depth: usize) -> Vec<(Box<[u8]>, NodeId)> {
+        let mut entries: Vec<_> = self
+            .tree
+            .children(directory)
+            .filter(|(name, _)| {
+                self.include
+                    .is_none_or(|include| include.may_lead_to_match(depth, name))
+            })
+            .map(|(name, child)| (Box::from(name), child))
+            .collect();
+        entries.reverse();
+        entries
     }
 
     fn judge(&self, path: &ImagePath, above: &Verdicts) -> Verdicts {
@@ -119,46 +160,39 @@ impl<'p, 'a, 's> Subtree<'p, 'a, 's> {
         }
     }
 
+    /// Copies one entry; says whether what lies below it is to be looked at.
     fn entry(
         &mut self,
         node: NodeId,
         path: &ImagePath,
         to: &ImagePath,
         verdicts: &Verdicts,
-    ) -> Result<(), CopyError> {
-        let Verdicts { included, excluded } = verdicts;
-        // The pattern of `--parents` is matched by the same means as an exclusion.
-        let wanted = included.as_ref().is_none_or(Verdict::is_excluded)
-            && !excluded.as_ref().is_some_and(Verdict::is_excluded);
-        let kind = &self.tree.node(node).kind;
-        if !matches!(kind, Kind::Directory(_)) {
-            return if wanted {
+    ) -> Result<bool, CopyError> {
+        let is_directory = self.tree.node(node).is_directory();
+        match (verdicts.are_for(), is_directory) {
+            (true, false) => {
                 self.make_pending()?;
-                self.leaf(node, to)
-            } else {
-                Ok(())
-            };
+                self.leaf(node, to)?;
+                Ok(false)
+            }
+            (true, true) => {
+                self.make_pending()?;
+                self.directory(node, to, self.include.is_none())?;
+                Ok(true)
+            }
+            (false, false) => Ok(false),
+            (false, true) => {
+                let exclude = &self.placing.exclude;
+                let may_include = verdicts
+                    .excluded
+                    .as_ref()
+                    .is_none_or(|verdict| exclude.may_include_below(path.as_relative(), verdict));
+                if may_include {
+                    self.pending.push((node, to.clone()));
+                }
+                Ok(may_include)
+            }
         }
-        let below = match excluded {
-            Some(verdict) => self
-                .placing
-                .exclude
-                .may_include_below(path.as_relative(), verdict),
-            None => true,
-        };
-        if !wanted && !below {
-            return Ok(());
-        }
-        let depth = self.pending.len();
-        if wanted {
-            self.make_pending()?;
-            self.directory(node, to, self.include.is_none())?;
-        } else {
-            self.pending.push((node, to.clone()));
-        }
-        self.children(node, path, to, verdicts)?;
-        self.pending.truncate(depth);
-        Ok(())
     }
 
     /// Makes the directories on the way to something that is copied. COMPAT(buildkit): existing ones keep what they have.

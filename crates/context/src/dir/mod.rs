@@ -47,18 +47,19 @@ pub fn context_tree(directory: &RootDir, ignored: &Patterns, store: u32) -> Resu
         .map_err(|source| Error::List { source })
 }
 
-/// Judges the entries of a directory tree, parents before what is below them.
+/// Judges entries in any order. What was said about a directory is kept only while its entries come one after the other: for each
+/// directory the ones above it are judged anew.
 struct IgnoreWalk<'p> {
     patterns: &'p Patterns,
-    /// The directories on the way to the current one and what was said about them.
-    above: Vec<(ImagePath, Judgement)>,
+    /// The directory of the last entry, and what was said about it.
+    parent: Option<(ImagePath, Judgement)>,
 }
 
 impl<'p> IgnoreWalk<'p> {
     fn new(patterns: &'p Patterns) -> Self {
         Self {
             patterns,
-            above: Vec::new(),
+            parent: None,
         }
     }
 
@@ -66,29 +67,39 @@ impl<'p> IgnoreWalk<'p> {
         if self.patterns.is_empty() {
             return Verdict::Take;
         }
-        let parent = listed.path.parent().unwrap_or_default();
-        while self
-            .above
-            .pop_if(|(directory, _)| !parent.starts_with(directory))
-            .is_some()
-        {}
-        let judgement = self.patterns.judge(
-            listed.path.as_relative(),
-            self.above.last().map(|(_, judgement)| judgement),
-        );
-        let descends = listed.is_directory
-            && self
-                .patterns
-                .may_include_below(listed.path.as_relative(), &judgement);
-        let verdict = match (judgement.is_excluded(), descends) {
-            (false, _) => Verdict::Take,
-            (true, true) => Verdict::SkipButDescend,
-            (true, false) => Verdict::Skip,
-        };
-        if descends {
-            self.above.push((listed.path.clone(), judgement));
+        self.enter(&listed.path.parent().unwrap_or_default());
+        let above = self.parent.as_ref().map(|(_, judgement)| judgement);
+        let path = listed.path.as_relative();
+        let judgement = self.patterns.judge(path, above);
+        if !judgement.is_excluded() {
+            Verdict::Take
+        } else if listed.is_directory && self.patterns.may_include_below(path, &judgement) {
+            Verdict::SkipButDescend
+        } else {
+            Verdict::Skip
         }
-        verdict
+    }
+
+    /// Makes `directory` the one whose entries are judged. Nothing is ever said about the root.
+    fn enter(&mut self, directory: &ImagePath) {
+        if directory.is_root() {
+            self.parent = None;
+            return;
+        }
+        if self
+            .parent
+            .as_ref()
+            .is_some_and(|(path, _)| path == directory)
+        {
+            return;
+        }
+        let mut at = ImagePath::root();
+        let mut judgement = None;
+        for name in directory.components() {
+            at = at.join(name);
+            judgement = Some(self.patterns.judge(at.as_relative(), judgement.as_ref()));
+        }
+        self.parent = judgement.map(|judgement| (at, judgement));
     }
 }
 

@@ -1,6 +1,6 @@
 //! From what was put to the changes of a layer.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use kigumi_layer::{Change, Entry, ImagePath, Kind, Metadata, Node, NodeId};
 
@@ -8,34 +8,57 @@ use super::{Placed, Target};
 
 pub(super) fn changes(target: &Target<'_>) -> Vec<Change> {
     let listed = listed(target);
-    let mut first_names: HashMap<usize, ImagePath> = HashMap::new();
+    let mut files: HashMap<usize, ImagePath> = HashMap::new();
     let mut changes = Vec::with_capacity(listed.len());
+    // Names of files that are listed under another name which comes later: a link follows its target.
+    let mut waiting = Vec::new();
     for path in listed {
-        let Some(number) = target.names.get(&path).copied() else {
+        let Some(number) = target.number(&path) else {
             changes.extend(parent_as_it_is(target, path));
             continue;
         };
         let Some(placed) = target.nodes.get(number) else {
             continue;
         };
-        if let Some(first) = first_names.get(&number) {
-            changes.push(Change::Link {
-                path,
-                target: first.clone(),
-            });
+        if let Some(file) = files.get(&number) {
+            changes.push(link(path, file));
             continue;
         }
-        first_names.insert(number, path.clone());
+        if let Some(home) = home(target, number, placed).filter(|home| **home != path) {
+            waiting.push(link(path, home));
+            continue;
+        }
+        files.insert(number, path.clone());
         changes.push(Change::Put {
             path: path.clone(),
             entry: placed.entry.clone(),
             metadata: placed.metadata.clone(),
         });
-        if placed.entry == Entry::Directory && target.hidden.contains(&path) {
+        if placed.entry == Entry::Directory && was_replaced(target, &path) {
             changes.push(Change::ClearDir { path });
         }
     }
+    changes.extend(waiting);
     changes
+}
+
+/// The name that has to be the file's, if it still is one of its names.
+fn home<'t>(target: &Target<'_>, number: usize, placed: &'t Placed) -> Option<&'t ImagePath> {
+    let home = placed.home.as_ref()?;
+    (target.number(home) == Some(number)).then_some(home)
+}
+
+/// Whether a directory of the base was gone for a while, so that the one that is there now does not have its entries.
+fn was_replaced(target: &Target<'_>, path: &ImagePath) -> bool {
+    let before = target.base.get(path);
+    target.hidden.contains_key(path) && before.is_some_and(Node::is_directory)
+}
+
+fn link(path: ImagePath, target: &ImagePath) -> Change {
+    Change::Link {
+        path,
+        target: target.clone(),
+    }
 }
 
 /// An unchanged directory above a change is listed with its metadata (T-SNAP-07).
@@ -48,13 +71,15 @@ fn parent_as_it_is(target: &Target<'_>, path: ImagePath) -> Option<Change> {
     })
 }
 
-/// The paths that a layer has to list: what is not as it was, and the directories above. Never the root (T-COPY-18).
-fn listed(target: &Target<'_>) -> BTreeSet<ImagePath> {
-    let mut groups: BTreeMap<usize, Vec<&ImagePath>> = BTreeMap::new();
-    for (path, number) in &target.names {
-        groups.entry(*number).or_default().push(path);
+/// The paths that a layer has to list, in its order: what is not as it was, and the directories above. Never the root (T-COPY-18).
+fn listed(target: &Target<'_>) -> Vec<ImagePath> {
+    let mut groups: HashMap<usize, Vec<&ImagePath>> = HashMap::new();
+    for path in target.names.keys() {
+        if let Some(number) = target.number(path) {
+            groups.entry(number).or_default().push(path);
+        }
     }
-    let mut listed = BTreeSet::new();
+    let mut listed = HashSet::new();
     for (number, names) in groups {
         let Some(placed) = target.nodes.get(number) else {
             continue;
@@ -69,6 +94,8 @@ fn listed(target: &Target<'_>) -> BTreeSet<ImagePath> {
             }
         }
     }
+    let mut listed: Vec<ImagePath> = listed.into_iter().collect();
+    listed.sort_unstable();
     listed
 }
 

@@ -3,10 +3,8 @@
 //! Only what an instruction touches is kept, so that a COPY of one file onto a base of a hundred thousand costs one file.
 
 mod emit;
-#[cfg(test)]
-mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use kigumi_layer::{Change, Entry, ImagePath, Kind, Metadata, Mode, Timestamp, Tree};
 
@@ -21,15 +19,28 @@ pub(crate) struct Target<'a> {
     base: &'a Tree,
     /// What was put, by number. Numbers stand for inodes: two names with one number are hard links.
     nodes: Vec<Placed>,
-    names: BTreeMap<ImagePath, usize>,
-    /// Directories of the base that were replaced: what the base has below them is gone.
-    hidden: BTreeSet<ImagePath>,
+    names: HashMap<ImagePath, Name>,
+    /// Directories that were replaced, and when: what was below them before is gone. So a replaced directory costs nothing, however much
+    /// was in it and however often an archive does it.
+    hidden: HashMap<ImagePath, u64>,
+    /// Counts the names that were given.
+    clock: u64,
+}
+
+/// A name of something that was put.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    number: usize,
+    given: u64,
 }
 
 #[derive(Debug)]
 struct Placed {
     entry: Entry,
     metadata: Metadata,
+    /// Where the base has it, if it was put only to be linked to. Its content may be bound to this name
+    /// ([`Origin::Live`](kigumi_layer::Origin::Live)), so this is the name that the layer has to list as the file.
+    home: Option<ImagePath>,
 }
 
 /// What is at a path.
@@ -97,8 +108,9 @@ impl<'a> Target<'a> {
         Self {
             base,
             nodes: Vec::new(),
-            names: BTreeMap::new(),
-            hidden: BTreeSet::new(),
+            names: HashMap::new(),
+            hidden: HashMap::new(),
+            clock: 0,
         }
     }
 
@@ -138,20 +150,35 @@ impl<'a> Target<'a> {
     }
 
     fn placed(&self, path: &ImagePath) -> Option<&Placed> {
-        self.nodes.get(*self.names.get(path)?)
+        self.nodes.get(self.number(path)?)
+    }
+
+    /// The number of what was put at `path` and is still there.
+    fn number(&self, path: &ImagePath) -> Option<usize> {
+        let name = self.names.get(path)?;
+        (!self.is_hidden_since(path, name.given)).then_some(name.number)
     }
 
     /// Whether what the base has at `path` is gone.
     fn is_hidden(&self, path: &ImagePath) -> bool {
+        self.hidden.contains_key(path) || self.is_hidden_since(path, 0)
+    }
+
+    /// Whether a directory above `path` was replaced after that time.
+    fn is_hidden_since(&self, path: &ImagePath, given: u64) -> bool {
         if self.hidden.is_empty() {
             return false;
         }
-        let mut at = Some(path.clone());
-        while let Some(path) = at {
-            if self.hidden.contains(&path) {
+        let mut at = path.parent();
+        while let Some(directory) = at {
+            if self
+                .hidden
+                .get(&directory)
+                .is_some_and(|when| *when >= given)
+            {
                 return true;
             }
-            at = path.parent();
+            at = directory.parent();
         }
         false
     }
@@ -246,7 +273,7 @@ impl<'a> Target<'a> {
         if self.is_directory(path) {
             self.hide(path);
         }
-        self.names.insert(path.clone(), number);
+        self.give(path.clone(), number);
     }
 
     /// The number of what is at `path`, for a hard link to it. A layer's links may only point into the layer itself, so what the base has is
@@ -255,14 +282,18 @@ impl<'a> Target<'a> {
         if self.is_directory(path) {
             return Err(LinkFault::IsDirectory);
         }
-        if let Some(number) = self.names.get(path) {
-            return Ok(*number);
+        if let Some(number) = self.number(path) {
+            return Ok(number);
         }
         if self.is_hidden(path) {
             return Err(LinkFault::Missing);
         }
         let node = self.base.get(path).ok_or(LinkFault::Missing)?;
-        Ok(self.name(path.clone(), Entry::of(&node.kind), node.metadata.clone()))
+        let number = self.name(path.clone(), Entry::of(&node.kind), node.metadata.clone());
+        if let Some(placed) = self.nodes.get_mut(number) {
+            placed.home = Some(path.clone());
+        }
+        Ok(number)
     }
 
     /// Sets the time of an existing directory.
@@ -277,26 +308,25 @@ impl<'a> Target<'a> {
 
     fn name(&mut self, path: ImagePath, entry: Entry, metadata: Metadata) -> usize {
         let number = self.nodes.len();
-        self.nodes.push(Placed { entry, metadata });
-        self.names.insert(path, number);
+        self.nodes.push(Placed {
+            entry,
+            metadata,
+            home: None,
+        });
+        self.give(path, number);
         number
+    }
+
+    fn give(&mut self, path: ImagePath, number: usize) {
+        self.clock += 1;
+        let given = self.clock;
+        self.names.insert(path, Name { number, given });
     }
 
     /// Forgets a directory with all that is below it.
     fn hide(&mut self, path: &ImagePath) {
-        let below: Vec<ImagePath> = self
-            .names
-            .range(path..)
-            .map(|(name, _)| name)
-            .take_while(|name| name.starts_with(path))
-            .cloned()
-            .collect();
-        for name in below {
-            self.names.remove(&name);
-        }
-        if self.base.lookup(path).is_some() {
-            self.hidden.insert(path.clone());
-        }
+        self.names.remove(path);
+        self.hidden.insert(path.clone(), self.clock);
     }
 
     /// What is different from the base, in the order of a layer.

@@ -3,6 +3,7 @@
 mod archives;
 mod contents;
 mod copying;
+mod export;
 mod ground;
 mod image;
 mod images;
@@ -30,10 +31,9 @@ use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
-pub use rounds::Planned;
 pub(crate) use setup::credential_files;
 
-use crate::cli::{Config, Environment};
+use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
 use crate::time::rfc3339_seconds;
@@ -44,6 +44,7 @@ use images::Images;
 use layers::LayerFactory;
 use needs::{ImageUse, Needs};
 use push::Uploads;
+use rounds::Planned;
 use stage::Stages;
 use workshop::Workshop;
 
@@ -232,7 +233,7 @@ impl<'a> Build<'a> {
     }
 
     fn disposable_root(&self) -> Result<DisposableRoot, BuildError> {
-        let facts = Facts::gather(&self.own_paths());
+        let facts = Facts::gather(BUILD_ID, &self.own_paths());
         let policy = Policy {
             force: self.config.force,
             strict: false,
@@ -367,7 +368,21 @@ impl<'a> Build<'a> {
         ours
     }
 
-    fn export(&self, _image: &Image) -> Result<(), BuildError> {
+    fn export(&self, image: &Image) -> Result<(), BuildError> {
+        let told = |what, path: &PathBuf| {
+            self.events.emit(BuildEvent::Written {
+                what,
+                path: path.clone(),
+            });
+        };
+        if let Some(path) = &self.config.outputs.oci_layout {
+            export::layout(image, path)?;
+            told("OCI layout", path);
+        }
+        if let Some(path) = &self.config.outputs.tar {
+            export::archive(image, path, &self.config.destinations)?;
+            told("archive", path);
+        }
         Ok(())
     }
 

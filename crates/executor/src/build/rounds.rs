@@ -17,7 +17,7 @@ const LONGEST_DOCKERFILE: u64 = 64 << 20;
 
 /// A plan, and the images it stands on.
 #[derive(Debug)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// The plan.
     pub plan: BuildPlan,
     /// In the order of [`ImageId`].
@@ -30,7 +30,7 @@ pub struct Planned {
 ///
 /// # Errors
 /// [`BuildError::NoDockerfile`], [`BuildError::Read`], [`BuildError::Dockerfile`].
-pub fn read_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Dockerfile), BuildError> {
+pub(crate) fn read_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Dockerfile), BuildError> {
     for path in candidates {
         match read(path) {
             Ok(bytes) => {
@@ -71,7 +71,11 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// What the flags mean for the planner.
-pub fn inputs(config: &Config, created: String, proxies: Vec<(String, String)>) -> BuildInputs {
+pub(crate) fn inputs(
+    config: &Config,
+    created: String,
+    proxies: Vec<(String, String)>,
+) -> BuildInputs {
     let build_platform = Platform::host();
     let platform = config
         .platform
@@ -91,7 +95,7 @@ pub fn inputs(config: &Config, created: String, proxies: Vec<(String, String)>) 
 ///
 /// # Errors
 /// [`BuildError::Dockerfile`], and what registries say, at the line that names the image.
-pub async fn plan(
+pub(crate) async fn plan(
     dockerfile: Dockerfile,
     inputs: BuildInputs,
     client: &Client,

@@ -118,7 +118,8 @@ pub(crate) fn watch_cancel(cancel: &Cancel) -> Result<watch::Receiver<bool>, Bui
                 return;
             }
         }
-        drop(sender.send(true));
+        // Nobody listens any more when the build is over.
+        let _sent = sender.send(true);
     };
     std::thread::Builder::new()
         .name("cancel".to_owned())

@@ -4,6 +4,9 @@
 mod args;
 mod config;
 
+/// What `executor version` prints, and what the marker file of the executor's own image holds.
+pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
+
 pub use args::{Args, BuildFlags, Command, parse};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, RegistryFlags, Verbosity,

@@ -1,4 +1,6 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet, btree_map};
+use std::iter::Peekable;
 
 use crate::{Change, Entry, ImagePath, NodeId, Tree};
 
@@ -16,7 +18,7 @@ pub fn diff(before: &Tree, after: &Tree) -> Vec<Change> {
         changes: Vec::new(),
         parents: Vec::new(),
     };
-    differ.directory(&ImagePath::root(), Some(before.root()), after.root());
+    differ.run();
     differ.changes
 }
 
@@ -29,40 +31,103 @@ struct Differ<'a> {
     parents: Vec<(ImagePath, NodeId)>,
 }
 
-impl Differ<'_> {
-    fn directory(&mut self, path: &ImagePath, before: Option<NodeId>, after: NodeId) {
-        let old: BTreeMap<&[u8], NodeId> = before
-            .map(|id| self.before.children(id).collect())
-            .unwrap_or_default();
-        let new: BTreeMap<&[u8], NodeId> = self.after.children(after).collect();
-        let names: BTreeSet<&[u8]> = old.keys().chain(new.keys()).copied().collect();
-        for name in names {
-            let below = path.join(name);
-            match (old.get(name), new.get(name)) {
-                (Some(_), None) => self.list(Change::Delete { path: below }),
-                (old, Some(new)) => self.entry(&below, old.copied(), *new),
-                (None, None) => {}
+type Entries<'a> = Peekable<btree_map::Iter<'a, Box<[u8]>, NodeId>>;
+
+/// A directory whose entries are being compared.
+struct Frame<'a> {
+    path: ImagePath,
+    old: Entries<'a>,
+    new: Entries<'a>,
+}
+
+/// What one name leads to in both trees.
+struct Pair<'a> {
+    name: &'a [u8],
+    old: Option<NodeId>,
+    new: Option<NodeId>,
+}
+
+impl<'a> Frame<'a> {
+    fn new(path: ImagePath, old: Entries<'a>, new: Entries<'a>) -> Self {
+        Self { path, old, new }
+    }
+
+    fn next(&mut self) -> Option<Pair<'a>> {
+        let order = match (self.old.peek(), self.new.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+        };
+        let old = order.is_le().then(|| self.old.next()).flatten();
+        let new = order.is_ge().then(|| self.new.next()).flatten();
+        let (name, _) = new.or(old)?;
+        Some(Pair {
+            name,
+            old: old.map(|(_, id)| *id),
+            new: new.map(|(_, id)| *id),
+        })
+    }
+}
+
+impl<'a> Differ<'a> {
+    /// Not recursive: a tree may be two thousand directories deep.
+    fn run(&mut self) {
+        let root = ImagePath::root();
+        let mut stack = vec![self.frame(root, Some(self.before.root()), self.after.root())];
+        while let Some(frame) = stack.last_mut() {
+            let Some(pair) = frame.next() else {
+                let left = stack.pop();
+                self.parents
+                    .pop_if(|(path, _)| left.is_some_and(|frame| frame.path == *path));
+                continue;
+            };
+            match pair.new {
+                None => {
+                    let path = frame.path.join(pair.name);
+                    self.list(Change::Delete { path });
+                }
+                Some(new) if self.after.node(new).is_directory() => {
+                    let path = frame.path.join(pair.name);
+                    stack.push(self.enter(path, pair.old, new));
+                }
+                Some(new) => {
+                    if !self.is_unchanged(pair.old, new) || self.links.is_broken(new) {
+                        let path = frame.path.join(pair.name);
+                        self.list_node(&path, new);
+                    }
+                }
             }
         }
     }
 
-    fn entry(&mut self, path: &ImagePath, before: Option<NodeId>, after: NodeId) {
-        let node = self.after.node(after);
-        let unchanged = before.is_some_and(|id| node.unchanged_since(self.before.node(id)));
-        if !node.is_directory() {
-            if !unchanged || self.links.is_broken(after) {
-                self.list_node(path, after);
-            }
-            return;
-        }
-        let was_directory = before.filter(|id| self.before.node(*id).is_directory());
-        if unchanged {
-            self.parents.push((path.clone(), after));
+    fn frame(&self, path: ImagePath, old: Option<NodeId>, new: NodeId) -> Frame<'a> {
+        static NOTHING: BTreeMap<Box<[u8]>, NodeId> = BTreeMap::new();
+        let entries = |tree: &'a Tree, id: Option<NodeId>| {
+            id.and_then(|id| tree.node(id).entries())
+                .unwrap_or(&NOTHING)
+                .iter()
+                .peekable()
+        };
+        Frame::new(
+            path,
+            entries(self.before, old),
+            entries(self.after, Some(new)),
+        )
+    }
+
+    fn enter(&mut self, path: ImagePath, old: Option<NodeId>, new: NodeId) -> Frame<'a> {
+        if self.is_unchanged(old, new) {
+            self.parents.push((path.clone(), new));
         } else {
-            self.list_node(path, after);
+            self.list_node(&path, new);
         }
-        self.directory(path, was_directory, after);
-        self.parents.pop_if(|(pending, _)| pending == path);
+        self.frame(path, old, new)
+    }
+
+    fn is_unchanged(&self, old: Option<NodeId>, new: NodeId) -> bool {
+        let node = self.after.node(new);
+        old.is_some_and(|old| node.unchanged_since(self.before.node(old)))
     }
 
     fn list_node(&mut self, path: &ImagePath, id: NodeId) {
@@ -94,43 +159,54 @@ impl Differ<'_> {
 }
 
 /// Which nodes of `after` have several names, and which of those groups a layer has to list anew.
+#[derive(Default)]
 struct LinkGroups {
+    /// Under which name a group is listed; `None` until it is.
     first_names: HashMap<NodeId, Option<ImagePath>>,
-    broken: BTreeSet<NodeId>,
+    broken: HashSet<NodeId>,
+    /// For a node of `before` with several names: the node of `after` that took its place.
+    heirs: HashMap<NodeId, NodeId>,
+    /// For a node of `after` with several names: the one node of `before` at all of them.
+    ancestors: HashMap<NodeId, Option<NodeId>>,
 }
 
 impl LinkGroups {
     fn new(before: &Tree, after: &Tree) -> Self {
-        let mut groups = Self {
-            first_names: HashMap::new(),
-            broken: BTreeSet::new(),
-        };
-        // For a node of `before` with several names: the node of `after` that took its place.
-        let mut heirs: HashMap<NodeId, NodeId> = HashMap::new();
-        // For a node of `after` with several names: the one node of `before` at all of them.
-        let mut ancestors: HashMap<NodeId, Option<NodeId>> = HashMap::new();
-        for (path, id) in after.walk() {
-            let node = after.node(id);
-            if node.is_directory() {
-                continue;
-            }
-            let old = before
-                .lookup(&path)
-                .filter(|old| node.unchanged_since(before.node(*old)));
-            if node.links() > 1 {
-                groups.first_names.insert(id, None);
-                if *ancestors.entry(id).or_insert(old) != old || old.is_none() {
-                    groups.broken.insert(id);
+        let mut groups = Self::default();
+        let mut directories = vec![(Some(before.root()), after.root())];
+        while let Some((old_directory, directory)) = directories.pop() {
+            for (name, id) in after.children(directory) {
+                let old = old_directory.and_then(|directory| before.child(directory, name));
+                let node = after.node(id);
+                if node.is_directory() {
+                    directories.push((old, id));
+                    continue;
                 }
-            }
-            // Names that were links of each other and are now files of their own: all but the first are new.
-            if let Some(old) = old.filter(|old| before.node(*old).links() > 1)
-                && *heirs.entry(old).or_insert(id) != id
-            {
-                groups.broken.insert(id);
+                let old_links = old.map_or(0, |old| before.node(old).links());
+                if node.links() < 2 && old_links < 2 {
+                    continue;
+                }
+                let heir = old.filter(|old| node.unchanged_since(before.node(*old)));
+                groups.add(id, node.links(), heir, old_links);
             }
         }
         groups
+    }
+
+    /// Adds one name. `old` is what an unchanged file was before, at this name.
+    fn add(&mut self, id: NodeId, links: u32, old: Option<NodeId>, old_links: u32) {
+        if links > 1 {
+            self.first_names.insert(id, None);
+            if *self.ancestors.entry(id).or_insert(old) != old || old.is_none() {
+                self.broken.insert(id);
+            }
+        }
+        // Names that were links of each other and are now files of their own: all but the first are new.
+        if let Some(old) = old.filter(|_| old_links > 1)
+            && *self.heirs.entry(old).or_insert(id) != id
+        {
+            self.broken.insert(id);
+        }
     }
 
     fn is_broken(&self, id: NodeId) -> bool {
@@ -149,4 +225,4 @@ impl LinkGroups {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,6 +9,6 @@ mod fault;
 mod header;
 mod pax;
 
-pub use decode::{Content, Dialect, LayerEntry, LayerReader};
+pub use decode::{Content, Dialect, LayerEntry, LayerReader, is_tar};
 pub use encode::{LayerEncoder, Written};
 pub use fault::TarFault;

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::ROOT;
 use crate::{
     Change, Entry, Error, Follow, ImagePath, Kind, Metadata, Mode, Node, NodeId, Timestamp, Tree,
@@ -20,6 +22,7 @@ impl Tree {
     /// From here on, changes belong to a new layer: whiteouts act on what is in the tree now.
     pub fn begin_layer(&mut self) {
         self.layer += 1;
+        self.linked.clear();
     }
 
     /// Applies one change. Links on the way are followed inside the root, the last component never is (T-UNPACK-02, T-UNPACK-05).
@@ -106,17 +109,23 @@ impl Tree {
             });
         }
         let place = place(&effect, path, name);
+        // An unpacker has to remove what is in the way before it makes the link: the target would go with it.
+        if found.path.starts_with(&place) {
+            return Err(Error::LinkTargetMissing {
+                path: path.clone(),
+                target: target.clone(),
+            });
+        }
         effect.target = Some(found.path);
         effect.placed = Some(place.clone());
         let existing = self.child(parent, name);
-        let layer = self.layer;
+        if self.node(id).layer != self.layer {
+            self.linked.insert((parent, name.into()));
+        }
         if existing == Some(id) {
-            self.node_mut(id).layer = layer;
             return Ok(effect);
         }
-        let node = self.node_mut(id);
-        node.links += 1;
-        node.layer = layer;
+        self.node_mut(id).links += 1;
         if existing.is_some() {
             self.unlink(parent, name);
             effect.removed.push(place);
@@ -140,17 +149,13 @@ impl Tree {
         let Some(id) = found.node else {
             return Ok(effect);
         };
-        if self.node(id).layer == self.layer {
-            if self.node(id).is_directory() {
-                self.hide_lower(id, &found.path, &mut effect.removed);
-            }
+        let Some(parent) = found.path.parent().and_then(|parent| self.lookup(&parent)) else {
             return Ok(effect);
-        }
-        if self.holds_current_layer(id) {
-            self.hide_lower(id, &found.path, &mut effect.removed);
-            return Ok(effect);
-        }
-        if let Some(parent) = found.path.parent().and_then(|parent| self.lookup(&parent)) {
+        };
+        let holders = self.holders_of_current(id);
+        if self.is_current(parent, name, id) || holders.contains(&id) {
+            self.hide_lower(id, &found.path, &holders, &mut effect.removed);
+        } else {
             self.unlink(parent, name);
             effect.removed.push(found.path);
         }
@@ -165,35 +170,66 @@ impl Tree {
             Err(error) => return Err(error),
         };
         if let Some(id) = found.node {
-            self.hide_lower(id, &found.path, &mut effect.removed);
+            let holders = self.holders_of_current(id);
+            self.hide_lower(id, &found.path, &holders, &mut effect.removed);
         }
         Ok(effect)
     }
 
     /// Removes from a directory what this layer did not put there. Entries of one layer may come before or after its opaque marker.
-    fn hide_lower(&mut self, directory: NodeId, path: &ImagePath, removed: &mut Vec<ImagePath>) {
-        let entries: Vec<(Box<[u8]>, NodeId)> = self
-            .children(directory)
-            .map(|(name, id)| (name.into(), id))
-            .collect();
-        for (name, id) in entries {
-            let below = path.join(&name);
-            if self.holds_current_layer(id) {
-                if self.node(id).is_directory() {
-                    self.hide_lower(id, &below, removed);
+    fn hide_lower(
+        &mut self,
+        directory: NodeId,
+        path: &ImagePath,
+        holders: &HashSet<NodeId>,
+        removed: &mut Vec<ImagePath>,
+    ) {
+        let mut todo = vec![(directory, path.clone())];
+        while let Some((directory, path)) = todo.pop() {
+            let entries: Vec<(Box<[u8]>, NodeId)> = self
+                .children(directory)
+                .map(|(name, id)| (name.into(), id))
+                .collect();
+            for (name, id) in entries {
+                if self.is_current(directory, &name, id) || holders.contains(&id) {
+                    todo.push((id, path.join(&name)));
+                } else {
+                    self.unlink(directory, &name);
+                    removed.push(path.join(&name));
                 }
-            } else {
-                self.unlink(directory, &name);
-                removed.push(below);
             }
         }
     }
 
-    fn holds_current_layer(&self, id: NodeId) -> bool {
-        self.node(id).layer == self.layer
-            || self
-                .children(id)
-                .any(|(_, child)| self.holds_current_layer(child))
+    /// Whether the layer being applied put this entry of a directory there.
+    fn is_current(&self, directory: NodeId, name: &[u8], id: NodeId) -> bool {
+        self.node(id).layer == self.layer || self.is_linked(directory, name)
+    }
+
+    fn is_linked(&self, directory: NodeId, name: &[u8]) -> bool {
+        !self.linked.is_empty() && self.linked.contains(&(directory, name.into()))
+    }
+
+    /// The directories, from `top` downwards, below which the layer being applied put anything.
+    fn holders_of_current(&self, top: NodeId) -> HashSet<NodeId> {
+        let mut directories = vec![top];
+        let mut next = 0;
+        while let Some(directory) = directories.get(next).copied() {
+            next += 1;
+            let below = self.children(directory).map(|(_, id)| id);
+            directories.extend(below.filter(|id| self.node(*id).is_directory()));
+        }
+        let mut holders = HashSet::new();
+        // What lies deeper comes later in the list, so that it is known before what holds it.
+        for directory in directories.into_iter().rev() {
+            let holds = self
+                .children(directory)
+                .any(|(name, id)| self.is_current(directory, name, id) || holders.contains(&id));
+            if holds {
+                holders.insert(directory);
+            }
+        }
+        holders
     }
 
     /// The directory that shall hold `path`, made if it is missing; a file in the way is replaced, as an unpacker must.
@@ -208,15 +244,15 @@ impl Tree {
             }
         };
         let mut here = ROOT;
-        let mut at = ImagePath::root();
-        for name in resolved.path.components() {
-            at = at.join(name);
+        for (depth, name) in resolved.path.components().enumerate() {
+            // Not kept up step by step: copying it at each would make deep paths quadratic.
+            let at = || ImagePath::from_components(resolved.path.components().take(depth + 1));
             here = match self.child(here, name) {
                 Some(id) if self.node(id).is_directory() => id,
                 other => {
                     if other.is_some() {
                         self.unlink(here, name);
-                        effect.removed.push(at.clone());
+                        effect.removed.push(at());
                     }
                     let id = self.allocate(Node {
                         kind: Kind::Directory(std::collections::BTreeMap::new()),
@@ -225,7 +261,7 @@ impl Tree {
                         layer: self.layer,
                     });
                     self.set_entry(here, name, id);
-                    effect.made.push(at.clone());
+                    effect.made.push(at());
                     id
                 }
             };

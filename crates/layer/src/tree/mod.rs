@@ -2,7 +2,7 @@ mod apply;
 mod resolve;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::{ImagePath, Kind, Metadata, Mode, Node, Timestamp};
 
@@ -23,6 +23,8 @@ pub struct Tree {
     free: Vec<NodeId>,
     /// The layer being applied; nodes of earlier ones are "lower".
     layer: u32,
+    /// Names that the layer being applied gave to nodes of lower ones, by directory: the node is lower, the name is not.
+    linked: HashSet<(NodeId, Box<[u8]>)>,
 }
 
 const ROOT: NodeId = NodeId(0);
@@ -46,6 +48,7 @@ impl Tree {
             nodes: vec![Some(root)],
             free: Vec::new(),
             layer: 0,
+            linked: HashSet::new(),
         }
     }
 

@@ -30,6 +30,34 @@ impl Tree {
     /// # Errors
     /// [`Error::SymlinkLoop`] after forty links, [`Error::NotADirectory`] when a file is used as a directory.
     pub fn resolve(&self, path: &ImagePath, follow: Follow) -> Result<Resolved, Error> {
+        match self.resolve_without_links(path, follow) {
+            Some(resolved) => Ok(resolved),
+            None => self.resolve_with_links(path, follow),
+        }
+    }
+
+    /// What [`Tree::resolve`] gives when there is no link and no file on the way, as for nearly all entries of a layer.
+    fn resolve_without_links(&self, path: &ImagePath, follow: Follow) -> Option<Resolved> {
+        let mut node = Some(ROOT);
+        for name in path.components() {
+            if let Some(here) = node {
+                if !self.node(here).is_directory() {
+                    return None;
+                }
+                node = self.child(here, name);
+            }
+        }
+        let is_link = |id| matches!(self.node(id).kind, Kind::Symlink(_));
+        if follow == Follow::All && node.is_some_and(is_link) {
+            return None;
+        }
+        Some(Resolved {
+            path: path.clone(),
+            node,
+        })
+    }
+
+    fn resolve_with_links(&self, path: &ImagePath, follow: Follow) -> Result<Resolved, Error> {
         let mut todo: VecDeque<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
         // Directories from the root to where we stand; `None` from the first that does not exist.
         let mut stack: Vec<(Vec<u8>, Option<NodeId>)> = Vec::new();
@@ -81,7 +109,5 @@ impl Tree {
 }
 
 fn joined(stack: &[(Vec<u8>, Option<NodeId>)]) -> ImagePath {
-    stack
-        .iter()
-        .fold(ImagePath::root(), |path, (name, _)| path.join(name))
+    ImagePath::from_components(stack.iter().map(|(name, _)| name.as_slice()))
 }

@@ -41,7 +41,7 @@ impl Client {
         let scopes = Scopes::new(&repository, Direction::Push);
         let url = endpoint.url(repository.name(), &format!("manifests/{target}"));
         let content_type =
-            HeaderValue::from_str(&media_type.to_string()).map_err(|_| Error::Protocol {
+            HeaderValue::from_str(media_type.as_ref()).map_err(|_| Error::Protocol {
                 operation: operation.clone(),
                 what: format!("`{media_type}` is not a media type"),
             })?;
@@ -173,7 +173,7 @@ impl Client {
 pub(super) enum Target {
     Tag(String),
     Digest(Digest),
-    Descriptor(Descriptor),
+    Descriptor(Box<Descriptor>),
 }
 
 impl Target {

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
+use reqwest::StatusCode;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -105,24 +106,28 @@ impl Client {
             return Ok(https);
         }
         // COMPAT(kaniko): `--insecure` allows HTTP, it does not forbid HTTPS.
-        let Err(secure) = self.knock(&https, operation).await else {
-            return Ok(https);
+        let secure = match self.knock(&https, operation).await {
+            Ok(_) => return Ok(https),
+            // It speaks TLS, and we do not like how: that is to be said, not to be got around.
+            Err(error) if error.is_settled() => return Err(error),
+            Err(error) => error,
         };
         let http = at(parse("http")?);
         match self.knock(&http, operation).await {
-            Ok(()) => Ok(http),
-            // Nobody is there at all, or the certificate is the trouble: the first error tells more.
-            Err(_) => Err(secure),
+            // What a server of HTTPS says to HTTP.
+            Ok(StatusCode::BAD_REQUEST) | Err(_) => Err(secure),
+            Ok(_) => Ok(http),
         }
     }
 
-    /// Whether anything that speaks HTTP answers. No credential is sent.
-    async fn knock(&self, endpoint: &Endpoint, operation: &Operation) -> Result<(), Error> {
+    /// What answers at `/v2/`. No credential is sent.
+    async fn knock(&self, endpoint: &Endpoint, operation: &Operation) -> Result<StatusCode, Error> {
         let mut url = endpoint.base().clone();
         url.set_path("/v2/");
         let sending = endpoint.transport().direct().get(url).send();
         let patience = self.inner.config.timeouts.connect;
-        answer::within(patience, operation, sending).await.map(drop)
+        let answered = answer::within(patience, operation, sending).await?;
+        Ok(answered.status())
     }
 
     /// Tries again what may work the next time, as the policy says.

@@ -301,22 +301,18 @@ pub(super) fn verify(
     bytes: &[u8],
 ) -> Result<(), Error> {
     let digest = descriptor.digest;
-    let actual = bytes.len() as u64;
-    let source = if actual != descriptor.size {
-        kigumi_oci::Error::SizeMismatch {
+    let (size, actual) = (bytes.len() as u64, Digest::of(bytes));
+    let source = match (size == descriptor.size, actual == digest) {
+        (true, true) => return Ok(()),
+        (false, _) => kigumi_oci::Error::SizeMismatch {
             digest,
             expected: descriptor.size,
-            actual,
-        }
-    } else {
-        let actual = Digest::of(bytes);
-        if actual == digest {
-            return Ok(());
-        }
-        kigumi_oci::Error::DigestMismatch {
+            actual: size,
+        },
+        (true, false) => kigumi_oci::Error::DigestMismatch {
             expected: digest,
             actual,
-        }
+        },
     };
     Err(Error::Content {
         operation: operation.clone(),

@@ -108,7 +108,12 @@ impl Client {
         target: &Repository,
         source: &BlobSource,
     ) -> Result<PushOutcome, Error> {
-        let operation = Operation::new("push a blob to", target);
+        let what = match source.spool.try_finished() {
+            Ok(Some(finished)) => format!("push blob {} to", finished.digest),
+            // It has no digest yet.
+            Ok(None) | Err(_) => "push a growing blob to".to_owned(),
+        };
+        let operation = Operation::new(what, target);
         let endpoint = self.endpoint(target, Direction::Push, &operation).await?;
         let scopes = Scopes::new(target, Direction::Push);
         let push = Push {
@@ -227,7 +232,9 @@ impl Client {
             None => session,
         };
         let url = with_digest(session.url, finished.digest);
-        let request = empty(push.asker(), Method::PUT, url);
+        let mut request = empty(push.asker(), Method::PUT, url);
+        // A registry may hash and move the whole blob before it answers.
+        request.patience = Some(self.inner.config.timeouts.commit);
         let answered = self.send(&request).await?;
         self.committed(&request, answered, finished.digest).await?;
         Ok(finished)

@@ -1,5 +1,7 @@
 //! One request with everything around it: authorization, redirects, refusals.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -22,6 +24,8 @@ pub(super) struct Request<'a> {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// How long to wait for the answer, where that is not as long as for any other.
+    pub(super) patience: Option<Duration>,
 }
 
 /// An answer and what is needed to speak about it.
@@ -69,6 +73,7 @@ impl<'a> Request<'a> {
             url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            patience: None,
         }
     }
 
@@ -125,9 +130,10 @@ impl Client {
         let follows = matches!(request.method, Method::GET | Method::HEAD);
         for _ in 0..=limits::REDIRECTS {
             let builder = self.builder(request, &url, authorization.as_ref()).await?;
-            let stall = self.inner.config.timeouts.stall;
+            let patience = request.patience;
+            let patience = patience.unwrap_or(self.inner.config.timeouts.stall);
             let sending = builder.body(request.body.clone()).send();
-            let response = answer::within(stall, request.operation, sending).await?;
+            let response = answer::within(patience, request.operation, sending).await?;
             if !follows || !is_redirect(response.status()) {
                 return Ok(Answer::new(response, url, authorization));
             }

@@ -42,12 +42,14 @@ impl Client {
             match self.fetch_document(&repository, &target).await? {
                 Document::Manifest(manifest) => {
                     let descriptor = match target {
-                        Target::Descriptor(descriptor) => descriptor,
+                        Target::Descriptor(descriptor) => *descriptor,
                         Target::Tag(_) | Target::Digest(_) => describe(&manifest),
                     };
                     break (*manifest, descriptor);
                 }
-                Document::Index(index) => target = Target::Descriptor(walk.step(&index, platform)?),
+                Document::Index(index) => {
+                    target = Target::Descriptor(Box::new(walk.step(&index, platform)?));
+                }
             }
         };
         let config = self

@@ -67,14 +67,11 @@ fn classify_v6(address: Ipv6Addr) -> Option<AddressClass> {
 /// IPv4 inside IPv6: mapped (RFC 4291) and the NAT64 prefix (RFC 6052).
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let mapped = address.to_ipv4_mapped();
-    let [a, b, c, d, e, f, high, low] = address.segments();
-    let nat64 = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0];
+    let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0).to_bits();
+    let bits = address.to_bits();
     mapped.or_else(|| {
-        nat64.then(|| {
-            let [h1, h2] = high.to_be_bytes();
-            let [l1, l2] = low.to_be_bytes();
-            Ipv4Addr::new(h1, h2, l1, l2)
-        })
+        let low = u32::try_from(bits ^ nat64).ok()?;
+        Some(Ipv4Addr::from_bits(low))
     })
 }
 

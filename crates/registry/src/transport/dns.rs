@@ -207,6 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_at_a_forbidden_address_is_refused_when_it_is_resolved() {
+        use AddressClass::{Loopback, Private, Public};
         let names = Arc::new(Names::new(&NameFiles {
             hosts: b"169.254.169.254 metadata.test\n127.0.0.1 loop.test\n10.0.0.1 private.test\n8.8.8.8 public.test\n10.0.0.2 proxy.test\n"
                 .to_vec(),
@@ -220,7 +221,6 @@ mod tests {
             };
             guard.resolve(name.parse().unwrap()).await.is_ok()
         };
-        use AddressClass::{Loopback, Private, Public};
         let cases = [
             ("public.test", Public, true),
             ("private.test", Public, false),

@@ -75,8 +75,8 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(20),
-            stall: Duration::from_secs(60),
-            commit: Duration::from_secs(600),
+            stall: Duration::from_mins(1),
+            commit: Duration::from_mins(10),
         }
     }
 }
@@ -263,11 +263,11 @@ impl Builder<'_> {
         for pem in self.config.roots.iter().chain(own.into_iter().flatten()) {
             extra.extend(tls::certificates(pem)?);
         }
-        let roots = tls::root_store(&extra);
+        let roots = tls::Roots::new(extra.clone());
         let identity = registry.and_then(|name| self.config.client_certificates.get(name));
         // Another host never sees the client certificate.
-        let foreign = tls::client_config(roots.clone(), verification, None)?;
-        let direct = tls::client_config(roots, verification, identity)?;
+        let foreign = tls::client_config(&roots, verification, None)?;
+        let direct = tls::client_config(&roots, verification, identity)?;
         let guarded = |allowed| {
             self.client(
                 foreign.clone(),
@@ -316,7 +316,7 @@ impl Builder<'_> {
     ) -> Option<OciClients> {
         // What it cannot express is done without it: client certificates, and a resolver that is ready before a proxy
         // is needed.
-        if has_identity || !self.config.proxies.is_empty() {
+        if has_identity || !self.config.proxies.is_empty() || !oci::can_be_built() {
             return None;
         }
         OciClients::build(extra, verification, &self.config.timeouts)

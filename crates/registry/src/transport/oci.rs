@@ -27,6 +27,15 @@ impl fmt::Debug for OciClients {
     }
 }
 
+/// Whether `oci-client` can be built at all: beside the client that we configure it makes a default one that it throws away,
+/// and panics where the system has no CA certificates, as in an image made from scratch.
+pub(super) fn can_be_built() -> bool {
+    reqwest::Client::builder()
+        .build()
+        .inspect_err(|error| tracing::debug!(%error, "manifests are pushed without oci-client"))
+        .is_ok()
+}
+
 impl OciClients {
     pub(super) fn build(
         extra: &[CertificateDer<'static>],

@@ -152,7 +152,9 @@ fn host_signs(root: Option<&RootDir>) -> Vec<String> {
         (_, Err(_)) => false,
     };
     if is_on_root {
-        signs.push(format!("`{modules}` holds the modules of the running kernel"));
+        signs.push(format!(
+            "`{modules}` holds the modules of the running kernel"
+        ));
     }
     signs
 }

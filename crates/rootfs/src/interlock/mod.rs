@@ -4,6 +4,7 @@
 //! key to a [`WritableRoot`], so that nothing destructive compiles without the question having been asked.
 
 mod facts;
+mod sandbox;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crate::root_dir::Crossing;
 use crate::{Error, Mount, RootDir};
 
 pub use facts::{BootMarker, Facts};
+pub use sandbox::remove_sandbox;
 
 /// The file that tells the executor's own image (evidence E1): it lies beside the executable, on the mount of `/`, and holds the build id.
 ///
@@ -108,7 +110,11 @@ impl fmt::Display for Reason {
                 f.write_str("this is a host, or a pod that shares the host's processes (hostPID)")
             }
             Self::HostSystem { signs } => {
-                write!(f, "an operating system runs from this root ({})", signs.join(", "))
+                write!(
+                    f,
+                    "an operating system runs from this root ({})",
+                    signs.join(", ")
+                )
             }
             Self::NoEvidence => f.write_str("nothing says that this is a container"),
             Self::Terminal => f.write_str(
@@ -141,7 +147,9 @@ impl std::error::Error for Refusal {}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a build overwrites the whole root filesystem, and this one is not disposable")?;
+        f.write_str(
+            "a build overwrites the whole root filesystem, and this one is not disposable",
+        )?;
         for reason in &self.reasons {
             write!(f, "; {reason}")?;
         }
@@ -227,7 +235,9 @@ fn suspected_binds(facts: &Facts) -> Vec<Reason> {
         return Vec::new();
     };
     let is_expected = |mount: &Mount| {
-        KUBELET_FILES.iter().any(|file| mount.point == Path::new(file))
+        KUBELET_FILES
+            .iter()
+            .any(|file| mount.point == Path::new(file))
             || facts
                 .declared
                 .iter()
@@ -245,7 +255,7 @@ fn suspected_binds(facts: &Facts) -> Vec<Reason> {
 
 /// Whether a directory of a disk is below `…/pods/<uid>/…`, where kubelets keep what they mount into pods.
 fn is_pod_volume(root: &Path) -> bool {
-    let mut components = root.components().map(|component| component.as_os_str());
+    let mut components = root.components().map(std::path::Component::as_os_str);
     while let Some(component) = components.next() {
         if component == "pods" {
             return components
@@ -258,9 +268,10 @@ fn is_pod_volume(root: &Path) -> bool {
 
 /// `8-4-4-4-12` hexadecimal digits; static pods have 32 without hyphens.
 fn is_pod_uid(name: &[u8]) -> bool {
-    let digits = name.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
-    let hyphens = name.iter().filter(|byte| **byte == b'-').count();
-    digits == 32 && digits + hyphens == name.len() && matches!(hyphens, 0 | 4)
+    let groups: Vec<&[u8]> = name.split(|byte| *byte == b'-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    let is_shaped = lengths == [8, 4, 4, 4, 12] || lengths == [32];
+    is_shaped && groups.concat().iter().all(u8::is_ascii_hexdigit)
 }
 
 impl DisposableRoot {

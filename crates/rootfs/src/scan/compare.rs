@@ -213,8 +213,7 @@ impl Comparison<'_> {
     /// Whether this was there before anything was unpacked. Above mounts, others make and remove directories as they like.
     fn is_foreign(&self, stat: &Stat, path: &ImagePath) -> bool {
         self.known.foreign.get(path).is_some_and(|seen| {
-            seen.identity == stat.identity
-                || stat.is_directory() && self.exclusions.is_pinned(path)
+            seen.identity == stat.identity || stat.is_directory() && self.exclusions.is_pinned(path)
         })
     }
 
@@ -227,12 +226,7 @@ impl Comparison<'_> {
     }
 
     /// What the tree has in this directory and the disk has not.
-    fn missing(
-        &self,
-        directory: &Directory<'_, Beside>,
-        beside: NodeId,
-        findings: &mut Findings,
-    ) {
+    fn missing(&self, directory: &Directory<'_, Beside>, beside: NodeId, findings: &mut Findings) {
         let present: HashSet<&[u8]> = directory
             .entries
             .iter()

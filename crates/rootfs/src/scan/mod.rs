@@ -177,7 +177,7 @@ impl Index {
             }
         }
         for found in without_bare_scaffolds(here) {
-            self.put(found, &mut update)?;
+            self.put(&found, &mut update)?;
         }
         Ok(before)
     }
@@ -206,6 +206,8 @@ impl Index {
         exclusions: &Exclusions,
         depth: Depth,
     ) -> Result<Findings, Error> {
+        // A RUN may have moved directories whose handles are still held.
+        root.forget(&ImagePath::root());
         let comparison = Comparison {
             depth,
             tree: &self.tree,
@@ -232,20 +234,20 @@ impl Index {
         self.apply(Change::Delete { path })
     }
 
-    fn put(&mut self, here: Here, update: &mut Update<'_>) -> Result<(), Error> {
+    fn put(&mut self, here: &Here, update: &mut Update<'_>) -> Result<(), Error> {
         let identity = here.stat.identity;
         let path = here.path.clone();
         let partial = self
             .virtuals
             .get(&path)
-            .filter(|entry| matches!(entry, Virtual::Partial(_)) && self.is_survivor(&here))
+            .filter(|entry| matches!(entry, Virtual::Partial(_)) && self.is_survivor(here))
             .cloned();
-        let change = match update.first_name(&here) {
+        let change = match update.first_name(here) {
             Some(target) => Change::Link {
                 path: path.clone(),
                 target,
             },
-            None => self.as_put(&here, partial.as_ref(), update.root)?,
+            None => self.as_put(here, partial.as_ref(), update.root)?,
         };
         if identity.is_directory() {
             // What is virtual below stays so, whatever became of the directory itself.
@@ -277,8 +279,8 @@ impl Index {
         root: &RootDir,
     ) -> Result<Change, Error> {
         let prior = here.prior.map(|id| (self.tree.node(id), id));
-        let recorded = prior
-            .and_then(|(node, id)| self.known.seen(id).map(|seen| (&node.metadata, seen)));
+        let recorded =
+            prior.and_then(|(node, id)| self.known.seen(id).map(|seen| (&node.metadata, seen)));
         let metadata = here.metadata(recorded, partial);
         let entry = match &here.what {
             What::Other(entry) => entry.clone(),
@@ -413,3 +415,79 @@ fn clock_of(root: &RootDir) -> Result<Timestamp, Error> {
     })
 }
 
+#[cfg(test)]
+mod tests {
+    use kigumi_layer::{Metadata, Mode};
+
+    use super::*;
+    use crate::Protection;
+
+    fn path(text: &str) -> ImagePath {
+        ImagePath::parse(text.as_bytes()).unwrap()
+    }
+
+    /// A root with one file `f` that holds "x", recorded.
+    fn recorded(directory: &std::path::Path) -> (RootDir, Exclusions, Index) {
+        std::fs::write(directory.join("f"), "x").unwrap();
+        let root = RootDir::open(directory).unwrap();
+        let exclusions = Exclusions::new(&root, &Protection::default()).unwrap();
+        let mut tree = Tree::new();
+        let stat = disk::stat_at(&root, b"f").unwrap();
+        tree.apply(Change::Put {
+            path: path("/f"),
+            entry: Entry::File(FileContent::inline(b"x")),
+            metadata: Metadata {
+                mode: Mode::FILE,
+                uid: stat.identity.uid,
+                gid: stat.identity.gid,
+                mtime: stat.identity.mtime,
+                ..Metadata::default()
+            },
+        })
+        .unwrap();
+        let index = Index::record(&root, &exclusions, tree, Virtuals::default()).unwrap();
+        (root, exclusions, index)
+    }
+
+    #[test]
+    fn where_the_clock_does_not_get_past_the_record_contents_are_compared() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, exclusions, mut index) = recorded(directory.path());
+        let id = index.tree.lookup(&path("/f")).unwrap();
+        // As if the clock had been set back after the file was recorded.
+        let future = Timestamp::from_seconds(1 << 40);
+        index.known.newest = future;
+        let seen = index.known.nodes.get_mut(&id).unwrap();
+        let real = seen.identity.ctime;
+        seen.identity.ctime = future;
+        index.settle(&root).unwrap();
+        let seen = index.known.nodes.get_mut(&id).unwrap();
+        assert!(seen.is_suspect);
+        seen.identity.ctime = real;
+        let stat = disk::stat_at(&root, b"f").unwrap();
+        assert!(!index.known.is_unchanged(id, &stat), "it has to be read");
+        let before = index.scan(&root, &exclusions).unwrap();
+        assert_eq!(kigumi_layer::diff(&before, index.tree()), []);
+        let id = index.tree.lookup(&path("/f")).unwrap();
+        assert!(index.known.is_unchanged(id, &stat), "it was read");
+    }
+
+    #[test]
+    fn after_settling_every_change_gets_another_change_time_t_bug_18() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, exclusions, mut index) = recorded(directory.path());
+        let file = std::fs::File::options()
+            .write(true)
+            .open(directory.path().join("f"))
+            .unwrap();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        for round in 0..50 {
+            index.settle(&root).unwrap();
+            std::os::unix::fs::FileExt::write_at(&file, &[b'a' + round % 2], 0).unwrap();
+            file.set_modified(modified).unwrap();
+            let before = index.scan(&root, &exclusions).unwrap();
+            let changes = kigumi_layer::diff(&before, index.tree());
+            assert_eq!(changes.len(), 1, "round {round}: {changes:?}");
+        }
+    }
+}

@@ -62,11 +62,10 @@ where
     let work = || {
         let mut found = A::default();
         while let Some((path, tag)) = take(&queue, &changed) {
-            let next = look(root, exclusions, &path, tag)
-                .and_then(|directory| match directory {
-                    Some((fd, directory)) => visit(&directory.with(&path, &fd), &mut found),
-                    None => Ok(Vec::new()),
-                });
+            let next = look(root, exclusions, &path, tag).and_then(|directory| match directory {
+                Some((fd, directory)) => visit(&directory.with(&path, &fd), &mut found),
+                None => Ok(Vec::new()),
+            });
             give(&queue, &changed, next);
         }
         found
@@ -176,8 +175,8 @@ fn look<T>(
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(failed(error)),
         };
-        let is_hidden = exclusions.guards(&stat)
-            || is_pinned && exclusions.is_excluded(&path.join(&name));
+        let is_hidden =
+            exclusions.guards(&stat) || is_pinned && exclusions.is_excluded(&path.join(&name));
         if is_hidden {
             read.hidden.push(name);
         } else {

@@ -115,7 +115,9 @@ impl Fixture {
             let effect = tree.apply(change.clone()).unwrap();
             let content = content_of(change);
             let mut reader = content.as_deref();
-            let given = reader.as_mut().map(|reader| reader as &mut dyn std::io::Read);
+            let given = reader
+                .as_mut()
+                .map(|reader| reader as &mut dyn std::io::Read);
             let (placement, digest) = unpacker.apply(change, &effect, given).unwrap();
             if let (Some(digest), Some(place)) = (digest, &effect.placed) {
                 let id = tree.lookup(place).unwrap();
@@ -138,8 +140,7 @@ impl Fixture {
     }
 
     pub(super) fn record(&self, tree: Tree, virtuals: Virtuals) -> Index {
-        let mut index =
-            Index::record(&self.root, &self.exclusions(), tree, virtuals).unwrap();
+        let mut index = Index::record(&self.root, &self.exclusions(), tree, virtuals).unwrap();
         index.settle(&self.root).unwrap();
         index
     }
@@ -200,7 +201,10 @@ pub(super) fn is_root() -> bool {
 
 /// Privileged tests are not selected without root; selected all the same they must not pass.
 pub(crate) fn require_root() {
-    assert!(is_root(), "this test needs root: run it as root, or leave privileged_ tests out");
+    assert!(
+        is_root(),
+        "this test needs root: run it as root, or leave privileged_ tests out"
+    );
 }
 
 fn me() -> (u32, u32) {
@@ -245,7 +249,11 @@ pub(super) fn dir(name: &str) -> Change {
 }
 
 pub(super) fn symlink(name: &str, target: &str) -> Change {
-    put(name, Entry::Symlink(target.as_bytes().into()), metadata(0o777))
+    put(
+        name,
+        Entry::Symlink(target.as_bytes().into()),
+        metadata(0o777),
+    )
 }
 
 pub(super) fn link(name: &str, target: &str) -> Change {
@@ -276,18 +284,14 @@ pub(super) fn clear(name: &str) -> Change {
 }
 
 /// The bytes of a file that is put inline.
-fn content_of(change: &Change) -> Option<Arc<[u8]>> {
-    match change {
-        Change::Put {
-            entry:
-                Entry::File(FileContent {
-                    origin: Origin::Inline(bytes),
-                    ..
-                }),
-            ..
-        } => Some(Arc::clone(bytes)),
-        _ => None,
+pub(super) fn content_of(change: &Change) -> Option<Arc<[u8]>> {
+    if let Change::Put { entry, .. } = change
+        && let Entry::File(content) = entry
+        && let Origin::Inline(bytes) = &content.origin
+    {
+        return Some(Arc::clone(bytes));
     }
+    None
 }
 
 /// One line per change: `d 0755 /a`, `f 0644 5 /a/b`, `l /c -> d`, `h /e = /f`, `- /gone`, `! /opaque`.
@@ -352,9 +356,10 @@ fn node_as_text(text: &mut String, path: &ImagePath, node: &Node, root: &RootDir
         Kind::BlockDevice(device) => format!("b{},{}", device.major, device.minor),
         Kind::Fifo => "fifo".to_owned(),
     };
-    let mode = match &node.kind {
-        Kind::Symlink(_) => Mode::SYMLINK,
-        _ => metadata.mode,
+    let mode = if matches!(node.kind, Kind::Symlink(_)) {
+        Mode::SYMLINK
+    } else {
+        metadata.mode
     };
     write!(
         text,
@@ -415,7 +420,14 @@ pub(super) fn in_mount_namespace(name: &str, test: impl Fn()) {
 }
 
 pub(super) fn mount_tmpfs(at: &Path) {
-    rustix::mount::mount("tmpfs", at, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+    rustix::mount::mount(
+        "tmpfs",
+        at,
+        "tmpfs",
+        rustix::mount::MountFlags::empty(),
+        None,
+    )
+    .unwrap();
 }
 
 pub(super) fn bind(from: &Path, to: &Path) {

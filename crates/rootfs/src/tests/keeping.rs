@@ -64,7 +64,8 @@ fn what_is_kept_is_moved_with_everything_it_had() {
 #[test]
 fn a_directory_that_holds_something_protected_gives_all_but_that() {
     let mut fixture = Fixture::new();
-    fixture.run("mkdir -p out/d/ours; echo secret >out/d/ours/x; echo 1 >out/d/f; touch -d @9 out/d");
+    fixture
+        .run("mkdir -p out/d/ours; echo secret >out/d/ours/x; echo 1 >out/d/f; touch -d @9 out/d");
     fixture.protection.ours = vec![fixture.at("/out/d/ours")];
     let kept = tempfile::tempdir_in(fixture.outside()).unwrap();
     let into = RootDir::open(kept.path()).unwrap();
@@ -90,28 +91,34 @@ fn directories_that_meet_are_merged() {
         assert_eq!(keeper.move_out(&path(name)).unwrap(), Kept::Moved, "{name}");
     }
     let found = text_of(&into);
-    assert!(found.contains("/a/b/f") && found.contains("/a/g"), "{found}");
+    assert!(
+        found.contains("/a/b/f") && found.contains("/a/g"),
+        "{found}"
+    );
 }
 
 #[test]
 fn privileged_what_lies_on_another_filesystem_is_copied_with_its_links() {
-    in_mount_namespace("tests::keeping::privileged_what_lies_on_another_filesystem_is_copied_with_its_links", || {
-        let fixture = Fixture::new();
-        let store = fixture.outside().join("store");
-        std::fs::create_dir(&store).unwrap();
-        mount_tmpfs(&store);
-        fixture.unpack(&[&[
-            dir("/"),
-            dir("/out"),
-            file("/out/f", "1"),
-            link("/out/h", "/out/f"),
-            symlink("/out/l", "f"),
-        ]]);
-        let all = fixture.disk();
-        let into = RootDir::open(&store).unwrap();
-        let exclusions = fixture.exclusions();
-        let mut keeper = Keeper::new(&fixture.root, &exclusions, &into);
-        assert_eq!(keeper.move_out(&path("/out")).unwrap(), Kept::Copied);
-        assert_eq!(without_root(&text_of(&into)), without_root(&all));
-    });
+    in_mount_namespace(
+        "tests::keeping::privileged_what_lies_on_another_filesystem_is_copied_with_its_links",
+        || {
+            let fixture = Fixture::new();
+            let store = fixture.outside().join("store");
+            std::fs::create_dir(&store).unwrap();
+            mount_tmpfs(&store);
+            fixture.unpack(&[&[
+                dir("/"),
+                dir("/out"),
+                file("/out/f", "1"),
+                link("/out/h", "/out/f"),
+                symlink("/out/l", "f"),
+            ]]);
+            let all = fixture.disk();
+            let into = RootDir::open(&store).unwrap();
+            let exclusions = fixture.exclusions();
+            let mut keeper = Keeper::new(&fixture.root, &exclusions, &into);
+            assert_eq!(keeper.move_out(&path("/out")).unwrap(), Kept::Copied);
+            assert_eq!(without_root(&text_of(&into)), without_root(&all));
+        },
+    );
 }

@@ -55,7 +55,11 @@ fn what_is_skipped_is_not_walked() {
     let mut asked = Vec::new();
     let found = list(&fixture, |name, _| {
         asked.push(name.to_owned());
-        if name == "/a" { Verdict::Skip } else { Verdict::Take }
+        if name == "/a" {
+            Verdict::Skip
+        } else {
+            Verdict::Take
+        }
     });
     assert_eq!(asked, ["/a", "/c", "/c/f"]);
     assert_eq!(found.len(), 2);
@@ -65,10 +69,12 @@ fn what_is_skipped_is_not_walked() {
 fn an_excluded_directory_appears_only_with_what_is_taken_below_it() {
     let fixture = Fixture::new();
     fixture.run("umask 022; mkdir -p dd; mkdir -m 750 dd/ee; mkdir -p dd/none ff; echo >dd/ee/keep; echo >dd/ee/drop; echo >dd/none/drop");
-    let found = list(&fixture, |name, is_directory| match is_directory {
-        true => Verdict::SkipButDescend,
-        false if name.ends_with("/keep") => Verdict::Take,
-        false => Verdict::SkipButDescend,
+    let found = list(&fixture, |name, _| {
+        if name.ends_with("/keep") {
+            Verdict::Take
+        } else {
+            Verdict::SkipButDescend
+        }
     });
     assert_eq!(found, ["/dd 0o0755", "/dd/ee 0o0750", "/dd/ee/keep 0o0644"]);
 }

@@ -16,6 +16,7 @@ fn base() -> Vec<kigumi_layer::Change> {
         file("/full/sub/f", "1"),
         file("/full/g", "2"),
         symlink("/link", "etc"),
+        dir("/bin"),
         file("/bin/one", "binary"),
         link("/bin/two", "/bin/one"),
     ]
@@ -30,43 +31,95 @@ fn a_run_that_changes_nothing_makes_an_empty_layer() {
     });
 }
 
+/// What a RUN does, and the layer that it makes of the base.
+const CHANGES: &[(&str, &str, &str)] = &[
+    (
+        "new file",
+        "echo hi >etc/new; chmod 640 etc/new",
+        "d 0755 /etc\nf 0640 3 /etc/new\n",
+    ),
+    (
+        "rewritten",
+        "echo longer >etc/motd",
+        "d 0755 /etc\nf 0644 7 /etc/motd\n",
+    ),
+    (
+        "chmod",
+        "chmod 600 etc/motd",
+        "d 0755 /etc\nf 0600 5 /etc/motd\n",
+    ),
+    // A directory is emitted when it changed or holds a change; its time alone is nothing (T-SNAP-25).
+    ("chmod of a directory", "chmod 700 full", "d 0700 /full\n"),
+    ("time of a directory", "touch -d @1 full", ""),
+    (
+        "time of a file",
+        "touch -d @1 etc/motd",
+        "d 0755 /etc\nf 0644 5 /etc/motd\n",
+    ),
+    ("deleted", "rm etc/motd", "d 0755 /etc\n- /etc/motd\n"),
+    // T-SNAP-08: one mark for the topmost.
+    ("deleted directory", "rm -r full", "- /full\n"),
+    // T-SNAP-09, T-SNAP-11: no mark below what was replaced.
+    (
+        "directory to file",
+        "rm -r full; echo x >full",
+        "f 0644 2 /full\n",
+    ),
+    (
+        "directory to link",
+        "rm -r full; ln -s etc full",
+        "l /full -> etc\n",
+    ),
+    (
+        "file to directory",
+        "rm etc/motd; mkdir etc/motd; echo x >etc/motd/x",
+        "d 0755 /etc\nd 0755 /etc/motd\nf 0644 2 /etc/motd/x\n",
+    ),
+    ("link to directory", "rm link; mkdir link", "d 0755 /link\n"),
+    ("link elsewhere", "ln -sfn full link", "l /link -> full\n"),
+    // T-SNAP-24.
+    (
+        "directory emptied",
+        "rm -r full; mkdir full",
+        "d 0755 /full\n- /full/g\n- /full/sub\n",
+    ),
+    (
+        "moved",
+        "mv full moved",
+        "- /full\nd 0755 /moved\nf 0644 1 /moved/g\nd 0755 /moved/sub\nf 0644 1 /moved/sub/f\n",
+    ),
+    ("fifo", "mkfifo -m 600 pipe", "p 0600 /pipe\n"),
+    (
+        "same bytes again",
+        "cat etc/motd >x; cat x >etc/motd; touch -d @1000000000.123456789 etc/motd; rm x",
+        "",
+    ),
+    // T-BUG-18: only the change time tells.
+    (
+        "same size and time",
+        "printf HELLO >etc/motd; touch -d @1000000000.123456789 etc/motd",
+        "d 0755 /etc\nf 0644 5 /etc/motd\n",
+    ),
+    (
+        "names of all sorts",
+        "echo >'a b'; echo >'ä\n'",
+        "f 0644 1 /a b\nf 0644 1 /ä\\n\n",
+    ),
+    (
+        "sticky and set-id bits",
+        "mkdir -m 1777 t; echo >s; chmod 6755 s",
+        "f 6755 1 /s\nd 1777 /t\n",
+    ),
+];
+
 #[test]
 fn each_kind_of_change_is_found() {
-    let cases = [
-        ("new file", "echo hi >etc/new; chmod 640 etc/new", "d 0755 /etc\nf 0640 3 /etc/new\n"),
-        ("rewritten", "echo longer >etc/motd", "d 0755 /etc\nf 0644 7 /etc/motd\n"),
-        ("chmod", "chmod 600 etc/motd", "d 0755 /etc\nf 0600 5 /etc/motd\n"),
-        // A directory is emitted when it changed or holds a change; its time alone is nothing (T-SNAP-25).
-        ("chmod of a directory", "chmod 700 full", "d 0700 /full\n"),
-        ("time of a directory", "touch -d @1 full", ""),
-        ("time of a file", "touch -d @1 etc/motd", "d 0755 /etc\nf 0644 5 /etc/motd\n"),
-        ("deleted", "rm etc/motd", "d 0755 /etc\n- /etc/motd\n"),
-        // T-SNAP-08: one mark for the topmost.
-        ("deleted directory", "rm -r full", "- /full\n"),
-        // T-SNAP-09, T-SNAP-11: no mark below what was replaced.
-        ("directory to file", "rm -r full; echo x >full", "f 0644 2 /full\n"),
-        ("directory to link", "rm -r full; ln -s etc full", "l /full -> etc\n"),
-        ("file to directory", "rm etc/motd; mkdir etc/motd; echo x >etc/motd/x",
-            "d 0755 /etc\nd 0755 /etc/motd\nf 0644 2 /etc/motd/x\n"),
-        ("link to directory", "rm link; mkdir link", "d 0755 /link\n"),
-        ("link elsewhere", "ln -sfn full link", "l /link -> full\n"),
-        // T-SNAP-24.
-        ("directory emptied", "rm -r full; mkdir full", "d 0755 /full\n- /full/g\n- /full/sub\n"),
-        ("moved", "mv full moved", "- /full\nd 0755 /moved\nf 0644 1 /moved/g\nd 0755 /moved/sub\nf 0644 1 /moved/sub/f\n"),
-        ("fifo", "mkfifo -m 600 pipe", "p 0600 /pipe\n"),
-        ("same bytes again", "cat etc/motd >x; cat x >etc/motd; touch -d @1000000000.123456789 etc/motd; rm x", ""),
-        // T-BUG-18: only the change time tells.
-        ("same size and time", "printf HELLO >etc/motd; touch -d @1000000000.123456789 etc/motd",
-            "d 0755 /etc\nf 0644 5 /etc/motd\n"),
-        ("names of all sorts", "echo >'a b'; echo >'ä\n'", "f 0644 1 /a b\nf 0644 1 /ä\\n\n"),
-        ("sticky and set-id bits", "mkdir -m 1777 t; echo >s; chmod 6755 s", "f 6755 1 /s\nd 1777 /t\n"),
-    ];
-    for (what, script, expected) in cases {
+    for (what, script, expected) in CHANGES {
         let fixture = Fixture::new();
         let mut index = fixture.start(&[&base()]);
         let script = format!("umask 022; {script}");
         let found = fixture.layer(&mut index, &script);
-        assert_eq!(found, expected, "{what}");
+        assert_eq!(found, *expected, "{what}");
         assert_eq!(fixture.changes(&mut index), "", "{what}: a second look");
         assert_eq!(fixture.text(index.tree()), fixture.disk(), "{what}");
     }
@@ -84,7 +137,10 @@ fn one_more_hard_link_lists_the_whole_group_t_snap_23() {
     // The content was compared, and is still known by its digest.
     let content = index.tree().get(&path("/bin/zzz")).unwrap().file().unwrap();
     assert!(content.same_content(&FileContent::inline(b"binary")));
-    assert_eq!(fixture.layer(&mut index, "rm bin/zzz"), "d 0755 /bin\n- /bin/zzz\n");
+    assert_eq!(
+        fixture.layer(&mut index, "rm bin/zzz"),
+        "d 0755 /bin\n- /bin/zzz\n"
+    );
 }
 
 #[test]
@@ -132,10 +188,7 @@ fn excluded_paths_are_neither_listed_nor_whited_out_t_snap_13() {
             &mut index,
             "echo more >>full/ours/x; echo x >etc/passwd; mkdir -p new/ignored; echo >new/ignored/x; echo >full/seen",
         );
-        assert_eq!(
-            found,
-            "d 0755 /full\nf 0644 1 /full/seen\nd 0755 /new\n"
-        );
+        assert_eq!(found, "d 0755 /full\nf 0644 1 /full/seen\nd 0755 /new\n");
         let inherited = index.tree().get(&path("/etc/passwd")).unwrap();
         assert_eq!(inherited.file().unwrap().size, 4);
         // Above what is ignored nothing is whited out either, but everything beside it is.
@@ -184,7 +237,10 @@ fn owners_that_the_kernel_refused_stay_as_the_image_has_them_t_unpack_13() {
     assert_eq!(fixture.layer(&mut index, "chmod 600 f"), "f 0600 1 /f\n");
     let node = index.tree().get(&path("/f")).unwrap();
     assert_eq!(node.metadata.uid, u32::MAX);
-    assert!(matches!(index.virtuals().get(&path("/f")), Some(Virtual::Partial(_))));
+    assert!(matches!(
+        index.virtuals().get(&path("/f")),
+        Some(Virtual::Partial(_))
+    ));
     // Replaced: it is somebody else's now.
     fixture.layer(&mut index, "rm f; echo y >f");
     let node = index.tree().get(&path("/f")).unwrap();
@@ -195,9 +251,17 @@ fn owners_that_the_kernel_refused_stay_as_the_image_has_them_t_unpack_13() {
 #[test]
 fn virtual_entries_stay_in_the_image_until_their_directory_goes() {
     let fixture = Fixture::new();
-    let base = [dir("/"), dir("/dev"), device("/dev/whiteout", 0, 0), file("/dev/f", "1")];
+    let base = [
+        dir("/"),
+        dir("/dev"),
+        device("/dev/whiteout", 0, 0),
+        file("/dev/f", "1"),
+    ];
     let mut index = fixture.start(&[&base]);
-    assert_eq!(fixture.layer(&mut index, "rm dev/f"), "d 0755 /dev\n- /dev/f\n");
+    assert_eq!(
+        fixture.layer(&mut index, "rm dev/f"),
+        "d 0755 /dev\n- /dev/f\n"
+    );
     assert!(index.tree().get(&path("/dev/whiteout")).is_some());
     assert_eq!(
         fixture.layer(&mut index, "echo >dev/whiteout"),
@@ -230,7 +294,10 @@ fn a_file_written_through_a_mapping_is_found() {
         .status()
         .expect("python3 maps files for this test");
     assert!(status.success());
-    assert_eq!(fixture.changes(&mut index), "d 0755 /etc\nf 0644 5 /etc/motd\n");
+    assert_eq!(
+        fixture.changes(&mut index),
+        "d 0755 /etc\nf 0644 5 /etc/motd\n"
+    );
 }
 
 #[test]
@@ -249,7 +316,9 @@ fn names_that_mean_deletion_are_an_error() {
     let fixture = Fixture::new();
     let mut index = fixture.start(&[&base()]);
     fixture.run("echo >etc/.wh.motd");
-    let error = index.scan(&fixture.root, &fixture.exclusions()).unwrap_err();
+    let error = index
+        .scan(&fixture.root, &fixture.exclusions())
+        .unwrap_err();
     assert!(matches!(error, Error::WhiteoutName { .. }), "{error}");
 }
 
@@ -258,7 +327,9 @@ fn a_tree_deeper_than_any_path_is_an_error_and_not_a_crash() {
     let fixture = Fixture::new();
     let mut index = fixture.start(&[&base()]);
     deep(&fixture, 30);
-    let error = index.scan(&fixture.root, &fixture.exclusions()).unwrap_err();
+    let error = index
+        .scan(&fixture.root, &fixture.exclusions())
+        .unwrap_err();
     assert!(matches!(error, Error::PathTooLong { .. }), "{error}");
     fixture.wipe();
 }
@@ -277,7 +348,13 @@ fn files_of_a_run_are_live() {
     let fixture = Fixture::new();
     let mut index = fixture.start(&[&base()]);
     fixture.layer(&mut index, "echo hi >f");
-    let file = index.tree().get(&path("/f")).unwrap().file().unwrap().clone();
+    let file = index
+        .tree()
+        .get(&path("/f"))
+        .unwrap()
+        .file()
+        .unwrap()
+        .clone();
     assert_eq!(file.origin, Origin::Live);
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 
 use kigumi_layer::{Metadata, Mode, Timestamp, Xattrs};
-use rustix::fs::{AtFlags, Gid, OFlags, Timespec, Timestamps, Uid, UTIME_OMIT, XattrFlags};
+use rustix::fs::{AtFlags, Gid, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::{Errno, Result};
 
 use super::virtuals::Refused;
@@ -65,10 +65,7 @@ pub(crate) fn dress_directory(
 fn set_owner(fd: impl AsFd, metadata: &Metadata, refused: &mut Refused) -> Result<()> {
     refused.owner |= match owner(metadata) {
         None => true,
-        Some((uid, gid)) => tolerate(
-            rustix::fs::fchown(fd, Some(uid), Some(gid)),
-            is_refusal,
-        )?,
+        Some((uid, gid)) => tolerate(rustix::fs::fchown(fd, Some(uid), Some(gid)), is_refusal)?,
     };
     Ok(())
 }
@@ -103,8 +100,7 @@ pub(crate) fn dress_unopened(
     metadata: &Metadata,
     has_mode: bool,
 ) -> Result<Refused> {
-    let mut refused = Refused::default();
-    refused.owner = match owner(metadata) {
+    let owner = match owner(metadata) {
         None => true,
         Some((uid, gid)) => tolerate(
             rustix::fs::chownat(
@@ -116,6 +112,10 @@ pub(crate) fn dress_unopened(
             ),
             is_refusal,
         )?,
+    };
+    let mut refused = Refused {
+        owner,
+        ..Refused::default()
     };
     let handle = disk::open_at(parent, name, OFlags::PATH)?;
     let path = disk::proc_path(handle.as_fd());

@@ -64,6 +64,8 @@ type Outcome = Result<Option<Virtual>, Error>;
 impl<'a> Unpacker<'a> {
     /// Starts with what is virtual already (nothing on an empty root).
     pub fn new(root: &'a WritableRoot, exclusions: &'a Exclusions, virtuals: Virtuals) -> Self {
+        // A RUN may have moved directories whose handles are still held.
+        root.forget(&ImagePath::root());
         Self {
             root,
             exclusions,
@@ -116,9 +118,7 @@ impl<'a> Unpacker<'a> {
             Change::Link { .. } => (self.link(path, effect.target.as_ref())?, None),
             Change::Delete { .. } | Change::ClearDir { .. } => (None, None),
         };
-        let placement = outcome
-            .clone()
-            .map_or(Placement::Exact, Placement::Virtual);
+        let placement = outcome.clone().map_or(Placement::Exact, Placement::Virtual);
         self.note(path, outcome);
         Ok((placement, digest))
     }
@@ -165,7 +165,15 @@ impl<'a> Unpacker<'a> {
     fn note(&mut self, path: &ImagePath, outcome: Option<Virtual>) {
         match outcome {
             Some(entry) => {
-                tracing::debug!(%path, ?entry, "the disk differs from the image");
+                if entry == Virtual::Absent(WhyVirtual::Pinned) {
+                    tracing::warn!(
+                        %path,
+                        "something mounted or protected lies below this path, so it stays a directory while the build \
+                         runs; the image has what it should, but not what a RUN writes there"
+                    );
+                } else {
+                    tracing::debug!(%path, ?entry, "the disk differs from the image");
+                }
                 self.virtuals.insert(path.clone(), entry);
             }
             None => self.virtuals.remove(path),
@@ -248,9 +256,18 @@ impl<'a> Unpacker<'a> {
             Entry::Symlink(target) => self.special(path, metadata, false, |parent, name| {
                 rustix::fs::symlinkat(&**target, parent, name)
             }),
-            Entry::CharDevice(device) => self.device(path, metadata, FileType::CharacterDevice, *device),
-            Entry::BlockDevice(device) => self.device(path, metadata, FileType::BlockDevice, *device),
-            Entry::Fifo => self.device(path, metadata, FileType::Fifo, Device { major: 0, minor: 0 }),
+            Entry::CharDevice(device) => {
+                self.device(path, metadata, FileType::CharacterDevice, *device)
+            }
+            Entry::BlockDevice(device) => {
+                self.device(path, metadata, FileType::BlockDevice, *device)
+            }
+            Entry::Fifo => self.device(
+                path,
+                metadata,
+                FileType::Fifo,
+                Device { major: 0, minor: 0 },
+            ),
             // Files come with content and another way.
             Entry::File(_) => Ok(None),
         }
@@ -259,7 +276,10 @@ impl<'a> Unpacker<'a> {
     fn directory(&mut self, path: &ImagePath, metadata: &Metadata) -> Outcome {
         let failed = |source: Errno| Error::file("make directory", path, source);
         let fd = match path.file_name() {
-            None => self.root.open_directory(path, OFlags::RDONLY).map_err(failed)?,
+            None => self
+                .root
+                .open_directory(path, OFlags::RDONLY)
+                .map_err(failed)?,
             Some(name) => {
                 let parent = match self.place(path, true)? {
                     Ok(parent) => parent,
@@ -436,9 +456,8 @@ impl<'a> Unpacker<'a> {
             Err(why) => return Ok(Some(Virtual::Absent(why))),
         };
         let failed = |source: Errno| Error::file("link", path, source);
-        let target_parent = match self.parent(target)? {
-            Ok(parent) => parent,
-            Err(_) => return Ok(Some(Virtual::Absent(WhyVirtual::Detached))),
+        let Ok(target_parent) = self.parent(target)? else {
+            return Ok(Some(Virtual::Absent(WhyVirtual::Detached)));
         };
         let stat = disk::stat_at(&*target_parent, target_name).map_err(failed)?;
         // Hostile-input rule X5: a hard link must not lead to what is ours.
@@ -529,8 +548,7 @@ fn is_made_impossible(error: Errno) -> bool {
 }
 
 fn create_file(parent: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let flags =
-        OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::openat(parent, name, flags, mode)
 }
@@ -549,4 +567,3 @@ fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
 fn partial(refused: Refused) -> Option<Virtual> {
     (!refused.is_empty()).then_some(Virtual::Partial(refused))
 }
-

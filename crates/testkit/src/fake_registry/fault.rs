@@ -1,5 +1,4 @@
 use std::io::{self, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -129,7 +128,7 @@ pub(super) fn take(faults: &mut Vec<Fault>, request: &Request) -> Option<Action>
 
 /// Sends an answer as the fault has it. False when the connection is over.
 pub(super) fn send(
-    writer: &mut TcpStream,
+    writer: &mut impl Write,
     request: &Request,
     mut response: Response,
     fault: Option<&Action>,

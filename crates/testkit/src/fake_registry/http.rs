@@ -64,14 +64,11 @@ impl Request {
             .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
     }
 
-    pub(super) fn read_body(
-        &mut self,
-        reader: &mut impl BufRead,
-        writer: &mut impl Write,
-    ) -> io::Result<()> {
-        if self.header("expect") == Some("100-continue") {
-            writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
+    pub(super) fn expects_continue(&self) -> bool {
+        self.header("expect") == Some("100-continue")
+    }
+
+    pub(super) fn read_body(&mut self, reader: &mut impl BufRead) -> io::Result<()> {
         if self.is_chunked() {
             return self.read_chunks(reader);
         }
@@ -136,8 +133,8 @@ impl Response {
         }
     }
 
-    pub(super) fn header(mut self, name: &str, value: impl ToString) -> Self {
-        self.headers.push((name.to_owned(), value.to_string()));
+    pub(super) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
         self
     }
 
@@ -155,15 +152,18 @@ impl Response {
     }
 
     fn head(&self, length: Option<usize>) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} -\r\n", self.status);
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        match length {
-            Some(length) => head.push_str(&format!("Content-Length: {length}\r\n\r\n")),
-            None => head.push_str("Connection: close\r\n\r\n"),
-        }
-        head.into_bytes()
+        let mut head = vec![format!("HTTP/1.1 {} -", self.status)];
+        head.extend(
+            self.headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}")),
+        );
+        head.push(match length {
+            Some(length) => format!("Content-Length: {length}"),
+            None => "Connection: close".to_owned(),
+        });
+        head.push("\r\n".to_owned());
+        head.join("\r\n").into_bytes()
     }
 
     pub(super) fn write(&self, writer: &mut impl Write, head_only: bool) -> io::Result<()> {

@@ -4,9 +4,10 @@ mod fault;
 mod http;
 mod serve;
 mod store;
+mod tls;
 mod token;
 
-use std::io::BufReader;
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,6 +78,7 @@ fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
 pub struct FakeRegistry {
     address: SocketAddr,
     shared: Arc<Shared>,
+    certificate: Option<String>,
 }
 
 /// What a registry is started with.
@@ -84,6 +86,7 @@ pub struct FakeRegistry {
 pub struct FakeRegistryBuilder {
     authentication: Authentication,
     mounts: Mounts,
+    certified: Option<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -119,6 +122,13 @@ impl FakeRegistryBuilder {
         self
     }
 
+    /// Speaks TLS, with a self-signed certificate for these names and addresses.
+    #[must_use]
+    pub fn tls(mut self, names: &[&str]) -> Self {
+        self.certified = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
+
     /// Starts the registry on a free port of 127.0.0.1.
     ///
     /// # Panics
@@ -134,8 +144,14 @@ impl FakeRegistryBuilder {
             state: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
-        thread::spawn(move || accept(&listener, &serving));
-        FakeRegistry { address, shared }
+        let server = self.certified.map(tls::Server::new);
+        let certificate = server.as_ref().map(|server| server.certificate.clone());
+        thread::spawn(move || accept(&listener, &serving, server.as_ref()));
+        FakeRegistry {
+            address,
+            shared,
+            certificate,
+        }
     }
 }
 
@@ -153,6 +169,11 @@ impl FakeRegistry {
     /// `127.0.0.1:port`, as it stands in references.
     pub fn authority(&self) -> &str {
         &self.shared.authority
+    }
+
+    /// The certificate, PEM; empty without TLS.
+    pub fn certificate(&self) -> &str {
+        self.certificate.as_deref().unwrap_or_default()
     }
 
     /// A reference into this registry: `reference("app:1")`.
@@ -253,7 +274,7 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>, server: Option<&tls::Server>) {
     for stream in listener.incoming() {
         if shared.stopped.load(Ordering::Acquire) {
             return;
@@ -262,17 +283,21 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             continue;
         };
         let shared = Arc::clone(shared);
+        let config = server.map(|server| Arc::clone(&server.config));
         thread::spawn(move || {
             // A client that goes away is none of the registry's business.
-            drop(converse(stream, &shared));
+            drop(match config {
+                Some(config) => tls::stream(config, stream).and_then(|s| converse(s, &shared)),
+                None => stream
+                    .set_nodelay(true)
+                    .and_then(|()| converse(stream, &shared)),
+            });
         });
     }
 }
 
-fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
+fn converse(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
     while let Some(mut request) = Request::read_head(&mut reader)? {
         let fault = {
             let mut state = shared.lock();
@@ -284,7 +309,12 @@ fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             log(shared, &request, 0);
             return Ok(());
         }
-        request.read_body(&mut reader, &mut writer)?;
+        if request.expects_continue() {
+            reader
+                .get_mut()
+                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        request.read_body(&mut reader)?;
         let response = match &fault {
             Some(Action::Answer {
                 status,
@@ -296,13 +326,8 @@ fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         let status = response.status;
         // Logged before it is sent: who has the answer finds the request in the log.
         log(shared, &request, status);
-        let go_on = fault::send(
-            &mut writer,
-            &request,
-            response,
-            fault.as_ref(),
-            &shared.stopped,
-        )?;
+        let writer = reader.get_mut();
+        let go_on = fault::send(writer, &request, response, fault.as_ref(), &shared.stopped)?;
         if !go_on {
             return Ok(());
         }

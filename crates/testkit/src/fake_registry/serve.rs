@@ -112,8 +112,11 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Response {
         ("GET" | "HEAD", Route::Manifest { repository, target }) => {
             match state.store.manifest(&repository, &target) {
                 Some(stored) => Response::new(200)
-                    .header("Content-Type", &stored.media_type)
-                    .header("Docker-Content-Digest", Digest::of(&stored.bytes))
+                    .header("Content-Type", stored.media_type.as_str())
+                    .header(
+                        "Docker-Content-Digest",
+                        Digest::of(&stored.bytes).to_string(),
+                    )
                     .body(stored.bytes.to_vec()),
                 None => error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             }
@@ -149,7 +152,7 @@ fn get_blob(state: &State, request: &Request, repository: &str, digest: &str) ->
     let Some(blob) = blob else {
         return error(404, "BLOB_UNKNOWN", "blob unknown to registry");
     };
-    let response = Response::new(200).header("Docker-Content-Digest", digest);
+    let response = Response::new(200).header("Docker-Content-Digest", digest.to_string());
     let Some(range) = request.header("range") else {
         return response.body(blob.to_vec());
     };
@@ -178,7 +181,7 @@ fn open_upload(state: &mut State, mounts: Mounts, request: &Request, repository:
     {
         return Response::new(201)
             .header("Location", format!("/v2/{repository}/blobs/{digest}"))
-            .header("Docker-Content-Digest", digest);
+            .header("Docker-Content-Digest", digest.to_string());
     }
     let id = state.store.open_upload(repository);
     at_upload(202, repository, &id)
@@ -221,7 +224,7 @@ fn commit(state: &mut State, request: &Request, repository: &str, id: &str) -> R
     let digest = state.store.put_blob(repository, &upload.bytes);
     Response::new(201)
         .header("Location", format!("/v2/{repository}/blobs/{digest}"))
-        .header("Docker-Content-Digest", digest)
+        .header("Docker-Content-Digest", digest.to_string())
 }
 
 fn put_manifest(state: &mut State, request: &Request, repository: &str, target: &str) -> Response {
@@ -245,7 +248,7 @@ fn put_manifest(state: &mut State, request: &Request, repository: &str, target: 
     let digest = store.put_manifest(repository, tag, &media_type, &request.body);
     Response::new(201)
         .header("Location", format!("/v2/{repository}/manifests/{digest}"))
-        .header("Docker-Content-Digest", digest)
+        .header("Docker-Content-Digest", digest.to_string())
 }
 
 /// What a document refers to and the repository does not have.

@@ -357,6 +357,18 @@ impl<R: Read> Read for Content<'_, R> {
     }
 }
 
+/// Whether a file that starts like this is a tar, as ADD has to know (T-ADD-01). 512 bytes are needed and enough.
+///
+/// A tar without entries starts with zeros, as many a file does that is none: it is not recognised.
+pub fn is_tar(head: &[u8]) -> bool {
+    let mut block = Block::zeros();
+    let Some(head) = head.get(..BLOCK) else {
+        return false;
+    };
+    block.0.copy_from_slice(head);
+    block.parse().is_ok()
+}
+
 /// Which block of the stream `offset` lies in.
 fn block_number(offset: u64) -> u64 {
     offset / BLOCK_BYTES

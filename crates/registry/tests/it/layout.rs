@@ -84,8 +84,9 @@ fn a_layout_is_readable_by_others_and_has_nothing_unfinished_in_it() {
 
 #[test]
 fn a_damaged_layout_is_refused() {
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
     let image = image();
-    let damage: [(&str, &dyn Fn(&Path)); 5] = [
+    let damage: [Damage<'_>; 5] = [
         ("no marker", &|path| {
             fs::remove_file(path.join("oci-layout")).unwrap();
         }),

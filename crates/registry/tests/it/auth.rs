@@ -1,11 +1,9 @@
 //! Credentials: which are sent, where, and where not.
 
-mod support;
-
+use crate::support::*;
 use kigumi_oci::Digest;
 use kigumi_registry::{BlobSource, Client, Error, PushOutcome, Spool};
 use kigumi_testkit::{Action, Authentication, FakeRegistry, Fault, TestImage, When};
-use support::*;
 
 fn token_registry() -> FakeRegistry {
     FakeRegistry::builder()

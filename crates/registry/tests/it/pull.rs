@@ -1,11 +1,9 @@
 //! Pulling from a registry that does what registries do, and what they should not.
 
-mod support;
-
+use crate::support::*;
 use kigumi_oci::{Compression, Descriptor, Digest, ImageFormat, MediaType, media};
 use kigumi_registry::{Client, ClientConfig, Error, Timeouts};
 use kigumi_testkit::{Action, FakeRegistry, Fault, PublishedImage, TestImage, When};
-use support::*;
 
 async fn fetch(
     client: &Client,

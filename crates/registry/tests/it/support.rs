@@ -1,10 +1,4 @@
 //! What the tests of the client share.
-#![expect(
-    clippy::unwrap_used,
-    clippy::missing_panics_doc,
-    reason = "support of tests: a panic is a failed test"
-)]
-#![expect(dead_code, reason = "every test target uses its own part of it")]
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -105,6 +99,6 @@ pub(crate) fn transcript(registry: &FakeRegistry) -> Vec<String> {
     registry
         .log()
         .iter()
-        .map(|request| request.line())
+        .map(kigumi_testkit::LoggedRequest::line)
         .collect()
 }

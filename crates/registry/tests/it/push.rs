@@ -1,16 +1,14 @@
 //! Pushing to a registry that does what registries do, and what they should not.
 
-mod support;
-
 use std::io::Write;
 use std::time::Duration;
 
+use crate::support::*;
 use kigumi_oci::{Digest, MediaType};
 use kigumi_registry::{BlobSource, Client, ClientConfig, Error, PushOutcome, Spool, Timeouts};
 use kigumi_testkit::{
     Action, Authentication, FakeRegistry, Fault, Mounts, PublishedImage, TestImage, When,
 };
-use support::*;
 
 const SIZE: usize = 700_000;
 

@@ -1,0 +1,66 @@
+//! The image as files: an OCI layout, a docker-save archive.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use kigumi_oci::Reference;
+use kigumi_registry::{ArchiveWriter, OciLayout, SpoolReader};
+
+use super::image::Image;
+use super::layers::Layer;
+use crate::error::BuildError;
+
+type Result<T> = std::result::Result<T, BuildError>;
+
+fn failed(what: &'static str, path: &Path) -> impl Fn(kigumi_registry::Error) -> BuildError {
+    let operation = format!("write the {what} `{}`", path.display());
+    move |source| BuildError::Registry {
+        operation: operation.clone(),
+        source: Arc::new(source),
+    }
+}
+
+fn bytes(layer: &Layer) -> Result<SpoolReader> {
+    let spool = layer.spool.as_ref().ok_or_else(|| BuildError::Content {
+        path: layer.descriptor.digest.to_string(),
+        source: io::Error::other(
+            "the layer was not kept; this is a defect of kigumi, please report it",
+        ),
+    })?;
+    Ok(spool.reader())
+}
+
+/// Writes an OCI image layout that holds this image and no other (K-OUT-08).
+pub(crate) fn layout(image: &Image, path: &Path) -> Result<()> {
+    let failed = failed("OCI layout", path);
+    let layout = OciLayout::create(path).map_err(&failed)?;
+    for layer in &image.layers {
+        layout
+            .put_blob(&layer.descriptor, &mut bytes(layer)?)
+            .map_err(&failed)?;
+    }
+    let config = &image.manifest.value().config;
+    layout
+        .put_bytes(config.media_type.clone(), image.config.bytes())
+        .map_err(&failed)?;
+    let mut manifest = layout
+        .put_bytes(image.media_type.clone(), image.manifest.bytes())
+        .map_err(&failed)?;
+    manifest.platform = Some(image.config.value().platform());
+    layout.finish(manifest).map_err(&failed)
+}
+
+/// Writes a docker-save archive under all names of the image (K-OUT-07).
+pub(crate) fn archive(image: &Image, path: &Path, names: &[Reference]) -> Result<()> {
+    let failed = failed("archive", path);
+    let mut archive = ArchiveWriter::create(path).map_err(&failed)?;
+    archive.config(image.config.bytes()).map_err(&failed)?;
+    for layer in &image.layers {
+        archive
+            .layer(&layer.descriptor, &mut bytes(layer)?)
+            .map_err(&failed)?;
+    }
+    let tags: Vec<String> = names.iter().map(Reference::whole).collect();
+    archive.finish(&tags).map_err(&failed)
+}

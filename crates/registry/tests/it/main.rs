@@ -1,0 +1,9 @@
+//! The crate from its door: against registries on loopback, and directories.
+#![expect(clippy::unwrap_used, reason = "tests: a panic is a failed test")]
+
+mod auth;
+mod insecure;
+mod layout;
+mod pull;
+mod push;
+mod support;
