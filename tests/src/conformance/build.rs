@@ -112,7 +112,10 @@ impl Prepared {
             .env_clear()
             .env("HOME", root.join("home"))
             .current_dir(root.join("home"));
-        command.env("http_proxy", format!("http://{}", self.server.address()));
+        // The server is the proxy: it tunnels nothing, so plain HTTP is what is left.
+        for scheme in ["http_proxy", "https_proxy"] {
+            command.env(scheme, format!("http://{}", self.server.address()));
+        }
         if rustix::process::geteuid().is_root() {
             give(root, NOBODY)?;
             command.uid(NOBODY).gid(NOBODY);
@@ -203,10 +206,10 @@ fn arguments(options: &Options, root: &Path) -> Vec<OsString> {
     for (name, value) in &options.labels {
         flag("--label", format!("{name}={value}"));
     }
-    for target in &options.target {
+    if let Some(target) = &options.target {
         flag("--target", target.clone());
     }
-    for platform in &options.platform {
+    if let Some(platform) = &options.platform {
         flag("--custom-platform", platform.clone());
     }
     for name in options.secrets.keys() {

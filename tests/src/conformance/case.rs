@@ -296,6 +296,12 @@ impl Entry {
         self
     }
 
+    /// The same with the target of a link.
+    pub(crate) fn with_target(mut self, target: &str) -> Self {
+        self.target = Some(target.to_owned());
+        self
+    }
+
     /// Permission bits; nothing if the case does not give any.
     pub(crate) fn given_mode(&self) -> Result<Option<u32>> {
         let parse = |text: &String| {

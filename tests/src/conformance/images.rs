@@ -69,7 +69,6 @@ nobody:x:65534:
 struct Layer {
     stored: Arc<[u8]>,
     media_type: String,
-    plain: Arc<[u8]>,
     diff_id: String,
 }
 
@@ -138,16 +137,11 @@ fn base_entries() -> Result<Vec<Entry>> {
     entries.extend(DIRECTORIES.iter().map(directory));
     entries.push(Entry::file("etc/passwd", PASSWD));
     entries.push(Entry::file("etc/group", GROUP));
-    entries.push(Entry {
-        target: Some("../../bin/env".to_owned()),
-        ..Entry::of("usr/bin/env", EntryKind::Symlink)
-    });
+    entries.push(Entry::of("usr/bin/env", EntryKind::Symlink).with_target("../../bin/env"));
     entries.push(Entry::binary("bin/busybox", &program).with_mode(0o755));
     for applet in listed.lines().filter(|name| *name != "busybox") {
-        entries.push(Entry {
-            target: Some("bin/busybox".to_owned()),
-            ..Entry::of(&format!("bin/{applet}"), EntryKind::Hardlink)
-        });
+        let link = Entry::of(&format!("bin/{applet}"), EntryKind::Hardlink);
+        entries.push(link.with_target("bin/busybox"));
     }
     for entry in &mut entries {
         entry.mtime = Some(0);
@@ -205,11 +199,6 @@ impl KnownImage {
             manifest_type,
         })
     }
-
-    /// The layers, uncompressed, base layer first.
-    pub(crate) fn archives(&self) -> impl Iterator<Item = &[u8]> {
-        self.layers.iter().map(|layer| &*layer.plain)
-    }
 }
 
 impl Layer {
@@ -232,7 +221,6 @@ impl Layer {
             stored: stored.into(),
             media_type: format!("{stem}{joint}{suffix}"),
             diff_id: digest_of(&plain),
-            plain: plain.into(),
         })
     }
 }
