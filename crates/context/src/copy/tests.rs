@@ -577,6 +577,19 @@ fn the_root_is_never_recorded_t_copy_18() {
 }
 
 #[test]
+fn the_root_takes_over_the_time_of_what_is_copied_onto_it() {
+    // Seen by a `COPY --from` of the root; layers leave the entry out.
+    check(
+        "d 0711 3:4 @5 /",
+        "d 0700 1:2 @77 /d",
+        &[
+            ("COPY d /", "d 0711 3:4 @77 /"),
+            ("COPY d/ /x/", "d 0755 0:0 @77 /x"),
+        ],
+    );
+}
+
+#[test]
 fn parents_keep_path_and_modes_from_the_pivot_on_t_copy_20_t_bug_04() {
     check(
         "",
