@@ -16,6 +16,29 @@
 //! | `dir` | what of a directory is the build context ([`context_tree`]) |
 //! | `location` | where context, Dockerfile and ignore file are |
 //!
+//! ```
+//! use kigumi_context::{Archives, CopyItem, CopySpec, Destination, Owner, copy_changes};
+//! use kigumi_layer::{Timestamp, Tree, notation};
+//!
+//! let context = notation::parse_tree("f 0640 1000:1000 /app.conf \"port=80\"")?;
+//! let spec = CopySpec {
+//!     items: vec![CopyItem::Path { source: 0, pattern: "*.conf".to_owned(), unpack: false }],
+//!     destination: Destination::new(b"/srv", "etc/")?,
+//!     owner: Owner::ROOT,
+//!     chmod: None,
+//!     parents: false,
+//!     exclude: Vec::new(),
+//!     link: false,
+//!     now: Timestamp::default(),
+//! };
+//! let changes = copy_changes(&Tree::new(), &spec, &[&context], &Archives::none())?;
+//! assert_eq!(
+//!     notation::print_changes(&changes),
+//!     "d 0755 0:0 /srv\nd 0755 0:0 /srv/etc\nf 0640 0:0 7 /srv/etc/app.conf \"port=80\"\n"
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Specification: Dockerfile reference § COPY, § ADD, § WORKDIR, with BuildKit as the arbiter.
 
 mod archive;

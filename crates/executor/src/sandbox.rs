@@ -63,7 +63,7 @@ fn spec(
         .find(|file| file.is_file())
     {
         env.retain(|(name, _)| name != "DOCKER_CONFIG");
-        binds.push(readable(file, &Path::new(CREDENTIALS).join("config.json")));
+        binds.push(readable(file, Path::new(CREDENTIALS).join("config.json")));
         env.push(("DOCKER_CONFIG".into(), CREDENTIALS.into()));
     }
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {

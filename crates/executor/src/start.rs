@@ -22,8 +22,8 @@ pub fn start() -> u8 {
     };
     match &args.command {
         Some(Command::Version) => print(&format!("{BUILD_ID}\n")),
-        Some(Command::Plan(flags)) => with_log(flags, |flags, events| plan(flags, events)),
-        None => with_log(&args.build, |flags, events| build_image(flags, events)),
+        Some(Command::Plan(flags)) => with_log(flags, plan),
+        None => with_log(&args.build, build_image),
     }
 }
 

@@ -277,6 +277,17 @@ mod tests {
     }
 
     #[test]
+    fn the_order_is_that_of_the_components() {
+        let names = [
+            "", "a", "a/b", "a/b/c", "a/b-c", "a-b", "a.b", "a\u{1}", "ab", "b", "\u{ff}",
+        ];
+        for (left, right) in names.iter().flat_map(|a| names.map(|b| (path(a), path(b)))) {
+            let expected = left.components().cmp(right.components());
+            assert_eq!(left.cmp(&right), expected, "{left} {right}");
+        }
+    }
+
+    #[test]
     fn a_prefix_is_made_of_whole_components() {
         assert!(path("a/b").starts_with(&path("a")));
         assert!(!path("ab").starts_with(&path("a")));

@@ -23,6 +23,8 @@ pub enum Variant {
 }
 
 const CA_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// What the executor looks for beside itself, to know its own image: the build that it is.
+const MARKER: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"), "\n");
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds the static executor as the lab runs it and says where it is.
@@ -102,13 +104,20 @@ fn executor_layer(binary: &Path) -> Result<LayerBuilder> {
         .dir("etc", 0o755)?
         .file("etc/nsswitch.conf", 0o644, "hosts: files dns\n")?
         .dir("root", 0o700)?
+        // Mounts below /var/run land in /run, as in images of distributions.
+        .dir("run", 0o755)?
+        .dir("var", 0o755)?
+        .symlink("var/run", "/run")?
+        .dir("cache", 0o755)?
         .dir("kaniko", 0o777)?
         .dir("kaniko/.docker", 0o777)?
         .dir("kaniko/ssl", 0o755)?
         .dir("kaniko/ssl/certs", 0o777)?
         .file("kaniko/ssl/certs/ca-certificates.crt", 0o644, roots)?
         .file("kaniko/executor", 0o755, program)?
+        .file("kaniko/kigumi-image", 0o444, MARKER)?
         .dir("kigumi", 0o755)?
+        .file("kigumi/kigumi-image", 0o444, MARKER)?
         .hard_link("kigumi/executor", "kaniko/executor")?
         .dir("workspace", 0o755)
 }

@@ -93,10 +93,12 @@ impl State {
                 tools = tools.display(),
             ),
         )?;
+        // Otherwise a mount of the storage on itself outlives the lab, and `cargo clean` fails.
         write(
             &tools.join("storage.conf"),
             &format!(
-                "[storage]\ndriver = \"overlay\"\ngraphroot = \"{}\"\nrunroot = \"{runtime}/storage\"\n",
+                "[storage]\ndriver = \"overlay\"\ngraphroot = \"{}\"\nrunroot = \"{runtime}/storage\"\n\
+                 [storage.options.overlay]\nskip_mount_home = \"true\"\n",
                 self.path("podman").display(),
             ),
         )?;

@@ -81,6 +81,13 @@ impl Contents {
         self.add(spool.map_or(Blob::Gone, Blob::Layer))
     }
 
+    /// Says where the bytes of a numbered layer are from now on.
+    pub(crate) fn set_layer(&mut self, number: u32, spool: Option<Spool>) {
+        if let Some(blob) = self.blobs.get_mut(number as usize) {
+            *blob = spool.map_or(Blob::Gone, Blob::Layer);
+        }
+    }
+
     /// The number that the next file or layer will get.
     pub(crate) fn next_number(&self) -> u32 {
         u32::try_from(self.blobs.len()).unwrap_or(u32::MAX)

@@ -2,9 +2,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kigumi_layer::Tree;
-use kigumi_oci::{Descriptor, DiffId, layer_compression};
+use kigumi_oci::{Descriptor, layer_compression};
 use kigumi_plan::ImageId;
-use kigumi_registry::{Client, Repository, ResolvedImage, Spool};
+use kigumi_registry::{Client, ResolvedImage, Spool};
 use kigumi_run::Cancel;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -70,23 +70,36 @@ impl Images {
         self.entries.get(id.0).map(|image| &image.resolved)
     }
 
-    /// The layers of an image, base layer first. They begin to arrive with the first call.
+    /// The layers of an image, base layer first, as far as they are known without asking for a byte.
+    pub(crate) fn described(
+        &mut self,
+        id: ImageId,
+        contents: &mut Contents,
+    ) -> Result<Vec<NumberedLayer>, BuildError> {
+        let Some(image) = self.entries.get_mut(id.0) else {
+            return Ok(Vec::new());
+        };
+        if image.layers.is_none() {
+            image.layers = Some(describe(&image.resolved, contents)?);
+        }
+        Ok(image.layers.clone().unwrap_or_default())
+    }
+
+    /// The layers of an image, base layer first, with their bytes, which begin to arrive with the first call.
     pub(crate) fn layers(
         &mut self,
         id: ImageId,
         contents: &mut Contents,
     ) -> Result<Vec<NumberedLayer>, BuildError> {
+        let mut layers = self.described(id, contents)?;
         let Some(image) = self.entries.get(id.0) else {
-            return Ok(Vec::new());
+            return Ok(layers);
         };
-        if let Some(layers) = &image.layers {
-            return Ok(layers.clone());
-        }
-        let mut layers = Vec::new();
-        for (descriptor, diff_id) in stack(&image.resolved)? {
-            let layer = self.fetch(&image.resolved, descriptor, diff_id)?;
-            let number = contents.add_layer(layer.spool.clone().filter(|_| image.keep));
-            layers.push((layer, number));
+        for (layer, number) in &mut layers {
+            if layer.spool.is_none() {
+                layer.spool = Some(self.fetch(&image.resolved, &layer.descriptor)?);
+                contents.set_layer(*number, layer.spool.clone().filter(|_| image.keep));
+            }
         }
         if let Some(image) = self.entries.get_mut(id.0) {
             image.layers = Some(layers.clone());
@@ -128,29 +141,14 @@ impl Images {
         Ok(tree)
     }
 
-    fn fetch(
-        &self,
-        image: &ResolvedImage,
-        descriptor: &Descriptor,
-        diff_id: DiffId,
-    ) -> Result<Layer, BuildError> {
-        let Some(compression) = layer_compression(&descriptor.media_type) else {
-            return Err(BuildError::UnusableImage {
-                reference: image.reference.to_string(),
-                reason: format!(
-                    "a layer is a `{}`, which cannot be unpacked",
-                    descriptor.media_type
-                ),
-            });
-        };
+    fn fetch(&self, image: &ResolvedImage, descriptor: &Descriptor) -> Result<Spool, BuildError> {
         let (writer, spool) = Spool::create(&self.work).map_err(|source| BuildError::Registry {
             operation: "make a file for a layer of the base".to_owned(),
             source: Arc::new(source),
         })?;
         let (client, permits) = (self.client.clone(), Arc::clone(&self.permits));
         let mut stopped = self.stopped.clone();
-        let (repository, blob): (Repository, Descriptor) =
-            (image.repository.clone(), descriptor.clone());
+        let (repository, blob) = (image.repository.clone(), descriptor.clone());
         self.handle.spawn(async move {
             let Ok(_permit) = permits.acquire().await else {
                 return;
@@ -161,30 +159,35 @@ impl Images {
                 _ = stopped.wait_for(|stopped| *stopped) => {}
             }
         });
-        Ok(Layer {
-            descriptor: descriptor.clone(),
-            diff_id,
-            compression,
-            spool: Some(spool),
-        })
+        Ok(spool)
     }
 }
 
-/// Layers of a manifest with the content that its config promises.
-fn stack(image: &ResolvedImage) -> Result<Vec<(&Descriptor, DiffId)>, BuildError> {
-    let (layers, diff_ids) = (
-        &image.manifest.value().layers,
-        &image.config.value().rootfs.diff_ids,
-    );
-    if layers.len() != diff_ids.len() {
-        return Err(BuildError::UnusableImage {
-            reference: image.reference.to_string(),
-            reason: format!(
-                "its manifest lists {} layers and its config {}",
-                layers.len(),
-                diff_ids.len()
-            ),
-        });
-    }
-    Ok(layers.iter().zip(diff_ids.iter().copied()).collect())
+/// Layers of a manifest with the content that its config promises; the client has checked that there are as many of both.
+fn describe(
+    image: &ResolvedImage,
+    contents: &mut Contents,
+) -> Result<Vec<NumberedLayer>, BuildError> {
+    let diff_ids = &image.config.value().rootfs.diff_ids;
+    let layers = image.manifest.value().layers.iter().zip(diff_ids);
+    layers
+        .map(|(descriptor, diff_id)| {
+            let Some(compression) = layer_compression(&descriptor.media_type) else {
+                return Err(BuildError::UnusableImage {
+                    reference: image.reference.to_string(),
+                    reason: format!(
+                        "a layer is a `{}`, which cannot be unpacked",
+                        descriptor.media_type
+                    ),
+                });
+            };
+            let layer = Layer {
+                descriptor: descriptor.clone(),
+                diff_id: *diff_id,
+                compression,
+                spool: None,
+            };
+            Ok((layer, contents.add_layer(None)))
+        })
+        .collect()
 }

@@ -17,6 +17,10 @@ pub(crate) struct Needs {
     kept_images: BTreeSet<ImageId>,
     /// Stages that need the root filesystem.
     live: BTreeSet<StageId>,
+    /// Stages whose base is looked at, by themselves or by others.
+    looking: BTreeSet<StageId>,
+    /// Whether the bytes of the target's base are sent somewhere.
+    sends_base: bool,
 }
 
 /// What is done with the finished image.
@@ -53,7 +57,15 @@ impl Needs {
                 }
             })
             .collect();
+        let looking = plan
+            .stages
+            .iter()
+            .filter(|stage| stage.steps.iter().any(|step| step.op.touches_rootfs()))
+            .map(|stage| stage.id)
+            .collect();
         let mut needs = Self {
+            looking,
+            sends_base: image_use.export || (image_use.push && image_use.foreign_base),
             chain,
             parents,
             read_stages,
@@ -62,7 +74,7 @@ impl Needs {
         };
         needs.kept_images = (0..plan.images.len())
             .map(ImageId)
-            .filter(|id| needs.keeps_image(plan, *id, image_use))
+            .filter(|id| needs.keeps_image(plan, *id))
             .collect();
         needs
     }
@@ -97,6 +109,19 @@ impl Needs {
         self.live.contains(&stage)
     }
 
+    /// Whether the base of the stage must be fetched: a stage that only changes the config needs no byte of it.
+    pub(crate) fn fetches_base(&self, stage: StageId) -> bool {
+        self.looking.contains(&stage)
+            || self.is_parent(stage)
+            || self.is_read(stage)
+            || (self.in_image(stage) && self.sends_base)
+    }
+
+    /// Whether anybody looks at the files of the stage.
+    pub(crate) fn looks_at_files(&self, stage: StageId) -> bool {
+        self.looking.contains(&stage) || self.is_parent(stage) || self.is_read(stage)
+    }
+
     /// Whether any stage has to.
     pub(crate) fn needs_root(&self) -> bool {
         !self.live.is_empty()
@@ -109,19 +134,18 @@ impl Needs {
 
     /// An image is forgotten after its first use when that is the only one: unpacking it for a stage that nothing is built on
     /// and whose base need not be sent anywhere.
-    fn keeps_image(&self, plan: &BuildPlan, image: ImageId, image_use: ImageUse) -> bool {
+    fn keeps_image(&self, plan: &BuildPlan, image: ImageId) -> bool {
         let users: Vec<&StagePlan> = plan
             .stages
             .iter()
             .filter(|stage| stage.base == Base::Image(image))
             .collect();
         let read = sources(plan).any(|source| *source == CopySource::Image(image));
-        let sent = image_use.export || (image_use.push && image_use.foreign_base);
         match users.as_slice() {
             [stage] if !read => {
                 !self.is_live(stage.id)
                     || self.is_parent(stage.id)
-                    || (self.in_image(stage.id) && sent)
+                    || (self.in_image(stage.id) && self.sends_base)
             }
             _ => true,
         }

@@ -115,7 +115,10 @@ impl Stages<'_> {
         let live = self.needs.is_live(stage.id);
         let layers = match stage.base {
             Base::Scratch => Vec::new(),
-            Base::Image(id) => self.images.layers(id, &mut self.contents)?,
+            Base::Image(id) if self.needs.fetches_base(stage.id) => {
+                self.images.layers(id, &mut self.contents)?
+            }
+            Base::Image(id) => self.images.described(id, &mut self.contents)?,
             Base::Stage(id) => {
                 if live
                     && let Some((_, index)) = self.standing.take_if(|(standing, _)| *standing == id)
@@ -134,8 +137,10 @@ impl Stages<'_> {
         let state = if live {
             self.standing = None;
             State::Live(Box::new(self.unpack(&layers)?))
-        } else {
+        } else if self.needs.looks_at_files(stage.id) {
             State::Value(self.base_tree(&stage.base, &layers)?)
+        } else {
+            State::Value(Tree::new())
         };
         let layers = match stage.base {
             Base::Image(id) => self.images.release(id, layers),

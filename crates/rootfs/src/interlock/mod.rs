@@ -222,12 +222,13 @@ pub fn assess(facts: &Facts, policy: Policy) -> Result<DisposableRoot, Refusal> 
 const DISK_FILESYSTEMS: [&str; 9] = [
     "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "jfs",
 ];
-/// What every kubelet mounts, with or without a pod directory behind it.
-const KUBELET_FILES: [&str; 4] = [
+/// What every kubelet mounts, with or without a pod directory behind it, and the file by which podman tells a container.
+const RUNTIME_FILES: [&str; 5] = [
     "/etc/hosts",
     "/etc/hostname",
     "/etc/resolv.conf",
     "/dev/termination-log",
+    "/run/.containerenv",
 ];
 
 fn suspected_binds(facts: &Facts) -> Vec<Reason> {
@@ -235,7 +236,7 @@ fn suspected_binds(facts: &Facts) -> Vec<Reason> {
         return Vec::new();
     };
     let is_expected = |mount: &Mount| {
-        KUBELET_FILES
+        RUNTIME_FILES
             .iter()
             .any(|file| mount.point == Path::new(file))
             || facts

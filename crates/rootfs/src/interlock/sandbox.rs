@@ -79,7 +79,12 @@ mod tests {
         let directory = sandbox();
         let base = directory.path().join("sandbox");
         let boot_id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap();
-        std::fs::write(base.join("root").join(&PER_BOOT_MARKER[1..]), boot_id).unwrap();
+        std::fs::write(
+            base.join("root")
+                .join(PER_BOOT_MARKER.trim_start_matches('/')),
+            boot_id,
+        )
+        .unwrap();
         remove_sandbox(&base).unwrap();
         assert!(!base.exists() && directory.path().exists());
     }

@@ -98,9 +98,13 @@ fn attend(
         if ready.exited {
             return Ok(ending.reason());
         }
+        sweep::reap_orphans(pid)?;
         ending = ending.advance(pid, cancel)?;
     }
 }
+
+/// How long a dead orphan may wait to be reaped while its RUN goes on.
+const REAP_EVERY: Duration = Duration::from_millis(250);
 
 /// How far a cancellation has come.
 enum Ending {
@@ -146,12 +150,12 @@ impl Ending {
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self) -> Duration {
         match self {
-            Self::Asked { deadline, .. } => {
-                Some(deadline.saturating_duration_since(Instant::now()))
-            }
-            Self::NotAsked | Self::Forced { .. } => None,
+            Self::Asked { deadline, .. } => deadline
+                .saturating_duration_since(Instant::now())
+                .min(REAP_EVERY),
+            Self::NotAsked | Self::Forced { .. } => REAP_EVERY,
         }
     }
 }
@@ -169,10 +173,11 @@ fn wait_for_event(
     cancel: &Cancel,
     ending: &Ending,
 ) -> io::Result<Ready> {
-    let timeout = ending.timeout().map(|time| Timespec {
+    let time = ending.timeout();
+    let timeout = Timespec {
         tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),
-    });
+    };
     let mut ready = Ready::default();
     let mut sources = vec![(Some(&mut ready.exited), watch.as_fd())];
     if let Some(stdout) = pump.stdout() {
@@ -188,7 +193,7 @@ fn wait_for_event(
         .iter()
         .map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
         .collect();
-    match poll(&mut polled, timeout.as_ref()) {
+    match poll(&mut polled, Some(&timeout)) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(errno.into()),
     }

@@ -57,6 +57,9 @@ pub(super) fn sweep() -> io::Result<()> {
     Ok(())
 }
 
+/// A round that trusts the kernel's list of children.
+const FIRST_QUICK_ROUND: u32 = 1;
+
 /// Whether there is no child at all, ours or a RUN's: the kernel's exact answer.
 fn childless() -> io::Result<bool> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -146,6 +149,13 @@ fn kill_descendant(process: Process) -> io::Result<()> {
         Ok(()) | Err(Errno::SRCH | Errno::PERM) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Reaps what has died of the orphans that `main` left to us so far, so that a long RUN does not fill the process table (T-PROC-01).
+pub(super) fn reap_orphans(main: Pid) -> io::Result<()> {
+    let mut orphans = strangers(FIRST_QUICK_ROUND)?;
+    orphans.retain(|child| *child != main);
+    reap_any(&orphans).map(drop)
 }
 
 fn reap_any(children: &[Pid]) -> io::Result<bool> {
