@@ -392,9 +392,14 @@ impl Stages<'_> {
         let layer = if makes_layer {
             let contents = &self.contents;
             let open = |path: &ImagePath, content: &FileContent| contents.open(path, content);
+            // The root has its place in the tree and none in a layer (T-COPY-18).
+            let recorded = match changes.split_first() {
+                Some((first, rest)) if first.path().is_root() => rest,
+                _ => &changes,
+            };
             Some(
                 self.factory
-                    .write(self.needs.layers_of(stage), &changes, &open)?,
+                    .write(self.needs.layers_of(stage), recorded, &open)?,
             )
         } else {
             None
