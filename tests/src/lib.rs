@@ -28,6 +28,7 @@
     reason = "a lab: everything fails with anyhow, and the error says which tool or fact was missing"
 )]
 
+pub mod conformance;
 pub mod image;
 pub mod lab;
 

@@ -59,7 +59,8 @@ impl Tree {
         self.nodes.get(path.trim_start_matches('/'))
     }
 
-    fn apply(&mut self, layer: &Layer) {
+    /// Puts a layer on top.
+    pub(crate) fn apply(&mut self, layer: &Layer) {
         // A layer's whiteouts hide what lies below it, whatever the order of its entries.
         for entry in &layer.entries {
             self.hide(entry);
@@ -143,7 +144,8 @@ impl Tree {
         self.nodes.insert(name, node);
     }
 
-    fn name_links(&mut self) {
+    /// Sets the first name of every node, once all layers are there.
+    pub(crate) fn name_links(&mut self) {
         let mut first: BTreeMap<usize, String> = BTreeMap::new();
         for (name, node) in &mut self.nodes {
             let first_name = first.entry(node.inode).or_insert_with(|| name.clone());

@@ -259,7 +259,20 @@ impl<'a> Placing<'a> {
             uid,
             gid,
             mtime: source.mtime,
-            xattrs: source.xattrs.clone(),
+            xattrs: copied_xattrs(&source.xattrs),
         }
     }
+}
+
+/// COMPAT(buildkit): of a copied file's attributes an image gets the capabilities and no other. What a RUN sets is not meant
+/// here (T-SNAP-19).
+pub(super) fn copied_xattrs(source: &Xattrs) -> Xattrs {
+    let mut copied = Xattrs::default();
+    for (name, value) in source
+        .iter()
+        .filter(|(name, _)| *name == b"security.capability")
+    {
+        copied.insert(name, value);
+    }
+    copied
 }

@@ -136,12 +136,13 @@ fn files_of_a_stage_keep_everything_but_the_destination_is_new_t_copy_02() {
 }
 
 #[test]
-fn attributes_go_with_their_file_t_copy_02_t_bug_15() {
+fn of_attributes_the_capabilities_go_with_their_file_t_copy_02_t_bug_15() {
     let mut from = source(CONTEXT);
     let file = from.lookup(&path("/d/f")).unwrap();
     let attributes = &mut from.node_mut(file).metadata.xattrs;
     attributes.insert(b"security.capability", b"\x01");
-    let attributes = attributes.clone();
+    let capabilities = attributes.clone();
+    attributes.insert(b"user.foo", b"bar");
     for instruction in ["COPY --from d /x", "COPY --chown=1:2 --chmod=755 d /x"] {
         let base = tree("");
         let changes = copy_changes(&base, &spec(instruction), &[&from], &Archives::none()).unwrap();
@@ -154,7 +155,7 @@ fn attributes_go_with_their_file_t_copy_02_t_bug_15() {
             | Change::Delete { .. }
             | Change::ClearDir { .. } => None,
         });
-        assert_eq!(found, Some(&attributes), "{instruction}");
+        assert_eq!(found, Some(&capabilities), "{instruction}");
     }
 }
 
@@ -572,6 +573,19 @@ fn the_root_is_never_recorded_t_copy_18() {
             ("COPY --exclude=** . /", ""),
             // An undefined variable as source is the whole context.
             ("COPY --exclude=**  /x", "d 0755 0:0 /x"),
+        ],
+    );
+}
+
+#[test]
+fn the_root_takes_over_the_time_of_what_is_copied_onto_it() {
+    // Seen by a `COPY --from` of the root; layers leave the entry out.
+    check(
+        "d 0711 3:4 @5 /",
+        "d 0700 1:2 @77 /d",
+        &[
+            ("COPY d /", "d 0711 3:4 @77 /"),
+            ("COPY d/ /x/", "d 0755 0:0 @77 /x"),
         ],
     );
 }

@@ -2,7 +2,7 @@
 
 use kigumi_layer::{Change, Entry, ImagePath, Metadata, Mode};
 
-use super::placing::Placing;
+use super::placing::{Placing, copied_xattrs};
 use super::{Archive, CopyError, Owner};
 use crate::target::{Fault, LinkFault, NewDirectory};
 
@@ -104,7 +104,8 @@ impl Placing<'_> {
             mode,
             uid,
             gid,
-            ..metadata.clone()
+            mtime: metadata.mtime,
+            xattrs: copied_xattrs(&metadata.xattrs),
         }
     }
 }

@@ -8,8 +8,9 @@ use super::{Placed, Target};
 
 pub(super) fn changes(target: &Target<'_>) -> Vec<Change> {
     let listed = listed(target);
+    let mut changes = Vec::with_capacity(listed.len() + 1);
+    changes.extend(root(target));
     let mut files: HashMap<usize, ImagePath> = HashMap::new();
-    let mut changes = Vec::with_capacity(listed.len());
     // Names of files that are listed under another name which comes later: a link follows its target.
     let mut waiting = Vec::new();
     for path in listed {
@@ -68,6 +69,19 @@ fn parent_as_it_is(target: &Target<'_>, path: ImagePath) -> Option<Change> {
         path,
         entry: Entry::Directory,
         metadata,
+    })
+}
+
+/// The root, if it was given another time: a later `COPY --from` of it takes that over. No layer lists it (T-COPY-18), so
+/// whoever writes one leaves it out.
+fn root(target: &Target<'_>) -> Option<Change> {
+    let path = ImagePath::root();
+    let placed = target.nodes.get(target.number(&path)?)?;
+    let before = target.base.get(&path)?;
+    (placed.metadata != before.metadata).then(|| Change::Put {
+        path,
+        entry: Entry::Directory,
+        metadata: placed.metadata.clone(),
     })
 }
 

@@ -94,16 +94,18 @@ impl Stages<'_> {
     }
 
     fn stage(&mut self, stage: &StagePlan) -> Result<FinishedStage, BuildError> {
-        let from = "FROM";
-        let (mut state, mut layers) = self
-            .begin(stage)
-            .map_err(|error| error.at(self.file, stage.span, from))?;
+        let begun = self.begin(stage);
+        // Whatever went wrong after the build was told to end went wrong because of that.
+        self.workshop.check_cancelled()?;
+        let (mut state, mut layers) =
+            begun.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
         for step in &stage.steps {
             self.workshop.check_cancelled()?;
             self.factory.check_uploads()?;
-            let (next, layer) = self
-                .step(stage, step, state)
-                .map_err(|error| error.at(self.file, step.span, &step.text))?;
+            let stepped = self.step(stage, step, state);
+            self.workshop.check_cancelled()?;
+            let (next, layer) =
+                stepped.map_err(|error| error.at(self.file, step.span, &step.text))?;
             state = next;
             layers.extend(layer);
         }
@@ -390,9 +392,14 @@ impl Stages<'_> {
         let layer = if makes_layer {
             let contents = &self.contents;
             let open = |path: &ImagePath, content: &FileContent| contents.open(path, content);
+            // The root has its place in the tree and none in a layer (T-COPY-18).
+            let recorded = match changes.split_first() {
+                Some((first, rest)) if first.path().is_root() => rest,
+                _ => &changes,
+            };
             Some(
                 self.factory
-                    .write(self.needs.layers_of(stage), &changes, &open)?,
+                    .write(self.needs.layers_of(stage), recorded, &open)?,
             )
         } else {
             None

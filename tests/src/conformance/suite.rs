@@ -1,0 +1,163 @@
+//! All cases: loaded, built several at a time, judged, counted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::build::{Build, Prepared};
+use super::case::Case;
+use super::expect::Expected;
+use super::judge::{Difference, judge};
+use super::not_yet::NotYet;
+
+/// The cases of this repository.
+#[derive(Debug)]
+pub struct Suite {
+    cases: Vec<(Case, Expected)>,
+    not_yet: NotYet,
+}
+
+/// What became of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As expected.
+    Passed,
+    /// Refused as the list of missing features says.
+    Refused,
+    /// Neither.
+    Failed(Vec<String>),
+}
+
+/// What became of all of them.
+#[derive(Debug, Default)]
+pub struct Report {
+    verdicts: BTreeMap<String, (String, Verdict)>,
+}
+
+impl Suite {
+    /// Reads all cases.
+    pub fn load() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
+        let not_yet = NotYet::load(&root.join("not-yet.txt"))?;
+        let mut directories: Vec<PathBuf> = fs::read_dir(root.join("cases"))
+            .context("list the cases")?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
+        directories.sort();
+        let load = |path: &PathBuf| Ok((Case::load(path)?, Expected::load(path)?));
+        let cases: Vec<_> = directories.iter().map(load).collect::<Result<_>>()?;
+        for name in not_yet.cases() {
+            let known = cases.iter().any(|(case, _)| case.name == name);
+            ensure!(known, "not-yet.txt lists `{name}`, which is no case");
+        }
+        Ok(Self { cases, not_yet })
+    }
+
+    /// Builds the cases that the filter takes, several at a time.
+    pub fn run(&self, threads: usize, how: Build<'_>, takes: impl Fn(&Case) -> bool) -> Report {
+        let queue: VecDeque<_> = self.cases.iter().filter(|(case, _)| takes(case)).collect();
+        let queue = Mutex::new(queue);
+        let report = Mutex::new(Report::default());
+        let next = || {
+            queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front()
+        };
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while let Some((case, expected)) = next() {
+                        let verdict = self.verdict(case, expected, how);
+                        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+                        let entry = (case.section.clone(), verdict);
+                        report.verdicts.insert(case.name.clone(), entry);
+                    }
+                });
+            }
+        });
+        report.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn verdict(&self, case: &Case, expected: &Expected, how: Build<'_>) -> Verdict {
+        let judged = self.try_case(case, expected, how);
+        judged.unwrap_or_else(|error| Verdict::Failed(vec![format!("broken: {error:#}")]))
+    }
+
+    fn try_case(&self, case: &Case, expected: &Expected, how: Build<'_>) -> Result<Verdict> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let prepared = Prepared::make(case, address).context("prepare")?;
+        let finished = prepared.build(case, how)?;
+        if let Some(words) = self.not_yet.refusal(&case.name) {
+            let complaint = finished.complaint();
+            if finished.code != 0 && complaint.contains(words) {
+                return Ok(Verdict::Refused);
+            }
+            let text = format!("refusal: does not say `{words}`: {complaint}");
+            return Ok(Verdict::Failed(vec![text]));
+        }
+        let differences = judge(case, expected, &finished, &prepared.images).context("judge")?;
+        Ok(if differences.is_empty() {
+            Verdict::Passed
+        } else {
+            Verdict::Failed(differences.iter().map(Difference::to_string).collect())
+        })
+    }
+}
+
+impl Report {
+    /// The number of failures.
+    pub fn failures(&self) -> usize {
+        self.verdicts
+            .values()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_)))
+            .count()
+    }
+
+    /// The number of cases.
+    pub fn total(&self) -> usize {
+        self.verdicts.len()
+    }
+}
+
+impl fmt::Display for Report {
+    /// A line for each failure, then a line for each group.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, (_, verdict)) in &self.verdicts {
+            if let Verdict::Failed(reasons) = verdict {
+                writeln!(formatter, "FAILED {name}: {}", reasons.join("; "))?;
+            }
+        }
+        let mut groups: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+        for (section, verdict) in self.verdicts.values() {
+            let [passed, refused, failed] = groups.entry(section).or_default();
+            match verdict {
+                Verdict::Passed => *passed += 1,
+                Verdict::Refused => *refused += 1,
+                Verdict::Failed(_) => *failed += 1,
+            }
+        }
+        let mut all = [0; 3];
+        for (section, counts) in &groups {
+            line(formatter, section, *counts)?;
+            for (sum, count) in all.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        line(formatter, "all", all)
+    }
+}
+
+fn line(formatter: &mut fmt::Formatter<'_>, name: &str, counts: [usize; 3]) -> fmt::Result {
+    let [passed, refused, failed] = counts;
+    writeln!(
+        formatter,
+        "{name:24} {passed:4} passed {refused:4} not yet {failed:4} failed"
+    )
+}
