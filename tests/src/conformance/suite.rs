@@ -14,7 +14,7 @@ use super::build::{Build, Prepared};
 use super::case::Case;
 use super::expect::Expected;
 use super::judge::{Difference, judge};
-use super::not_yet::NotYet;
+use super::not_yet::{NotYet, is_refusal};
 
 /// The cases of this repository.
 #[derive(Debug)]
@@ -94,12 +94,19 @@ impl Suite {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let prepared = Prepared::make(case, address).context("prepare")?;
         let finished = prepared.build(case, how)?;
-        if let Some(words) = self.not_yet.refusal(&case.name) {
-            let complaint = finished.complaint();
-            if finished.code != 0 && complaint.contains(words) {
+        let complaint = finished.complaint();
+        if let Some(refusal) = self.not_yet.refusal(&case.name) {
+            if finished.code != 0 && refusal.is_in(&complaint) {
                 return Ok(Verdict::Refused);
             }
-            let text = format!("refusal: does not say `{words}`: {complaint}");
+            let text = format!(
+                "listed in not-yet.txt, but: exit code {}: {complaint}",
+                finished.code
+            );
+            return Ok(Verdict::Failed(vec![text]));
+        }
+        if finished.code != 0 && finished.errors().all(is_refusal) {
+            let text = format!("refused, and not listed in not-yet.txt: {complaint}");
             return Ok(Verdict::Failed(vec![text]));
         }
         let differences = judge(case, expected, &finished, &prepared.images).context("judge")?;
