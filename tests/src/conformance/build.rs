@@ -174,7 +174,9 @@ impl Finished {
 
 /// Whether a line of the log begins an error, behind the time that may be in front of it.
 fn is_error(line: &str) -> bool {
-    let time = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    let time = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "));
     let message = time.map_or(line, |(_, message)| message);
     message.starts_with("error")
 }
