@@ -73,7 +73,7 @@ pub struct Outcome {
     pub termination_log: String,
     /// Whether the kernel killed something in it for lack of memory.
     pub oom_killed: bool,
-    /// Peak anonymous memory of its first process in bytes, sampled.
+    /// Peak anonymous memory of the executor in bytes, sampled.
     pub peak_anonymous: u64,
     /// Peak anonymous memory of all its processes in bytes, sampled.
     pub peak_group: u64,
@@ -657,7 +657,7 @@ impl Sampler {
         let group = memory_group(pid.get());
         let thread = thread::spawn(move || {
             while !own_stop.load(Ordering::SeqCst) {
-                own_peak.fetch_max(anonymous_bytes(pid.get()), Ordering::SeqCst);
+                own_peak.fetch_max(executor_bytes(pid.get()), Ordering::SeqCst);
                 if let Some(group) = &group {
                     own_group.fetch_max(group_bytes(group), Ordering::SeqCst);
                 }
@@ -686,6 +686,19 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
     }
+}
+
+/// Anonymous memory of the first process and of those of its children that run the same program:
+/// the executor is an init and a builder. A RUN is not counted.
+fn executor_bytes(pid: i32) -> u64 {
+    let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let children = children
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok());
+    let same = children.filter(|child| program(*child) == program(pid));
+    anonymous_bytes(pid) + same.map(anonymous_bytes).sum::<u64>()
 }
 
 /// `RssAnon` of a process; 0 when it is gone.

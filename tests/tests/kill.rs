@@ -69,20 +69,26 @@ fn sigkill_at_twenty_moments_of_a_push_leaves_the_tag_old_or_new() -> Result<()>
     // A whole push gives the tag its first image and the number of bytes to choose from.
     let proxy = Proxy::start(lab.plain().address(), "POST /v2/")?;
     push(lab, &proxy, &name, &mut random)?.wait()?.success()?;
-    let whole = proxy.passed(Direction::ToRegistry);
+    let ways = [Direction::ToRegistry, Direction::FromRegistry];
+    let whole = ways.map(|way| proxy.passed(way));
     ensure!(
-        whole > LAYER as u64,
-        "the push went through the proxy: {whole} bytes"
+        whole[0] > LAYER as u64,
+        "the push went through the proxy: {whole:?} bytes"
     );
     let mut current = digest_of_tag(lab, &name)?;
 
     let (mut old, mut new) = (0, 0);
     for moment in 0..MOMENTS {
+        // Bytes of requests are bytes of blobs, mostly; bytes of answers lie between the requests,
+        // and the last of them come after the tag has moved.
+        let way = moment as usize % 2;
+        let (direction, whole) = (ways[way], whole[way]);
         let bytes = 1 + random.next() % whole;
-        let case =
-            format!("seed {SEED:#x}, moment {moment}, killed after {bytes} of {whole} bytes");
+        let case = format!(
+            "seed {SEED:#x}, moment {moment}, after {bytes} of {whole} bytes {direction:?}"
+        );
         let proxy = Proxy::start(lab.plain().address(), "POST /v2/")?;
-        proxy.stop_after(Direction::ToRegistry, bytes);
+        proxy.stop_after(direction, bytes);
         let pod = push(lab, &proxy, &name, &mut random)?;
         proxy.wait_until_stopped(Duration::from_mins(1), || pod.has_ended());
         if !pod.has_ended() {

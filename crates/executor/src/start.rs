@@ -78,6 +78,8 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
     {
         return Ok(code);
     }
+    // What we make ourselves is readable by the users of the image, whatever the platform's shell had set.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let guard = signals::block().map_err(supervised("wait for signals"))?;
     harden_self().map_err(supervised("protect our memory from the processes of RUN"))?;
     let cancel = cancel()?;

@@ -73,7 +73,10 @@ fn main() -> ExitCode {
     match chore(&rest) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("\nxtask {wanted}: {error:?}");
+            println!("\nxtask {wanted}: {error}");
+            for cause in error.chain().skip(1) {
+                println!("caused by: {cause}");
+            }
             ExitCode::FAILURE
         }
     }

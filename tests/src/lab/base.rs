@@ -54,6 +54,7 @@ fn publish(lab: &Lab, name: &str, make: impl FnOnce(&str) -> Result<()>) -> Resu
 fn push_debian(lab: &Lab, name: &str, archive: &Path) -> Result<()> {
     ImageBuilder::new(lab)?
         .setting("Cmd", json!(["bash"]))
+        .layer(LayerBuilder::new().dir("dev", 0o755)?)?
         .archive_file(archive)?
         .push(lab.plain(), name)
         .map(drop)

@@ -162,6 +162,34 @@ fn labels_of_the_command_line_come_last() -> Result<()> {
     Ok(())
 }
 
+// T-META-05
+#[test]
+fn commands_in_shell_form_are_wrapped_in_the_shell_of_their_place() -> Result<()> {
+    let lab = Lab::get()?;
+    let dockerfile = format!(
+        "FROM {}\nENTRYPOINT before\nSHELL [\"/bin/sh\", \"-e\", \"-c\"]\nCMD after\n",
+        lab.busybox()?
+    );
+    let built = Built::of_dockerfile(lab, &dockerfile)?;
+    let setting = |name: &str| built.image.setting(name).clone();
+    ensure!(
+        setting("Entrypoint") == json!(["/bin/sh", "-c", "before"]),
+        "{}",
+        setting("Entrypoint")
+    );
+    ensure!(
+        setting("Cmd") == json!(["/bin/sh", "-e", "-c", "after"]),
+        "{}",
+        setting("Cmd")
+    );
+    ensure!(
+        setting("Shell") == json!(["/bin/sh", "-e", "-c"]),
+        "{}",
+        setting("Shell")
+    );
+    Ok(())
+}
+
 // K-CLI-05, T-STAGE-03, T-STAGE-12
 #[test]
 fn a_target_is_built_and_what_it_does_not_need_is_not() -> Result<()> {

@@ -37,6 +37,8 @@ impl Comparison {
         // The default working directory is written out by BuildKit and left out by buildah.
         let allowed = Allowed::nothing()
             .default_of("config.WorkingDir", json!("/"))
+            // T-META-06: BuildKit marks every CMD so, buildah none.
+            .settings(&["config.ArgsEscaped"])
             .paths(LEFT_BY_BUILDAH);
         Ok(Self {
             lab,
@@ -69,6 +71,7 @@ impl Comparison {
                 "container_config",
                 "docker_version",
                 "config.Image",
+                "parent",
                 "config.Hostname",
             ])
         })

@@ -11,6 +11,8 @@ use kigumi_oci::{
 };
 use kigumi_registry::{Repository, Spool, SpoolWriter};
 
+use kigumi_run::Cancel;
+
 use super::push::Uploads;
 use super::stage::NumberedLayer;
 use crate::error::BuildError;
@@ -46,7 +48,7 @@ pub(crate) type Open<'a> =
 fn write_layer<W: Write>(
     changes: &[Change],
     open: &Open<'_>,
-    settings: &CompressionSettings,
+    (settings, cancel): (&CompressionSettings, &Cancel),
     sink: W,
 ) -> Result<WrittenLayer, BuildError> {
     let failed = |source| BuildError::Layer {
@@ -68,7 +70,11 @@ fn write_layer<W: Write>(
             let _written = encoder.entry_without_content(change).map_err(failed)?;
             continue;
         };
-        let mut reader = HashingRead::new(open(path, content)?);
+        let content = Watched {
+            inner: open(path, content)?,
+            cancel,
+        };
+        let mut reader = HashingRead::new(content);
         let written = encoder.entry(change, &mut reader).map_err(failed)?;
         if written.missing > 0 {
             shrunk.push(path.clone());
@@ -83,6 +89,21 @@ fn write_layer<W: Write>(
         digests,
         shrunk,
     })
+}
+
+/// Content that ends when the build is told to end: a large file must not outlast the grace period.
+struct Watched<'a, R> {
+    inner: R,
+    cancel: &'a Cancel,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(io::Error::other("the build was told to end"));
+        }
+        self.inner.read(buffer)
+    }
 }
 
 /// A layer that an instruction made.
@@ -118,6 +139,7 @@ pub(crate) struct LayerFactory {
     /// Whether the bytes of the image's layers are wanted at the end, or by other stages.
     pub(crate) keep: bool,
     pub(crate) events: Events,
+    pub(crate) cancel: Cancel,
 }
 
 impl LayerFactory {
@@ -148,8 +170,8 @@ impl LayerFactory {
             uploads.start(spool);
         }
         let written = match writer {
-            Some(writer) => write_spooled(changes, open, &self.settings, writer)?,
-            None => write_layer(changes, open, &self.settings, io::sink())?,
+            Some(writer) => write_spooled(changes, open, (&self.settings, &self.cancel), writer)?,
+            None => write_layer(changes, open, (&self.settings, &self.cancel), io::sink())?,
         };
         for path in &written.shrunk {
             self.events.warn(format!(
@@ -213,11 +235,11 @@ impl Wanted {
 fn write_spooled(
     changes: &[Change],
     open: &Open<'_>,
-    settings: &CompressionSettings,
+    how: (&CompressionSettings, &Cancel),
     mut writer: SpoolWriter,
 ) -> Result<WrittenLayer, BuildError> {
     // A writer that is dropped fails its readers, so an error here ends the upload as well.
-    let written = write_layer(changes, open, settings, &mut writer)?;
+    let written = write_layer(changes, open, how, &mut writer)?;
     let finished = &written.finished;
     writer
         .finish(finished.digest, finished.size)

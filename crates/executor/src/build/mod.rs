@@ -316,6 +316,7 @@ impl<'a> Build<'a> {
             uploads,
             keep: self.image_use().export,
             events: self.events.clone(),
+            cancel: self.cancel.clone(),
         })
     }
 
@@ -413,20 +414,12 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     None
 }
 
+/// The plan's warnings include the parser's.
 fn tell_warnings(planned: &Planned, events: &Events) {
     let file = &planned.dockerfile.source;
-    for warning in planned
-        .dockerfile
-        .warnings
-        .iter()
-        .chain(&planned.plan.warnings)
-    {
-        events.warn(format!(
-            "{}:{}: {}",
-            file.name(),
-            warning.span.line,
-            report::one_line(warning)
-        ));
+    for warning in &planned.plan.warnings {
+        let text = report::one_line(warning);
+        events.warn(format!("{}:{}: {text}", file.name(), warning.span.line));
     }
 }
 

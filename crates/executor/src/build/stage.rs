@@ -101,9 +101,11 @@ impl Stages<'_> {
         for step in &stage.steps {
             self.workshop.check_cancelled()?;
             self.factory.check_uploads()?;
-            let (next, layer) = self
-                .step(stage, step, state)
-                .map_err(|error| error.at(self.file, step.span, &step.text))?;
+            let stepped = self.step(stage, step, state);
+            // Whatever went wrong after the build was told to end went wrong because of that.
+            self.workshop.check_cancelled()?;
+            let (next, layer) =
+                stepped.map_err(|error| error.at(self.file, step.span, &step.text))?;
             state = next;
             layers.extend(layer);
         }
