@@ -145,6 +145,11 @@ impl Finished {
         lines.split_at(start).1.join("\n")
     }
 
+    /// The first line of every error.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &str> {
+        self.output.lines().filter(|line| is_error(line))
+    }
+
     /// The same value with the placeholders of the case instead of addresses.
     pub(crate) fn with_placeholders(&self, value: &Value) -> Value {
         match value {
@@ -167,8 +172,13 @@ impl Finished {
     }
 }
 
+/// Whether a line of the log begins an error, behind the time that may be in front of it.
 fn is_error(line: &str) -> bool {
-    line.starts_with("error") || line.starts_with("Error")
+    let time = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "));
+    let message = time.map_or(line, |(_, message)| message);
+    message.starts_with("error")
 }
 
 /// The Dockerfile with addresses instead of placeholders.

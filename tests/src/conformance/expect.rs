@@ -80,10 +80,9 @@ pub struct Variant {
 }
 
 impl Expected {
-    /// Reads what is expected from the directory of a case.
-    pub fn load(directory: &Path) -> Result<Self> {
-        let path = directory.join("expect.json");
-        let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    /// Reads `expect.json`, or a file of that form.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
         serde_json::from_slice(&bytes).with_context(|| format!("parse {}", path.display()))
     }
 }

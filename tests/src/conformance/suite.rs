@@ -14,7 +14,7 @@ use super::build::{Build, Prepared};
 use super::case::Case;
 use super::expect::Expected;
 use super::judge::{Difference, judge};
-use super::not_yet::NotYet;
+use super::not_yet::{NotYet, is_refusal};
 
 /// The cases of this repository.
 #[derive(Debug)]
@@ -40,6 +40,53 @@ pub struct Report {
     verdicts: BTreeMap<String, (String, Verdict)>,
 }
 
+/// Cases in which kigumi does what their `quirk` allows: what it does instead, as `deviations/CASE.json`.
+struct Deviations {
+    files: BTreeMap<String, PathBuf>,
+    /// Where each of them has to be explained.
+    page: String,
+}
+
+impl Deviations {
+    fn find(root: &Path) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(root.join("deviations")).context("list the deviations")? {
+            let path = entry?.path();
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            files.insert(name, path);
+        }
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/deviations.md");
+        let page = fs::read_to_string(page).context("read docs/deviations.md")?;
+        Ok(Self { files, page })
+    }
+
+    fn of(&self, case: &Case) -> Result<Option<PathBuf>> {
+        let Some(path) = self.files.get(&case.name) else {
+            return Ok(None);
+        };
+        ensure!(
+            case.quirk.is_some(),
+            "{} may not deviate: it is no quirk",
+            case.name
+        );
+        let explained = self.page.contains(&format!("`{}`", case.name));
+        ensure!(
+            explained,
+            "docs/deviations.md does not explain `{}`",
+            case.name
+        );
+        Ok(Some(path.clone()))
+    }
+
+    fn cases(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+}
+
 impl Suite {
     /// Reads all cases.
     pub fn load() -> Result<Self> {
@@ -50,11 +97,18 @@ impl Suite {
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<_, _>>()?;
         directories.sort();
-        let load = |path: &PathBuf| Ok((Case::load(path)?, Expected::load(path)?));
+        let deviations = Deviations::find(&root)?;
+        let load = |path: &PathBuf| {
+            let case = Case::load(path)?;
+            let expected = deviations
+                .of(&case)?
+                .unwrap_or_else(|| path.join("expect.json"));
+            Ok((case, Expected::load(&expected)?))
+        };
         let cases: Vec<_> = directories.iter().map(load).collect::<Result<_>>()?;
-        for name in not_yet.cases() {
+        for name in not_yet.cases().chain(deviations.cases()) {
             let known = cases.iter().any(|(case, _)| case.name == name);
-            ensure!(known, "not-yet.txt lists `{name}`, which is no case");
+            ensure!(known, "`{name}` is listed and is no case");
         }
         Ok(Self { cases, not_yet })
     }
@@ -94,12 +148,19 @@ impl Suite {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let prepared = Prepared::make(case, address).context("prepare")?;
         let finished = prepared.build(case, how)?;
-        if let Some(words) = self.not_yet.refusal(&case.name) {
-            let complaint = finished.complaint();
-            if finished.code != 0 && complaint.contains(words) {
+        let complaint = finished.complaint();
+        if let Some(refusal) = self.not_yet.refusal(&case.name) {
+            if finished.code != 0 && refusal.is_in(&complaint) {
                 return Ok(Verdict::Refused);
             }
-            let text = format!("refusal: does not say `{words}`: {complaint}");
+            let text = format!(
+                "listed in not-yet.txt, but: exit code {}: {complaint}",
+                finished.code
+            );
+            return Ok(Verdict::Failed(vec![text]));
+        }
+        if finished.code != 0 && finished.errors().all(is_refusal) {
+            let text = format!("refused, and not listed in not-yet.txt: {complaint}");
             return Ok(Verdict::Failed(vec![text]));
         }
         let differences = judge(case, expected, &finished, &prepared.images).context("judge")?;

@@ -217,7 +217,7 @@ pub struct AcceptedFlags {
     pub image_fs_extract_retry: Option<u32>,
 }
 
-/// Flags of kaniko whose feature does not exist yet. They are parsed so that the error can say so.
+/// Flags of kaniko and of `docker build` whose feature does not exist yet. They are parsed so that the error can say so.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct AbsentFlags {
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -258,6 +258,14 @@ pub struct AbsentFlags {
     annotation: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     secret: Vec<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    ssh: Vec<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    build_context: Vec<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    add_host: Vec<String>,
+    #[arg(long, hide = true, action = ArgAction::Append)]
+    ulimit: Vec<String>,
     #[arg(long, hide = true)]
     git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -300,6 +308,10 @@ impl AbsentFlags {
             ("--bucket", text(&self.bucket)),
             ("--annotation", !self.annotation.is_empty()),
             ("--secret", !self.secret.is_empty()),
+            ("--ssh", !self.ssh.is_empty()),
+            ("--build-context", !self.build_context.is_empty()),
+            ("--add-host", !self.add_host.is_empty()),
+            ("--ulimit", !self.ulimit.is_empty()),
             ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),
             ("--registry-map", !self.registry_map.is_empty()),

@@ -241,6 +241,12 @@ pub enum ConfigError {
         /// As given.
         text: String,
     },
+    /// Several platforms.
+    #[error("--custom-platform `{text}`: building for several platforms is not implemented yet")]
+    SeveralPlatforms {
+        /// As given.
+        text: String,
+    },
     /// A platform that is none.
     #[error("--custom-platform `{text}`: {reason}")]
     Platform {
@@ -514,6 +520,11 @@ fn platform(flags: &BuildFlags) -> Result<Option<Platform>, ConfigError> {
     else {
         return Ok(None);
     };
+    if text.contains(',') {
+        return Err(ConfigError::SeveralPlatforms {
+            text: text.to_owned(),
+        });
+    }
     let platform = text
         .parse()
         .map_err(|error: kigumi_oci::Error| ConfigError::Platform {
@@ -708,6 +719,14 @@ mod tests {
                 "sending it to a URL",
             ),
             (&["--no-push", "--custom-platform=a/b/c/d"], "a/b/c/d"),
+            (
+                &["--no-push", "--custom-platform=linux/amd64,linux/arm64"],
+                "several platforms is not implemented yet",
+            ),
+            (
+                &["--no-push", "--ssh=default", "--build-context=a=b"],
+                "--ssh, --build-context are not",
+            ),
         ];
         for (words, expected) in cases {
             let message = config(words).unwrap_err().to_string();
