@@ -37,6 +37,7 @@ pub struct Pod<'a> {
     bare: bool,
     entrypoint: Option<String>,
     environment: Vec<(String, String)>,
+    host_aliases: Vec<(String, String)>,
     mounts: Vec<String>,
     options: Vec<String>,
     memory: Option<String>,
@@ -102,6 +103,7 @@ impl<'a> Pod<'a> {
             bare: false,
             entrypoint: None,
             environment: Vec::new(),
+            host_aliases: Vec::new(),
             mounts: Vec::new(),
             options: Vec::new(),
             memory: None,
@@ -177,6 +179,14 @@ impl<'a> Pod<'a> {
         self
     }
 
+    /// A name of an address, as a pod's `hostAliases` give it.
+    #[must_use]
+    pub fn host_alias(mut self, address: &str, name: &str) -> Self {
+        self.host_aliases
+            .push((address.to_owned(), name.to_owned()));
+        self
+    }
+
     /// A file or directory of this machine, read-only in the container.
     #[must_use]
     pub fn mount(mut self, source: &Path, target: &str) -> Self {
@@ -224,7 +234,7 @@ impl<'a> Pod<'a> {
             Some(image) => image,
             None => self.lab.executor_image(self.variant)?,
         };
-        let places = Places::make(self.lab, &self.docker_config)?;
+        let places = Places::make(self.lab, &self.docker_config, &self.host_aliases)?;
         if let Some(context) = self.context.take() {
             copy_tree(context.path(), &places.workspace())?;
         }
@@ -458,7 +468,7 @@ impl fmt::Display for Outcome {
 }
 
 impl Places {
-    fn make(lab: &Lab, docker_config: &str) -> Result<Self> {
+    fn make(lab: &Lab, docker_config: &str, host_aliases: &[(String, String)]) -> Result<Self> {
         let places = Self::elsewhere(lab)?;
         let token = places.volume("projected/kube-api-access");
         for directory in [
@@ -473,10 +483,11 @@ impl Places {
         fs::write(places.docker().join("config.json"), docker_config)?;
         fs::write(token.join("token"), "not-a-real-token")?;
         fs::write(token.join("namespace"), "default")?;
-        fs::write(
-            places.path("etc-hosts"),
-            "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
-        )?;
+        let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost\n".to_owned();
+        for (address, name) in host_aliases {
+            hosts.push_str(&format!("{address}\t{name}\n"));
+        }
+        fs::write(places.path("etc-hosts"), hosts)?;
         fs::write(places.path("hostname"), "build-pod\n")?;
         let resolver = fs::read("/etc/resolv.conf").context("read /etc/resolv.conf")?;
         fs::write(places.path("resolv.conf"), resolver)?;

@@ -1,9 +1,7 @@
 //! Building a case with the executor.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -17,11 +15,17 @@ use super::case::{Case, Options};
 use super::images::{KnownImage, Shelf};
 use super::server::Server;
 use super::tree::materialise;
-use crate::{Image, tool};
+use crate::{Context, Image, Lab, Outcome, Pod, tool};
 
 /// Where the files of a plain web server are.
 const HTTP: &str = "{{http}}";
 const GIT: &str = "{{git}}";
+
+/// Where a name without a host is looked for.
+const DOCKER_HUB: &str = "index.docker.io";
+
+/// Where a pod has the files of the case.
+const WORKSPACE: &str = "/workspace";
 
 /// Who builds when the tests run as root: nobody, so that nothing can need more.
 const NOBODY: u32 = 65534;
@@ -33,6 +37,7 @@ pub struct Prepared {
     server: Server,
     /// The images that the registry has, by name.
     pub images: BTreeMap<String, Vec<KnownImage>>,
+    /// Relative to the directory.
     dockerfile: PathBuf,
 }
 
@@ -44,6 +49,11 @@ pub enum Build<'a> {
         /// The executor.
         executor: &'a Path,
     },
+    /// As the first process of an ordinary pod.
+    Pod {
+        /// Where pods are.
+        lab: &'a Lab,
+    },
 }
 
 /// A build that has ended.
@@ -54,15 +64,20 @@ pub struct Finished {
     /// What it said.
     pub output: String,
     layout: PathBuf,
+    /// Holds the layout of a pod.
+    _outcome: Option<Outcome>,
     placeholders: Vec<(String, &'static str)>,
 }
 
 impl Prepared {
-    /// Makes everything that the case needs; the registry listens on this address.
-    pub fn make(case: &Case, address: SocketAddr) -> Result<Self> {
+    /// Makes everything that the case needs to be built so.
+    pub fn make(case: &Case, how: Build<'_>) -> Result<Self> {
         let mut shelf = Shelf::make(&case.images)?;
         shelf.add_files(&case.http)?;
-        let server = Server::start(address, shelf.resources)?;
+        let server = match how {
+            Build::Process { .. } => Server::start(shelf.resources)?,
+            Build::Pod { .. } => Server::start_as_host(shelf.resources)?,
+        };
         let directory = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let root = directory.path();
         for name in ["context", "beside", "kaniko", "home"] {
@@ -72,13 +87,13 @@ impl Prepared {
         let in_context = options.dockerfile_in_context.unwrap_or(true);
         let home = if in_context { "context" } else { "beside" };
         let path = options.dockerfile_path.as_deref().unwrap_or("Dockerfile");
-        let dockerfile = root.join(home).join(path);
-        if let Some(parent) = dockerfile.parent() {
+        let dockerfile = Path::new(home).join(path);
+        let place = root.join(&dockerfile);
+        if let Some(parent) = place.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(&dockerfile, located(&case.dockerfile()?, &server))
-            .context("write Dockerfile")?;
-        fs::set_permissions(&dockerfile, fs::Permissions::from_mode(0o644))?;
+        fs::write(&place, located(&case.dockerfile()?, &server)).context("write Dockerfile")?;
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o644))?;
         materialise(&root.join("beside"), &options.dockerfile_dir_files)?;
         materialise(&root.join("context"), &case.files)?;
         for (name, context) in &options.build_contexts {
@@ -96,22 +111,21 @@ impl Prepared {
 
     /// Builds the case.
     pub fn build(&self, case: &Case, how: Build<'_>) -> Result<Finished> {
-        let Build::Process { executor } = how;
+        match how {
+            Build::Process { executor } => self.build_as_process(case, executor),
+            Build::Pod { lab } => self.build_in_pod(case, lab),
+        }
+    }
+
+    fn build_as_process(&self, case: &Case, executor: &Path) -> Result<Finished> {
         let root = self.directory.path();
-        let layout = root.join("layout");
+        let home = root.join("home");
         let mut command = Command::new(executor);
         command
-            .args(arguments(&case.options, root))
-            .arg("--dockerfile")
-            .arg(&self.dockerfile);
-        command.arg("--context").arg(root.join("context"));
-        command.arg("--kaniko-dir").arg(root.join("kaniko"));
-        command.arg("--oci-layout-path").arg(&layout);
-        command.args(["--no-push", "--insecure-pull", "--log-format=text"]);
-        command
-            .env_clear()
-            .env("HOME", root.join("home"))
-            .current_dir(root.join("home"));
+            .args(self.arguments(case, root))
+            .arg("--kaniko-dir")
+            .arg(root.join("kaniko"));
+        command.env_clear().env("HOME", &home).current_dir(&home);
         // The server is the proxy: it tunnels nothing, so plain HTTP is what is left.
         for scheme in ["http_proxy", "https_proxy"] {
             command.env(scheme, format!("http://{}", self.server.address()));
@@ -121,14 +135,57 @@ impl Prepared {
             command.uid(NOBODY).gid(NOBODY);
         }
         let said = tool::attempt(&mut command)?;
+        Ok(self.finished(
+            said.code,
+            said.stdout + &said.stderr,
+            root.join("layout"),
+            None,
+        ))
+    }
+
+    fn build_in_pod(&self, case: &Case, lab: &Lab) -> Result<Finished> {
+        let outcome = Pod::new(lab)
+            .context(Context::copy_of(lab, self.directory.path())?)
+            .host_alias(&self.server.address().ip().to_string(), DOCKER_HUB)
+            .bare()
+            .args(self.arguments(case, Path::new(WORKSPACE)))
+            .run()?;
+        let layout = outcome.workspace().join("layout");
+        let output = format!("{}{}", outcome.stdout, outcome.stderr);
+        Ok(self.finished(outcome.code, output, layout, Some(outcome)))
+    }
+
+    fn finished(
+        &self,
+        code: i32,
+        output: String,
+        layout: PathBuf,
+        outcome: Option<Outcome>,
+    ) -> Finished {
         let http = format!("http://{}/f", self.server.address());
         let git = format!("http://{}/git", self.server.address());
-        Ok(Finished {
-            code: said.code,
-            output: said.stdout + &said.stderr,
+        Finished {
+            code,
+            output,
             layout,
+            _outcome: outcome,
             placeholders: vec![(http, HTTP), (git, GIT)],
-        })
+        }
+    }
+
+    /// The command line, for a builder that sees the files of the case below `root`.
+    fn arguments(&self, case: &Case, root: &Path) -> Vec<String> {
+        let place = |name: &Path| root.join(name).display().to_string();
+        let mut words = options(&case.options, root);
+        for (flag, name) in [
+            ("--dockerfile", self.dockerfile.as_path()),
+            ("--context", Path::new("context")),
+            ("--oci-layout-path", Path::new("layout")),
+        ] {
+            words.extend([flag.to_owned(), place(name)]);
+        }
+        words.extend(["--no-push", "--insecure-pull", "--log-format=text"].map(str::to_owned));
+        words
     }
 }
 
@@ -207,7 +264,7 @@ fn with_commits(text: &str) -> String {
 }
 
 /// What the options of a case are on the command line.
-fn arguments(options: &Options, root: &Path) -> Vec<OsString> {
+fn options(options: &Options, root: &Path) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
     for (name, value) in &options.build_args {
@@ -247,7 +304,7 @@ fn arguments(options: &Options, root: &Path) -> Vec<OsString> {
     if options.rewrite_timestamp {
         words.push("--reproducible".to_owned());
     }
-    words.into_iter().map(OsString::from).collect()
+    words
 }
 
 fn list(value: &Value) -> Vec<String> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -35,13 +35,25 @@ struct Shared {
 }
 
 impl Server {
-    /// Listens on an address (port 0 is any) and answers with these resources, by path.
-    pub(crate) fn start(
-        address: SocketAddr,
-        resources: BTreeMap<String, Resource>,
-    ) -> Result<Self> {
-        let listener =
-            TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
+    /// Listens on loopback and answers with these resources, by path.
+    pub(crate) fn start(resources: BTreeMap<String, Resource>) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
+        Self::serve_at(listener, resources)
+    }
+
+    /// The same on port 80 of an address that nobody else has: a host of its own, which a name can stand for.
+    pub(crate) fn start_as_host(resources: BTreeMap<String, Resource>) -> Result<Self> {
+        const FIRST: Ipv4Addr = Ipv4Addr::new(127, 80, 0, 1);
+        const HOSTS: u32 = 1 << 12;
+        let listener = (0..HOSTS).find_map(|number| {
+            let address = Ipv4Addr::from_bits(FIRST.to_bits() + number);
+            TcpListener::bind((address, 80)).ok()
+        });
+        let listener = listener.context("listen on port 80 of a loopback address: needs root")?;
+        Self::serve_at(listener, resources)
+    }
+
+    fn serve_at(listener: TcpListener, resources: BTreeMap<String, Resource>) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             resources,

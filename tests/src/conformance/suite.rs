@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -145,8 +144,7 @@ impl Suite {
     }
 
     fn try_case(&self, case: &Case, expected: &Expected, how: Build<'_>) -> Result<Verdict> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let prepared = Prepared::make(case, address).context("prepare")?;
+        let prepared = Prepared::make(case, how).context("prepare")?;
         let finished = prepared.build(case, how)?;
         let complaint = finished.complaint();
         if let Some(refusal) = self.not_yet.refusal(&case.name) {
