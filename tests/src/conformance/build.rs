@@ -80,7 +80,7 @@ impl Prepared {
         };
         let directory = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let root = directory.path();
-        for name in ["context", "beside", "kaniko", "home"] {
+        for name in ["context", "beside", "secrets", "kaniko", "home"] {
             fs::create_dir(root.join(name)).with_context(|| format!("mkdir {name}"))?;
         }
         let options = &case.options;
@@ -96,6 +96,9 @@ impl Prepared {
         fs::set_permissions(&place, fs::Permissions::from_mode(0o644))?;
         materialise(&root.join("beside"), &options.dockerfile_dir_files)?;
         materialise(&root.join("context"), &case.files)?;
+        for (name, secret) in &options.secrets {
+            fs::write(root.join("secrets").join(name), secret.content()?)?;
+        }
         for (name, context) in &options.build_contexts {
             let place = root.join(format!("named-{name}"));
             fs::create_dir(&place)?;
@@ -280,10 +283,8 @@ fn options(options: &Options, root: &Path) -> Vec<String> {
         flag("--custom-platform", platform.clone());
     }
     for name in options.secrets.keys() {
-        flag(
-            "--secret",
-            format!("id={name},src={}", root.join("secret").display()),
-        );
+        let place = root.join("secrets").join(name);
+        flag("--secret", format!("id={name},src={}", place.display()));
     }
     for id in &options.ssh {
         flag("--ssh", id.clone());
@@ -295,26 +296,16 @@ fn options(options: &Options, root: &Path) -> Vec<String> {
         };
         flag("--build-context", format!("{name}={place}"));
     }
-    for host in list(&options.add_hosts) {
-        flag("--add-host", host);
+    for (name, address) in &options.add_hosts {
+        flag("--add-host", format!("{name}:{address}"));
     }
-    for limit in list(&options.ulimits) {
-        flag("--ulimit", limit);
+    for (name, limits) in &options.ulimits {
+        flag("--ulimit", format!("{name}={limits}"));
     }
     if options.rewrite_timestamp {
         words.push("--reproducible".to_owned());
     }
     words
-}
-
-fn list(value: &Value) -> Vec<String> {
-    let texts = value.as_array().into_iter().flatten();
-    texts
-        .map(|text| {
-            text.as_str()
-                .map_or_else(|| text.to_string(), str::to_owned)
-        })
-        .collect()
 }
 
 /// Gives a tree to another user.

@@ -59,15 +59,15 @@ pub struct Options {
     /// One platform, or several with commas between them.
     pub platform: Option<String>,
     /// By id.
-    pub secrets: BTreeMap<String, Value>,
+    pub secrets: BTreeMap<String, Secret>,
     /// Ids of forwarded agents.
     pub ssh: Vec<String>,
     /// By name.
     pub build_contexts: BTreeMap<String, NamedContext>,
-    /// `name:address`.
-    pub add_hosts: Value,
-    /// As docker writes them.
-    pub ulimits: Value,
+    /// Addresses by name.
+    pub add_hosts: BTreeMap<String, String>,
+    /// `soft:hard` by name.
+    pub ulimits: BTreeMap<String, String>,
     /// Whether times of new layers are clamped.
     pub rewrite_timestamp: bool,
     /// Where the Dockerfile is.
@@ -76,6 +76,19 @@ pub struct Options {
     pub dockerfile_in_context: Option<bool>,
     /// What lies beside a Dockerfile that is not.
     pub dockerfile_dir_files: Vec<Entry>,
+}
+
+/// What must not get into an image.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Secret {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Bytes {
+        /// In base64.
+        content_b64: String,
+    },
 }
 
 /// A context with a name.
@@ -245,6 +258,18 @@ impl Case {
                 .decode(text)
                 .context("decode dockerfile_b64"),
             None => Ok(self.dockerfile.clone().into_bytes()),
+        }
+    }
+}
+
+impl Secret {
+    /// The bytes.
+    pub(crate) fn content(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Text(text) => Ok(text.clone().into_bytes()),
+            Self::Bytes { content_b64 } => BASE64_STANDARD
+                .decode(content_b64)
+                .context("decode a secret"),
         }
     }
 }

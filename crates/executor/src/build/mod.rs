@@ -14,6 +14,7 @@ mod push;
 mod rounds;
 mod running;
 mod setup;
+mod shebang;
 mod stage;
 mod workshop;
 

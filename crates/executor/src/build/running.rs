@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use kigumi_plan::{RunOp, Script};
 use kigumi_rootfs::users::UserDatabase;
 use kigumi_run::{Credentials, Exit, Output, ProcessSpec, Runner, Stream};
+use rustix::fs::StatVfsMountFlags;
 
+use super::shebang::Shebang;
 use super::workshop::Workshop;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, LineSplitter, StepPosition};
@@ -28,7 +30,7 @@ pub(crate) fn process(
             command: shown(run),
             source,
         })?;
-    let mut spec = ProcessSpec::new(run.argv.iter().map(OsString::from));
+    let mut spec = ProcessSpec::new(arguments(run, root));
     spec.env = run
         .env
         .iter()
@@ -48,6 +50,26 @@ pub(crate) fn process(
     };
     spec.root = (root != Path::new("/")).then(|| root.to_owned());
     Ok(spec)
+}
+
+/// The command line. The kernel does not execute what lies on a `noexec` mount, and some runtimes (podman, CRI-O) mount `/dev`
+/// so: then the shell starts the script's interpreter itself.
+fn arguments(run: &RunOp, root: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> = run.argv.iter().map(OsString::from).collect();
+    let Some(script) = run.script.as_ref().filter(|_| is_noexec(&root.join("dev"))) else {
+        return words;
+    };
+    let command = Shebang::parse(&script.body)
+        .map(|shebang| shebang.command(&format!("{PIPES}/{}", script.name)));
+    if let (Some(last), Some(command)) = (words.last_mut(), command) {
+        *last = command.into();
+    }
+    words
+}
+
+fn is_noexec(path: &Path) -> bool {
+    // What cannot be asked is taken for an ordinary directory: the kernel has the last word.
+    rustix::fs::statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::NOEXEC))
 }
 
 /// Where scripts of heredocs are while they run. COMPAT(buildkit): `$0` shows it.
