@@ -24,3 +24,4 @@ pub use dockerfile::{Comment, Directive, DirectiveKind, Dockerfile, From, Stage}
 pub use instruction::{Instruction, InstructionKind};
 pub use parse::{parse, parse_bytes, parse_onbuild_trigger};
 pub use source::{Position, Source, Span, Spanned, Word};
+pub use suggest::nearest;

@@ -2,21 +2,21 @@
 
 /// The candidate with the fewest typing errors between it and `word`, if there are few enough to be typing errors.
 /// Letter case does not count.
-pub(crate) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word: Vec<char> = word.to_lowercase().chars().take(64).collect();
     let limit = if word.len() < 4 { 1 } else { 2 };
+    // `x` is one letter from `y` and no slip of it.
+    let shares_a_letter = |distance: usize, other: &[char]| distance < other.len().max(2);
     candidates
         .into_iter()
         .map(|candidate| {
             let other: Vec<char> = candidate.to_lowercase().chars().collect();
-            (distance(&word, &other), candidate)
+            let distance = distance(&word, &other);
+            (distance, shares_a_letter(distance, &other), candidate)
         })
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .filter(|(distance, shares_a_letter, _)| *distance <= limit && *shares_a_letter)
+        .min_by_key(|(distance, ..)| *distance)
+        .map(|(.., candidate)| candidate)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours between two words.
@@ -54,6 +54,7 @@ mod tests {
             ("EVN", Some("ENV")),
             ("FOO", None),
             ("KOPIEREN", None),
+            ("X", None),
         ] {
             assert_eq!(nearest(word, names), wanted, "{word}");
         }

@@ -14,7 +14,6 @@ mod created_by;
 mod epoch;
 mod inputs;
 mod lower;
-mod nearest;
 mod op;
 mod plan;
 mod planner;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use kigumi_dockerfile::instruction::{Mount, MountKey};
-use kigumi_dockerfile::{Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Spanned};
+use kigumi_dockerfile::{
+    Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Spanned, nearest,
+};
 use kigumi_oci::Platform;
 
 use super::from::{FromBase, SCRATCH, normalise};
 use super::{ImageQuery, Planner, triggers};
-use crate::nearest::nearest;
 
 /// What a reference to content other than the build context means.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ mod time;
 mod triggers;
 mod unused;
 
-use kigumi_dockerfile::{Diagnostic, Diagnostics, Dockerfile, Instruction, Span};
+use kigumi_dockerfile::{Diagnostic, Diagnostics, Dockerfile, Instruction, Span, nearest};
 use kigumi_oci::{Digest, ImageConfig, Platform};
 
 pub(crate) use from::StageFrom;
@@ -16,7 +16,6 @@ pub(crate) use graph::{FromName, Origin};
 
 use crate::inputs::BuildInputs;
 use crate::lower;
-use crate::nearest::nearest;
 use crate::plan::BuildPlan;
 use crate::variables::Variables;
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use kigumi_dockerfile::{Diagnostic, Instruction, InstructionKind};
+use kigumi_dockerfile::{Diagnostic, Instruction, InstructionKind, nearest};
 
 use super::{PLATFORM_ARGS, Planner};
 use crate::lower::is_proxy;
-use crate::nearest::nearest;
 
 /// Arguments of the builder itself that may be given without being declared.
 const BUILDER_PREFIX: &str = "BUILDKIT_";
