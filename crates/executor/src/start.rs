@@ -7,7 +7,7 @@ use kigumi_run::{Cancel, harden_self, init, signals};
 use crate::build;
 use crate::cli::{self, BUILD_ID, BuildFlags, Command, Config, Environment, LogOptions};
 use crate::error::{BuildError, chain};
-use crate::report::{BuildEvent, Events};
+use crate::report::{self, BuildEvent, Events};
 use crate::sandbox;
 
 /// Runs the program and gives its exit code.
@@ -36,6 +36,7 @@ fn with_log(
         Err(error) => (LogOptions::default(), Some(BuildError::Config(error))),
     };
     let events = Events::to_stderr(options);
+    report::listen(events.clone(), options.verbosity);
     let result = wrong.map_or_else(|| run(flags, &events), Err);
     match result {
         Ok(code) => code,

@@ -27,6 +27,7 @@ mod manifest;
 mod media_type;
 mod platform;
 mod raw;
+mod reference;
 mod verified;
 
 pub use chain_id::ChainId;
@@ -40,7 +41,8 @@ pub use manifest::{Document, Index, Manifest};
 pub use media_type::{
     Compression, ImageFormat, MediaType, layer_compression, layer_media_type, media,
 };
-pub use oci_spec::distribution::{ParseError as ReferenceError, Reference};
+pub use oci_spec::distribution::Reference;
 pub use platform::Platform;
 pub use raw::Raw;
+pub use reference::{ReferenceError, parse_reference};
 pub use verified::Verified;

@@ -20,6 +20,7 @@ const CONTAINER_TESTS: &[(&str, u32)] = &[
     ("conformance", 1),
     ("interlock", 2),
     ("differential", 2),
+    ("conformance", 1),
     ("self_build", 1),
     ("container", 2),
     ("kill", 1),

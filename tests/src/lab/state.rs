@@ -119,7 +119,9 @@ impl State {
     /// Points a container tool at the lab instead of the machine's own configuration.
     pub(crate) fn apply(&self, command: &mut Command) {
         let tools = self.tools();
+        // conmon leaves a file `oom` where it was started when a container ran out of memory.
         command
+            .current_dir(self.path("tmp"))
             .env("CONTAINERS_CONF", tools.join("containers.conf"))
             .env("CONTAINERS_STORAGE_CONF", tools.join("storage.conf"))
             .env("CONTAINERS_REGISTRIES_CONF", tools.join("registries.conf"))

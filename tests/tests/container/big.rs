@@ -111,7 +111,7 @@ fn a_real_dockerfile_on_debian_keeps_every_property_of_every_file() -> Result<()
 fn a_distribution_is_built_upon_in_little_memory() -> Result<()> {
     let lab = Lab::get()?;
     let dockerfile = format!("FROM {}\nRUN touch /x\n", lab.debian()?);
-    let pod = kigumi_tests::Pod::new(lab).memory("128m");
+    let pod = kigumi_tests::Pod::new(lab).memory("256m");
     let context = Context::new(lab)?.file("Dockerfile", dockerfile)?;
     let built = Built::by(pod, lab, context, &[])?;
     println!(

@@ -26,9 +26,6 @@ fn what_is_not_supported_yet_is_named_with_its_line() -> Result<()> {
         ("RUN --mount=type=secret,id=x cat /run/secrets/x", "mount"),
         ("RUN --network=none true", "network"),
         ("RUN --security=insecure true", "security"),
-        ("COPY --parents a/b /", "parents"),
-        ("COPY --exclude=*.txt . /", "exclude"),
-        ("COPY --link file /", "link"),
         (
             "ADD https://example.invalid/x /",
             "https://example.invalid/x",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kigumi_dockerfile::{Diagnostics, Dockerfile, parse_bytes};
-use kigumi_oci::{Platform, Reference};
+use kigumi_oci::{Platform, parse_reference};
 use kigumi_plan::{BaseImage, BuildInputs, BuildPlan, ImageId, ImageQuery, Planner};
 use kigumi_registry::{Client, ResolvedImage};
 
@@ -146,16 +146,11 @@ pub(crate) async fn plan(
 }
 
 async fn resolve(query: &ImageQuery, client: &Client) -> Result<ResolvedImage, BuildError> {
-    let reference: Reference =
-        query
-            .reference
-            .parse()
-            .map_err(
-                |error: kigumi_oci::ReferenceError| BuildError::UnusableImage {
-                    reference: query.reference.clone(),
-                    reason: error.to_string(),
-                },
-            )?;
+    let reference =
+        parse_reference(&query.reference).map_err(|error| BuildError::UnusableImage {
+            reference: query.reference.clone(),
+            reason: error.to_string(),
+        })?;
     client
         .resolve(&reference, &query.platform)
         .await

@@ -94,15 +94,15 @@ impl Stages<'_> {
     }
 
     fn stage(&mut self, stage: &StagePlan) -> Result<FinishedStage, BuildError> {
-        let from = "FROM";
-        let (mut state, mut layers) = self
-            .begin(stage)
-            .map_err(|error| error.at(self.file, stage.span, from))?;
+        let begun = self.begin(stage);
+        // Whatever went wrong after the build was told to end went wrong because of that.
+        self.workshop.check_cancelled()?;
+        let (mut state, mut layers) =
+            begun.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
         for step in &stage.steps {
             self.workshop.check_cancelled()?;
             self.factory.check_uploads()?;
             let stepped = self.step(stage, step, state);
-            // Whatever went wrong after the build was told to end went wrong because of that.
             self.workshop.check_cancelled()?;
             let (next, layer) =
                 stepped.map_err(|error| error.at(self.file, step.span, &step.text))?;

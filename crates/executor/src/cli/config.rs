@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kigumi_context::{Location, dockerfile_candidates};
-use kigumi_oci::{Compression, ImageFormat, Platform, Reference};
+use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
 
@@ -382,22 +382,10 @@ fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
 }
 
 fn destination(text: &str) -> Result<Reference, ConfigError> {
-    let wrong = |reason: String| ConfigError::Destination {
+    parse_reference(text).map_err(|error| ConfigError::Destination {
         text: text.to_owned(),
-        reason,
-    };
-    let reference: Reference = text
-        .parse()
-        .map_err(|error: kigumi_oci::ReferenceError| wrong(error.to_string()))?;
-    // distribution-spec v1.1 § Pulling manifests; the parser lets upper case through.
-    if reference
-        .repository()
-        .bytes()
-        .any(|byte| byte.is_ascii_uppercase())
-    {
-        return Err(wrong("the repository must be in lower case".to_owned()));
-    }
-    Ok(reference)
+        reason: error.to_string(),
+    })
 }
 
 fn outputs(
@@ -693,7 +681,7 @@ mod tests {
                 &["--no-push", "--cleanup", "--reproducible"],
                 "--reproducible, --cleanup are not",
             ),
-            (&["-d", "UPPER/case"], "--destination `UPPER/case`"),
+            (&["-d", "r.test/UPPER"], "--destination `r.test/UPPER`"),
             (&["--no-push", "--label", "x"], "--label `x` has no `=`"),
             (&["--no-push", "--compression=lz4"], "gzip, zstd"),
             (

@@ -5,15 +5,18 @@ const LONGEST_LINE: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub struct LineSplitter {
     pending: Vec<u8>,
+    /// The line was just ended by a carriage return; a newline behind it belongs to that end.
+    returned: bool,
 }
 
 impl LineSplitter {
     /// Takes bytes and gives every line that is complete, without its end.
     pub fn push(&mut self, bytes: &[u8], mut line: impl FnMut(String)) {
         for &byte in bytes {
+            let returned = std::mem::replace(&mut self.returned, byte == b'\r');
             match byte {
-                // `\r\n` is one end of line; a lone `\r` ends one too.
                 b'\r' if self.pending.is_empty() => {}
+                b'\n' if returned => {}
                 b'\n' | b'\r' => line(self.take()),
                 byte => {
                     self.pending.push(byte);
@@ -59,6 +62,11 @@ mod tests {
     #[test]
     fn a_progress_bar_becomes_lines() {
         assert_eq!(split(&[b"10%\r50%\r100%\n"]), ["10%", "50%", "100%"]);
+    }
+
+    #[test]
+    fn a_return_and_a_newline_are_one_end() {
+        assert_eq!(split(&[b"a\r\nb\r", b"\nc\n\n"]), ["a", "b", "c", ""]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod event;
 mod json;
 mod lines;
 mod text;
+mod trace;
 mod units;
 
 use std::io::Write;
@@ -14,6 +15,7 @@ use std::time::Instant;
 pub use diagnostics::{excerpt, one_line, render};
 pub use event::{BuildEvent, LayerSummary, StepPosition, Transfer};
 pub use lines::LineSplitter;
+pub(crate) use trace::listen;
 pub use units::{bytes, duration};
 
 use crate::cli::{LogFormat, LogOptions, Verbosity};

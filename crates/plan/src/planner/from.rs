@@ -2,7 +2,7 @@
 //! never asked for (T-ARG-10).
 
 use kigumi_dockerfile::{Diagnostic, Dockerfile, From, Word};
-use kigumi_oci::{Platform, Reference};
+use kigumi_oci::{Platform, parse_reference};
 
 use super::graph::stage_named;
 use crate::inputs::BuildInputs;
@@ -124,7 +124,7 @@ fn platform(
 
 /// A reference with registry, repository and tag or digest.
 pub(crate) fn normalise(text: &str) -> Result<String, String> {
-    Reference::try_from(text)
+    parse_reference(text)
         .map(|reference| reference.whole())
         .map_err(|error| error.to_string())
 }
