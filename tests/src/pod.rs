@@ -484,9 +484,8 @@ impl Places {
         fs::write(token.join("token"), "not-a-real-token")?;
         fs::write(token.join("namespace"), "default")?;
         let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost\n".to_owned();
-        for (address, name) in host_aliases {
-            hosts.push_str(&format!("{address}\t{name}\n"));
-        }
+        let aliases = host_aliases.iter();
+        hosts.extend(aliases.map(|(address, name)| format!("{address}\t{name}\n")));
         fs::write(places.path("etc-hosts"), hosts)?;
         fs::write(places.path("hostname"), "build-pod\n")?;
         let resolver = fs::read("/etc/resolv.conf").context("read /etc/resolv.conf")?;

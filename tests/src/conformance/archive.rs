@@ -157,10 +157,8 @@ fn long_names<'a>(
         return Ok(long);
     }
     if format == TarFormat::Ustar {
-        let split = name.match_indices('/').map(|(at, _)| name.split_at(at));
-        let fitting = split
-            .filter(|(prefix, rest)| prefix.len() <= 155 && rest.len() <= 101)
-            .last();
+        let mut split = name.match_indices('/').map(|(at, _)| name.split_at(at));
+        let fitting = split.rfind(|(prefix, rest)| prefix.len() <= 155 && rest.len() <= 101);
         let (prefix, rest) = fitting.context("no `/` to split the name at")?;
         let ustar = header.as_ustar_mut().context("a ustar header")?;
         ustar.name = [0; 100];

@@ -56,6 +56,30 @@ pub enum Build<'a> {
     },
 }
 
+/// A copy of the executor that every user of this machine may run, wherever the target directory is.
+#[derive(Debug)]
+pub struct PublicExecutor {
+    directory: TempDir,
+}
+
+impl PublicExecutor {
+    /// Copies the executor.
+    pub fn new(executor: &Path) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("conformance-").tempdir()?;
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(directory.path(), mode.clone())?;
+        let copy = Self { directory };
+        fs::copy(executor, copy.path()).with_context(|| format!("copy {}", executor.display()))?;
+        fs::set_permissions(copy.path(), mode)?;
+        Ok(copy)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("executor")
+    }
+}
+
 /// A build that has ended.
 #[derive(Debug)]
 pub struct Finished {

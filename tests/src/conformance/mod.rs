@@ -15,9 +15,9 @@ mod server;
 mod suite;
 mod tree;
 
-pub use build::{Build, Finished, Prepared};
+pub use build::{Build, Finished, Prepared, PublicExecutor};
 pub use case::{Case, Entry, EntryKind, ImageSpec, Options};
-pub use expect::Expected;
+pub use expect::{BuiltImage, Expected};
 pub use facts::{Facts, Found};
 pub use images::{BaseImage, KnownImage, busybox};
 pub use judge::{Difference, Facet, judge};

@@ -149,9 +149,8 @@ impl Shared {
             resource.status,
             resource.body.len()
         );
-        for (name, value) in &resource.headers {
-            answer.push_str(&format!("{name}: {value}\r\n"));
-        }
+        let headers = resource.headers.iter();
+        answer.extend(headers.map(|(name, value)| format!("{name}: {value}\r\n")));
         answer.push_str("\r\n");
         let mut answer = answer.into_bytes();
         if method != "HEAD" {

@@ -123,19 +123,25 @@ impl Suite {
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop_front()
         };
+        let work = || {
+            while let Some((case, expected)) = next() {
+                let entry = (case.section.clone(), self.verdict(case, expected, how));
+                let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+                report.verdicts.insert(case.name.clone(), entry);
+            }
+        };
         thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| {
-                    while let Some((case, expected)) = next() {
-                        let verdict = self.verdict(case, expected, how);
-                        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
-                        let entry = (case.section.clone(), verdict);
-                        report.verdicts.insert(case.name.clone(), entry);
-                    }
-                });
+                scope.spawn(work);
             }
         });
         report.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A case and what is expected of it.
+    pub fn case(&self, name: &str) -> Result<&(Case, Expected)> {
+        let found = self.cases.iter().find(|(case, _)| case.name == name);
+        found.with_context(|| format!("no case is called `{name}`"))
     }
 
     fn verdict(&self, case: &Case, expected: &Expected, how: Build<'_>) -> Verdict {
