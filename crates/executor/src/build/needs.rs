@@ -186,3 +186,97 @@ fn sources(plan: &BuildPlan) -> impl Iterator<Item = &CopySource> {
             Op::Run(_) | Op::MakeDir(_) | Op::Config => None,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use kigumi_dockerfile::parse;
+    use kigumi_oci::{Digest, ImageConfig, Platform};
+    use kigumi_plan::{BaseImage, BuildInputs, Planner};
+
+    use super::*;
+
+    const PUSHED: ImageUse = ImageUse {
+        push: true,
+        export: false,
+        foreign_base: false,
+    };
+
+    fn needs(dockerfile: &str, image_use: ImageUse) -> Needs {
+        let inputs = BuildInputs::new(
+            Platform::new("linux", "amd64", None),
+            "2026-01-01T00:00:00Z",
+        );
+        let mut planner = Planner::new(&parse(dockerfile, "Dockerfile").unwrap(), inputs).unwrap();
+        while let Some(query) = planner.wanted().first().cloned() {
+            let image = BaseImage {
+                reference: query.reference.clone(),
+                digest: Digest::of(b""),
+                config: ImageConfig::default(),
+            };
+            planner.supply(&query, image);
+        }
+        Needs::new(&planner.finish().unwrap(), image_use)
+    }
+
+    #[test]
+    fn only_a_run_needs_the_root_filesystem_t_res_08() {
+        assert!(!needs("FROM base\nCOPY a /\nWORKDIR /x\n", PUSHED).needs_root());
+        let needs = needs(
+            "FROM base AS a\nCOPY a /\nFROM base\nRUN x\nCOPY --from=a /a /\n",
+            PUSHED,
+        );
+        assert!(!needs.is_live(StageId(0)) && needs.is_live(StageId(1)));
+    }
+
+    #[test]
+    fn a_stage_that_is_only_copied_from_has_no_layers() {
+        let text = "FROM base AS parent\nRUN a\nFROM parent AS tool\nRUN b\nFROM parent\nCOPY --from=tool /b /\n";
+        let needs = needs(text, PUSHED);
+        assert_eq!(needs.layers_of(StageId(0)), Wanted::ByBoth);
+        assert_eq!(needs.layers_of(StageId(1)), Wanted::No);
+        assert_eq!(needs.layers_of(StageId(2)), Wanted::ByImage);
+    }
+
+    #[test]
+    fn a_stage_that_changes_only_the_config_fetches_nothing() {
+        assert!(!needs("FROM base\nLABEL a=b\n", PUSHED).fetches_base(StageId(0)));
+        assert!(needs("FROM base\nWORKDIR /x\n", PUSHED).fetches_base(StageId(0)));
+        assert!(
+            needs(
+                "FROM base AS a\nLABEL a=b\nFROM scratch\nCOPY --from=a /x /\n",
+                PUSHED
+            )
+            .fetches_base(StageId(0))
+        );
+    }
+
+    #[test]
+    fn a_base_that_goes_elsewhere_is_fetched_and_kept() {
+        for image_use in [
+            ImageUse {
+                foreign_base: true,
+                ..PUSHED
+            },
+            ImageUse {
+                export: true,
+                ..PUSHED
+            },
+        ] {
+            let needs = needs("FROM base\nRUN x\n", image_use);
+            assert!(needs.fetches_base(StageId(0)) && needs.keeps(ImageId(0)));
+        }
+    }
+
+    #[test]
+    fn a_base_that_is_unpacked_once_and_mounted_is_forgotten() {
+        assert!(!needs("FROM base\nRUN x\n", PUSHED).keeps(ImageId(0)));
+        assert!(
+            needs(
+                "FROM base\nRUN x\nFROM base\nRUN y\nCOPY --from=0 /a /\n",
+                PUSHED
+            )
+            .keeps(ImageId(0))
+        );
+        assert!(needs("FROM base\nRUN x\nCOPY --from=base /a /\n", PUSHED).keeps(ImageId(0)));
+    }
+}
