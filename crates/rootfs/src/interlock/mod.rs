@@ -164,6 +164,20 @@ impl fmt::Display for Refusal {
 }
 
 /// Proof that a root may be overwritten, wiped, and its processes killed.
+///
+/// Only [`assess`] gives one for `/`, so that nothing destructive compiles without the question having been asked:
+///
+/// ```compile_fail,E0451
+/// let root = kigumi_rootfs::DisposableRoot { path: "/".into(), warnings: Vec::new() };
+/// ```
+///
+/// ```compile_fail,E0308
+/// # fn wipe(exclusions: &mut kigumi_rootfs::Exclusions) -> Result<(), kigumi_rootfs::Error> {
+/// let root = kigumi_rootfs::RootDir::open("/".as_ref())?;
+/// kigumi_rootfs::wipe(&root, exclusions)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct DisposableRoot {
     path: PathBuf,
