@@ -37,7 +37,7 @@ fn step() -> StepPosition {
 #[test]
 fn a_step_is_shown_with_its_stage_its_line_and_what_it_made() {
     let layer = LayerSummary {
-        digest: None,
+        digest: Some(kigumi_oci::Digest::of(b"")),
         size: 24_100_000,
         uncompressed: 78_300_000,
         entries: 1,

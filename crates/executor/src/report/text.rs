@@ -99,9 +99,13 @@ fn position(step: &StepPosition) -> String {
 }
 
 fn summary(layer: &LayerSummary) -> String {
+    let entries = count(layer.entries, "entry").replace("entrys", "entries");
+    // A stage that is only copied from has changes, and no layers of them.
+    if layer.digest.is_none() {
+        return entries;
+    }
     format!(
-        "{}, {} ({} compressed)",
-        count(layer.entries, "entry").replace("entrys", "entries"),
+        "{entries}, {} ({} compressed)",
         bytes(layer.uncompressed),
         bytes(layer.size)
     )
