@@ -10,7 +10,7 @@ mod error;
 pub mod report;
 mod sandbox;
 mod start;
-pub mod time;
+mod time;
 
 pub use error::{BuildError, chain};
 pub use start::start;

@@ -2,10 +2,10 @@
 
 use std::ops::RangeInclusive;
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
 /// What times of files and documents can say: years 0 to 9999 in RFC 3339.
 const REPRESENTABLE: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
-
-const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Reads the seconds of a `SOURCE_DATE_EPOCH`; none if it is not a number, or one that no RFC 3339 time can say.
 pub(crate) fn parse(text: &str) -> Option<i64> {
@@ -13,35 +13,11 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     REPRESENTABLE.contains(&seconds).then_some(seconds)
 }
 
-/// Seconds since 1970 in RFC 3339, UTC.
-pub(crate) fn rfc3339(seconds: i64) -> String {
-    let (year, month, day) = civil(seconds.div_euclid(SECONDS_PER_DAY));
-    let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Days since 1970-01-01 as year, month and day of the Gregorian calendar.
-///
-/// Counts in years that begin in March, so that the leap day is the last one and months have a regular pattern
-/// (153 days per five months), within eras of 400 years (146 097 days).
-fn civil(days: i64) -> (i64, i64, i64) {
-    /// 0000-03-01 to 1970-01-01.
-    const DAYS_TO_1970: i64 = 719_468;
-    const DAYS_PER_ERA: i64 = 146_097;
-    let days = days + DAYS_TO_1970;
-    let (era, of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, day)
+/// Seconds since 1970 in RFC 3339, UTC: the form of `created` in image configs. Times that no calendar has become 1970.
+pub fn rfc3339(seconds: i64) -> String {
+    DateTime::<Utc>::from_timestamp(seconds, 0)
+        .unwrap_or_default()
+        .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]
@@ -60,6 +36,8 @@ mod tests {
             (-1, "1969-12-31T23:59:59Z"),
             (-62_167_219_200, "0000-01-01T00:00:00Z"),
             (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (1_000_000_000, "2001-09-09T01:46:40Z"),
+            (i64::MAX, "1970-01-01T00:00:00Z"),
         ] {
             assert_eq!(rfc3339(seconds), expected);
         }

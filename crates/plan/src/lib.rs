@@ -21,6 +21,7 @@ mod render;
 mod unsupported;
 mod variables;
 
+pub use epoch::rfc3339;
 pub use inputs::BuildInputs;
 pub use op::{Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Script, Source, Unpack};
 pub use plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan, Step};

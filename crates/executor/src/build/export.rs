@@ -1,14 +1,12 @@
 //! The image as files: an OCI layout, a docker-save archive.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use kigumi_oci::Reference;
-use kigumi_registry::{ArchiveWriter, OciLayout, SpoolReader};
+use kigumi_registry::{ArchiveWriter, OciLayout};
 
 use super::image::Image;
-use super::layers::Layer;
 use crate::error::BuildError;
 
 type Result<T> = std::result::Result<T, BuildError>;
@@ -21,23 +19,13 @@ fn failed(what: &'static str, path: &Path) -> impl Fn(kigumi_registry::Error) ->
     }
 }
 
-fn bytes(layer: &Layer) -> Result<SpoolReader> {
-    let spool = layer.spool.as_ref().ok_or_else(|| BuildError::Content {
-        path: layer.descriptor.digest.to_string(),
-        source: io::Error::other(
-            "the layer was not kept; this is a defect of kigumi, please report it",
-        ),
-    })?;
-    Ok(spool.reader())
-}
-
 /// Writes an OCI image layout that holds this image and no other (K-OUT-08).
 pub(crate) fn layout(image: &Image, path: &Path) -> Result<()> {
     let failed = failed("OCI layout", path);
     let layout = OciLayout::create(path).map_err(&failed)?;
     for layer in &image.layers {
         layout
-            .put_blob(&layer.descriptor, &mut bytes(layer)?)
+            .put_blob(&layer.descriptor, &mut layer.bytes()?)
             .map_err(&failed)?;
     }
     let config = &image.manifest.value().config;
@@ -58,7 +46,7 @@ pub(crate) fn archive(image: &Image, path: &Path, names: &[Reference]) -> Result
     archive.config(image.config.bytes()).map_err(&failed)?;
     for layer in &image.layers {
         archive
-            .layer(&layer.descriptor, &mut bytes(layer)?)
+            .layer(&layer.descriptor, &mut layer.bytes()?)
             .map_err(&failed)?;
     }
     let tags: Vec<String> = names.iter().map(Reference::whole).collect();

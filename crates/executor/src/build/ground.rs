@@ -167,13 +167,7 @@ fn apply_layer(
         operation: format!("unpack the layer {digest}"),
         source,
     };
-    let spool = layer.spool.as_ref().ok_or_else(|| BuildError::Content {
-        path: digest.to_string(),
-        source: std::io::Error::other(
-            "the layer was not kept; this is a defect of kigumi, please report it",
-        ),
-    })?;
-    let stream = decompress(spool.reader()).map_err(failed_layer)?;
+    let stream = decompress(layer.bytes()?).map_err(failed_layer)?;
     let mut reader = LayerReader::new(HashingRead::new(stream), Dialect::Layer, blob);
     tree.begin_layer();
     while let Some(mut entry) = reader.next_entry().map_err(failed_layer)? {

@@ -9,7 +9,7 @@ use kigumi_layer::{
 use kigumi_oci::{
     Compression, Descriptor, DiffId, Digest, ImageFormat, MediaType, layer_media_type,
 };
-use kigumi_registry::{Repository, Spool, SpoolWriter};
+use kigumi_registry::{Repository, Spool, SpoolReader, SpoolWriter};
 
 use kigumi_run::Cancel;
 
@@ -251,6 +251,17 @@ fn write_spooled(
 }
 
 impl Layer {
+    /// Its bytes from the beginning, which may still be arriving.
+    pub(crate) fn bytes(&self) -> Result<SpoolReader, BuildError> {
+        let spool = self.spool.as_ref().ok_or_else(|| BuildError::Content {
+            path: self.descriptor.digest.to_string(),
+            source: io::Error::other(
+                "the layer was not kept; this is a defect of kigumi, please report it",
+            ),
+        })?;
+        Ok(spool.reader())
+    }
+
     /// A new layer; what it is called in the image is decided with the image.
     fn new(finished: &FinishedLayer, spool: Option<Spool>) -> Self {
         let media_type = layer_media_type(ImageFormat::Oci, finished.compression)

@@ -26,7 +26,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat};
-use kigumi_plan::{Base, BuildPlan, ImageId};
+use kigumi_plan::{Base, BuildPlan, ImageId, rfc3339};
 use kigumi_registry::{Client, Repository, ResolvedImage};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
@@ -37,7 +37,6 @@ pub(crate) use setup::credential_files;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
-use crate::time::rfc3339_seconds;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
@@ -126,11 +125,7 @@ impl<'a> Build<'a> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
-        let inputs = rounds::inputs(
-            config,
-            rfc3339_seconds(now.seconds),
-            setup::proxies(environment),
-        );
+        let inputs = rounds::inputs(config, rfc3339(now.seconds), setup::proxies(environment));
         events.emit(BuildEvent::Started {
             dockerfile: path.clone(),
             platform: inputs.platform.to_string(),
@@ -174,8 +169,8 @@ impl<'a> Build<'a> {
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
-        let base = base_image(plan).and_then(|id| self.planned.images.get(id.0));
-        let format = image::format(self.config.image_format, base.map(|image| &image.manifest));
+        let base = self.base().map(|image| &image.manifest);
+        let format = image::format(self.config.image_format, base);
         let factory = self.layer_factory(&workshop, format)?;
         let ground = root
             .map(|root| Ground::new(&root, &self.protection(&workshop)))
@@ -216,9 +211,13 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
+    /// The image that the target rests on.
+    fn base(&self) -> Option<&ResolvedImage> {
+        self.planned.images.get(base_image(&self.planned.plan)?.0)
+    }
+
     fn image_use(&self) -> ImageUse {
-        let base = base_image(&self.planned.plan).and_then(|id| self.planned.images.get(id.0));
-        let foreign_base = base.is_some_and(|base| {
+        let foreign_base = self.base().is_some_and(|base| {
             let home = base.repository.registry();
             self.config
                 .destinations

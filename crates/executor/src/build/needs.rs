@@ -111,10 +111,7 @@ impl Needs {
 
     /// Whether the base of the stage must be fetched: a stage that only changes the config needs no byte of it.
     pub(crate) fn fetches_base(&self, stage: StageId) -> bool {
-        self.looking.contains(&stage)
-            || self.is_parent(stage)
-            || self.is_read(stage)
-            || (self.in_image(stage) && self.sends_base)
+        self.looks_at_files(stage) || (self.in_image(stage) && self.sends_base)
     }
 
     /// Whether anybody looks at the files of the stage.

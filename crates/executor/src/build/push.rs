@@ -54,14 +54,19 @@ impl Uploads {
         }
     }
 
+    /// The way of one blob to the repositories of one registry.
+    fn task(&self, repositories: &[Repository]) -> Task {
+        Task {
+            client: self.client.clone(),
+            events: self.events.clone(),
+            repositories: repositories.to_vec(),
+        }
+    }
+
     /// Sends a layer that may still grow.
     pub(crate) fn start(&mut self, spool: &Spool) {
         for repositories in &self.targets {
-            let task = Task {
-                client: self.client.clone(),
-                events: self.events.clone(),
-                repositories: repositories.clone(),
-            };
+            let task = self.task(repositories);
             let spool = spool.clone();
             self.running.push(self.handle.spawn(async move {
                 // Finished, failed or late: what matters is that it was waited for.
@@ -75,11 +80,7 @@ impl Uploads {
     /// from registry to registry.
     pub(crate) fn start_base(&mut self, layer: &Layer, from: &Repository) {
         for repositories in &self.targets {
-            let task = Task {
-                client: self.client.clone(),
-                events: self.events.clone(),
-                repositories: repositories.clone(),
-            };
+            let task = self.task(repositories);
             let (layer, from, work) = (layer.clone(), from.clone(), self.work.clone());
             let foreign = repositories
                 .iter()
@@ -111,11 +112,7 @@ impl Uploads {
     pub(crate) async fn push_config(&self, bytes: &[u8]) -> Result<(), BuildError> {
         let spool = Spool::of_bytes(bytes.to_vec());
         for repositories in &self.targets {
-            let task = Task {
-                client: self.client.clone(),
-                events: self.events.clone(),
-                repositories: repositories.clone(),
-            };
+            let task = self.task(repositories);
             task.push_silently(&spool).await?;
         }
         Ok(())
