@@ -407,6 +407,24 @@ fn a_run_that_kills_or_stops_the_executor_neither_hangs_nor_succeeds() {
 #[test]
 fn pid_1_reaps_processes_it_did_not_start() {
     let script = "sleep 0.01 & export ORPHAN=$!; exec \"$0\" sh -c \"while [ -e /proc/$ORPHAN ]; do sleep 0.01; done; echo reaped\"";
+    if let Some(said) = in_a_process_namespace(script) {
+        assert_eq!(said, ("reaped\n".into(), String::new()));
+    }
+}
+
+/// As a step of GitLab or Tekton, below a shell whose session began outside the container: the
+/// kernel gives such a session and group the number 0.
+#[test]
+fn a_session_led_from_outside_the_process_namespace_is_ours() {
+    let script = "\"$0\" sh -c 'sleep 100 & echo ran'; echo $?";
+    if let Some(said) = in_a_process_namespace(script) {
+        assert_eq!(said, ("ran\n0\n".into(), String::new()));
+    }
+}
+
+/// What `script` says below the first process of a new process namespace. `None` where the
+/// machine allows none; the container tests have one.
+fn in_a_process_namespace(script: &str) -> Option<(String, String)> {
     let user: &[&str] = if rustix::process::geteuid().is_root() {
         &[]
     } else {
@@ -420,12 +438,8 @@ fn pid_1_reaps_processes_it_did_not_start() {
     let output = command.output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     if stderr.starts_with("unshare: ") {
-        // This machine allows no process namespace; the container tests have one.
         std::io::stderr().write_all(stderr.as_bytes()).unwrap();
-        return;
+        return None;
     }
-    assert_eq!(
-        (output.stdout.as_slice(), stderr.as_str()),
-        (b"reaped\n".as_slice(), "")
-    );
+    Some((String::from_utf8(output.stdout).unwrap(), stderr))
 }

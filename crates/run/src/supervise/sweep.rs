@@ -7,11 +7,12 @@
 //! checked after it was opened.
 
 use crate::proc::{self, Process};
+use crate::sys::kin::{group_of, session_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, getpgrp, getsid, kill_process,
-    kill_process_group, pidfd_open, pidfd_send_signal, waitid, waitpid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
+    pidfd_open, pidfd_send_signal, waitid, waitpid,
 };
 use std::io;
 
@@ -73,7 +74,7 @@ fn childless() -> io::Result<bool> {
 /// Direct children outside our session. What a RUN started is never inside: its first process
 /// called setsid, and a session cannot be joined.
 fn strangers(round: u32) -> io::Result<Vec<Pid>> {
-    let own_session = getsid(None)?;
+    let own_session = session_of(None)?;
     let listed = if round.is_multiple_of(QUICK_ROUNDS) {
         None
     } else {
@@ -86,7 +87,7 @@ fn strangers(round: u32) -> io::Result<Vec<Pid>> {
     // A zombie still has its session; one that has none was reaped by somebody else.
     Ok(children
         .into_iter()
-        .filter(|child| getsid(Some(*child)).is_ok_and(|s| s != own_session))
+        .filter(|child| session_of(Some(*child)).is_ok_and(|s| s != own_session))
         .collect())
 }
 
@@ -102,8 +103,10 @@ fn children_by_parent() -> io::Result<Vec<Pid>> {
 
 /// Signals a child and, in one atomic step, all that still is in its process group.
 fn kill_with_group(child: Pid) -> io::Result<()> {
-    if let Ok(group) = rustix::process::getpgid(Some(child))
-        && group != getpgrp()
+    // No group is signalled by the number 0: that would be our own.
+    if let Ok(group) = group_of(Some(child))
+        && group != group_of(None)?
+        && let Some(group) = Pid::from_raw(group)
     {
         match kill_process_group(group, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH | Errno::PERM) => {}

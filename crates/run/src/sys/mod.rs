@@ -8,6 +8,7 @@ pub(crate) mod close_range;
 pub(crate) mod dispositions;
 pub(crate) mod fork;
 pub(crate) mod keyring;
+pub(crate) mod kin;
 pub(crate) mod mount_attributes;
 pub(crate) mod signal_set;
 pub(crate) mod unshare;
