@@ -148,8 +148,9 @@ fn the_base_images_are_correct_images() -> Result<()> {
 #[test]
 fn the_secure_registry_wants_credentials_and_its_own_ca() -> Result<()> {
     let lab = Lab::get()?;
-    lab.busybox()?;
-    let target = format!("docker://{}/busybox:latest", lab.secure().address());
+    let busybox = lab.busybox()?;
+    let name = busybox.split_once('/').map_or("", |(_, name)| name);
+    let target = format!("docker://{}/{name}", lab.secure().address());
     let inspect = |arguments: &[&str]| {
         kigumi_tests::attempt(
             lab.tool("skopeo")

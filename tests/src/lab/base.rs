@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::Lab;
 use crate::image::{ImageBuilder, LayerBuilder};
@@ -44,11 +45,18 @@ pub(super) fn busybox(lab: &Lab) -> Result<String> {
 fn publish(lab: &Lab, name: &str, make: impl FnOnce(&str) -> Result<()>) -> Result<String> {
     // One lock for all: two bootstraps at once would only be slower.
     let _lock = lab.state().lock("base")?;
+    let name = format!("{name}-{}", recipe());
     let (repository, tag) = name.split_once(':').context("a base image has a tag")?;
     if lab.plain().find_manifest(repository, tag)?.is_none() {
-        make(name).with_context(|| format!("make the base image {name}"))?;
+        make(&name).with_context(|| format!("make the base image {name}"))?;
     }
-    Ok(lab.destination(name))
+    Ok(lab.destination(&name))
+}
+
+/// Stands for how base images are made: this file. A lab that outlives a change of it makes them anew.
+fn recipe() -> String {
+    let digest = hex::encode(Sha256::digest(include_bytes!("base.rs")));
+    digest.chars().take(12).collect()
 }
 
 fn push_debian(lab: &Lab, name: &str, archive: &Path) -> Result<()> {
@@ -62,7 +70,7 @@ fn push_debian(lab: &Lab, name: &str, archive: &Path) -> Result<()> {
 
 fn bootstrap(lab: &Lab, name: &str, include: Option<&str>) -> Result<PathBuf> {
     let directory = lab.state().directory("cache")?;
-    let archive = directory.join(format!("{name}-{SUITE}.tar"));
+    let archive = directory.join(format!("{name}-{SUITE}-{}.tar", recipe()));
     if archive.is_file() {
         return Ok(archive);
     }
