@@ -245,21 +245,7 @@ impl Stages<'_> {
     }
 
     fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
-        let source = match &copy.from {
-            CopySource::Context => self.context_tree()?,
-            CopySource::Stage(id) => self.stage_tree(*id)?,
-            CopySource::Image(id) => {
-                let layers = self.images.layers(*id, &mut self.contents)?;
-                self.images.tree(*id, &layers, &self.workshop.cancel)?
-            }
-            CopySource::Scratch => Arc::new(Tree::new()),
-            CopySource::NamedContext(name) => {
-                return Err(BuildError::Copy {
-                    message: format!("the named context `{name}` is not implemented yet"),
-                    source: None,
-                });
-            }
-        };
+        let source = self.source_tree(&copy.from)?;
         let owner = match &copy.chown {
             Some(chown) => {
                 let owner = self.owner(chown, state)?;
@@ -279,6 +265,23 @@ impl Stages<'_> {
         let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
         self.contents.extract(&mut changes)?;
         Ok(changes)
+    }
+
+    /// The files behind a `from`, of COPY or of a mount, each knowing where its bytes are.
+    pub(super) fn source_tree(&mut self, from: &CopySource) -> Result<Arc<Tree>, BuildError> {
+        match from {
+            CopySource::Context => self.context_tree(),
+            CopySource::Stage(id) => self.stage_tree(*id),
+            CopySource::Image(id) => {
+                let layers = self.images.layers(*id, &mut self.contents)?;
+                self.images.tree(*id, &layers, &self.workshop.cancel)
+            }
+            CopySource::Scratch => Ok(Arc::new(Tree::new())),
+            CopySource::NamedContext(name) => Err(BuildError::Copy {
+                message: format!("the named context `{name}` is not implemented yet"),
+                source: None,
+            }),
+        }
     }
 
     fn context_tree(&mut self) -> Result<Arc<Tree>, BuildError> {
