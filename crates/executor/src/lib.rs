@@ -9,6 +9,7 @@ pub mod cli;
 mod error;
 pub mod report;
 mod sandbox;
+pub mod secrets;
 mod start;
 mod time;
 

@@ -9,6 +9,7 @@ use crate::cli::{self, BUILD_ID, BuildFlags, Command, Config, Environment, LogOp
 use crate::error::{BuildError, chain};
 use crate::report::{self, BuildEvent, Events};
 use crate::sandbox;
+use crate::secrets::Secrets;
 
 /// Runs the program and gives its exit code.
 pub fn start() -> u8 {
@@ -88,8 +89,25 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
         .forward_to(cancel.clone())
         .map_err(supervised("wait for signals"))?;
     install_crypto();
-    build::run(&config, &environment, events, &cancel)?;
+    let secrets = secrets(&config, &environment, events)?;
+    build::run(&config, &environment, &secrets, events, &cancel)?;
     Ok(0)
+}
+
+/// Before anything else: what is read later may have been moved or wiped, and what is not known yet is not hidden (T-MNT-08).
+fn secrets(
+    config: &Config,
+    environment: &Environment,
+    events: &Events,
+) -> Result<Secrets, BuildError> {
+    let secrets = Secrets::load(&config.secrets, environment, events.redactor())
+        .map_err(BuildError::Secret)?;
+    for id in secrets.too_short_to_hide() {
+        events.warn(format!(
+            "the secret `{id}` is too short to be hidden in the log"
+        ));
+    }
+    Ok(secrets)
 }
 
 fn cancel() -> Result<Cancel, BuildError> {

@@ -13,6 +13,7 @@ mod outputs;
 mod push;
 mod rounds;
 mod running;
+mod secret_mounts;
 mod setup;
 mod shebang;
 mod stage;
@@ -37,6 +38,7 @@ pub(crate) use setup::credential_files;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
+use crate::secrets::Secrets;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
@@ -55,12 +57,14 @@ use workshop::Workshop;
 pub fn run(
     config: &Config,
     environment: &Environment,
+    secrets: &Secrets,
     events: &Events,
     cancel: &Cancel,
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime).and_then(Build::run);
+    let result = Build::prepare(config, environment, events, cancel, &runtime)
+        .and_then(|build| build.run(secrets));
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
     let digest = result?;
@@ -158,7 +162,7 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn run(self) -> Result<Digest, BuildError> {
+    fn run(self, secrets: &Secrets) -> Result<Digest, BuildError> {
         let plan = &self.planned.plan;
         let needs = Needs::new(plan, self.image_use());
         // Before the first write, and before a byte is pulled.
@@ -182,6 +186,7 @@ impl<'a> Build<'a> {
             images: self.images(&workshop, &needs),
             contents: Contents::new(workshop.work())?,
             workshop: &workshop,
+            secrets,
             ground,
             runner: Box::new(InPlace),
             factory,
@@ -364,6 +369,8 @@ impl<'a> Build<'a> {
                 .filter(|file| file.exists()),
         );
         ours.extend(self.config.outputs.paths().map(PathBuf::from));
+        // Another build in the same container wants them again, and no image has them.
+        ours.extend(self.config.secret_files().map(PathBuf::from));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
