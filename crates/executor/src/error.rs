@@ -9,6 +9,7 @@ use kigumi_oci::{DiffId, Digest};
 use crate::cli::ConfigError;
 use crate::report;
 use crate::secrets::SecretError;
+use crate::ssh::SshError;
 
 /// Why a build ended without an image.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum BuildError {
     /// A secret that cannot be had.
     #[error(transparent)]
     Secret(SecretError),
+    /// An ssh agent that there cannot be.
+    #[error(transparent)]
+    Ssh(SshError),
     /// A secret that a RUN requires and nobody gave.
     #[error(
         "secret {id}: not found; give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"

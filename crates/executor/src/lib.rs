@@ -10,6 +10,7 @@ mod error;
 pub mod report;
 mod sandbox;
 pub mod secrets;
+pub mod ssh;
 mod start;
 mod time;
 

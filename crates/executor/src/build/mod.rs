@@ -39,6 +39,7 @@ use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::Secrets;
+use crate::ssh::Agents;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
@@ -50,6 +51,15 @@ use rounds::Planned;
 use stage::Stages;
 use workshop::Workshop;
 
+/// What only the steps may have that ask for it.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// `--secret`.
+    pub secrets: Secrets,
+    /// `--ssh`.
+    pub agents: Agents,
+}
+
 /// Builds what the flags ask for and gives the digest of the image.
 ///
 /// # Errors
@@ -57,14 +67,14 @@ use workshop::Workshop;
 pub fn run(
     config: &Config,
     environment: &Environment,
-    secrets: &Secrets,
+    grants: &Grants,
     events: &Events,
     cancel: &Cancel,
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
     let result = Build::prepare(config, environment, events, cancel, &runtime)
-        .and_then(|build| build.run(secrets));
+        .and_then(|build| build.run(grants));
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
     let digest = result?;
@@ -134,7 +144,7 @@ impl<'a> Build<'a> {
             dockerfile: path.clone(),
             platform: inputs.platform.to_string(),
         });
-        let client_config = setup::client_config(config, environment)?;
+        let client_config = setup::client_config(config, environment, events.redactor())?;
         let prepared = async {
             let client =
                 Client::start(client_config)
@@ -162,7 +172,7 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn run(self, secrets: &Secrets) -> Result<Digest, BuildError> {
+    fn run(self, grants: &Grants) -> Result<Digest, BuildError> {
         let plan = &self.planned.plan;
         let needs = Needs::new(plan, self.image_use());
         // Before the first write, and before a byte is pulled.
@@ -186,7 +196,7 @@ impl<'a> Build<'a> {
             images: self.images(&workshop, &needs),
             contents: Contents::new(workshop.work())?,
             workshop: &workshop,
-            secrets,
+            grants,
             ground,
             runner: Box::new(InPlace),
             factory,

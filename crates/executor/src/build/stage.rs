@@ -12,6 +12,7 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
+use super::Grants;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
@@ -22,7 +23,6 @@ use super::running;
 use super::workshop::Workshop;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, StepPosition};
-use crate::secrets::Secrets;
 
 /// Longest `passwd` or `group` that is read, in bytes. Real ones have kilobytes.
 const LONGEST_DATABASE: u64 = 8 << 20;
@@ -61,8 +61,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) needs: &'a Needs,
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
-    /// What `--secret` gave.
-    pub(crate) secrets: &'a Secrets,
+    pub(crate) grants: &'a Grants,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
     pub(crate) ground: Option<Ground>,
@@ -436,7 +435,7 @@ impl Stages<'_> {
             return Err(no_ground());
         };
         let ground = self.ground.as_mut().ok_or_else(no_ground)?;
-        let process = running::process(run, &users, self.secrets, ground.path())?;
+        let process = running::process(run, &users, &self.grants.secrets, ground.path())?;
         ground.settle(&mut index)?;
         running::furnish(run, ground.path())?;
         let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
