@@ -12,6 +12,7 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
+use super::Grants;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
@@ -60,6 +61,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) needs: &'a Needs,
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
+    pub(crate) grants: &'a Grants,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
     pub(crate) ground: Option<Ground>,
@@ -436,7 +438,7 @@ impl Stages<'_> {
             return Err(no_ground());
         };
         let ground = self.ground.as_mut().ok_or_else(no_ground)?;
-        let process = running::process(run, &users, ground.path())?;
+        let process = running::process(run, &users, &self.grants.secrets, ground.path())?;
         ground.settle(&mut index)?;
         running::furnish(run, ground.path())?;
         let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
