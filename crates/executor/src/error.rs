@@ -8,6 +8,8 @@ use kigumi_oci::{DiffId, Digest};
 
 use crate::cli::ConfigError;
 use crate::report;
+use crate::secrets::SecretError;
+use crate::ssh::SshError;
 
 /// Why a build ended without an image.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,30 @@ pub enum BuildError {
     /// The command line is wrong.
     #[error(transparent)]
     Config(ConfigError),
+    /// A secret that cannot be had.
+    #[error(transparent)]
+    Secret(SecretError),
+    /// An ssh agent that there cannot be.
+    #[error(transparent)]
+    Ssh(SshError),
+    /// A secret that a RUN requires and nobody gave.
+    #[error(
+        "secret {id}: not found; give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
+    )]
+    NoSecret {
+        /// Of the secret.
+        id: String,
+    },
+    /// A secret that no variable can hold.
+    #[error(
+        "secret {id}: it holds a zero byte, so that the variable `{variable}` cannot have it; mount it as a file"
+    )]
+    SecretVariable {
+        /// Of the secret.
+        id: String,
+        /// Which.
+        variable: String,
+    },
     /// No Dockerfile where it should be.
     #[error("no Dockerfile: looked for {}", list(.looked_for))]
     NoDockerfile {

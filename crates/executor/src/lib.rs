@@ -9,6 +9,8 @@ pub mod cli;
 mod error;
 pub mod report;
 mod sandbox;
+pub mod secrets;
+pub mod ssh;
 mod start;
 mod time;
 

@@ -13,6 +13,7 @@ mod outputs;
 mod push;
 mod rounds;
 mod running;
+mod secret_mounts;
 mod setup;
 mod shebang;
 mod stage;
@@ -37,6 +38,8 @@ pub(crate) use setup::credential_files;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
+use crate::secrets::Secrets;
+use crate::ssh::Agents;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
@@ -48,6 +51,15 @@ use rounds::Planned;
 use stage::Stages;
 use workshop::Workshop;
 
+/// What only the steps may have that ask for it.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// `--secret`.
+    pub secrets: Secrets,
+    /// `--ssh`.
+    pub agents: Agents,
+}
+
 /// Builds what the flags ask for and gives the digest of the image.
 ///
 /// # Errors
@@ -55,12 +67,14 @@ use workshop::Workshop;
 pub fn run(
     config: &Config,
     environment: &Environment,
+    grants: &Grants,
     events: &Events,
     cancel: &Cancel,
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime).and_then(Build::run);
+    let result = Build::prepare(config, environment, events, cancel, &runtime)
+        .and_then(|build| build.run(grants));
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
     let digest = result?;
@@ -130,7 +144,7 @@ impl<'a> Build<'a> {
             dockerfile: path.clone(),
             platform: inputs.platform.to_string(),
         });
-        let client_config = setup::client_config(config, environment)?;
+        let client_config = setup::client_config(config, environment, events.redactor())?;
         let prepared = async {
             let client =
                 Client::start(client_config)
@@ -158,7 +172,7 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn run(self) -> Result<Digest, BuildError> {
+    fn run(self, grants: &Grants) -> Result<Digest, BuildError> {
         let plan = &self.planned.plan;
         let needs = Needs::new(plan, self.image_use());
         // Before the first write, and before a byte is pulled.
@@ -182,6 +196,7 @@ impl<'a> Build<'a> {
             images: self.images(&workshop, &needs),
             contents: Contents::new(workshop.work())?,
             workshop: &workshop,
+            grants,
             ground,
             runner: Box::new(InPlace),
             factory,
@@ -364,6 +379,8 @@ impl<'a> Build<'a> {
                 .filter(|file| file.exists()),
         );
         ours.extend(self.config.outputs.paths().map(PathBuf::from));
+        // Another build in the same container wants them again, and no image has them.
+        ours.extend(self.config.secret_files().map(PathBuf::from));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours

@@ -12,6 +12,7 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
+use super::Grants;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
@@ -60,6 +61,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) needs: &'a Needs,
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
+    pub(crate) grants: &'a Grants,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
     pub(crate) ground: Option<Ground>,
@@ -245,21 +247,7 @@ impl Stages<'_> {
     }
 
     fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
-        let source = match &copy.from {
-            CopySource::Context => self.context_tree()?,
-            CopySource::Stage(id) => self.stage_tree(*id)?,
-            CopySource::Image(id) => {
-                let layers = self.images.layers(*id, &mut self.contents)?;
-                self.images.tree(*id, &layers, &self.workshop.cancel)?
-            }
-            CopySource::Scratch => Arc::new(Tree::new()),
-            CopySource::NamedContext(name) => {
-                return Err(BuildError::Copy {
-                    message: format!("the named context `{name}` is not implemented yet"),
-                    source: None,
-                });
-            }
-        };
+        let source = self.source_tree(&copy.from)?;
         let owner = match &copy.chown {
             Some(chown) => {
                 let owner = self.owner(chown, state)?;
@@ -279,6 +267,23 @@ impl Stages<'_> {
         let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
         self.contents.extract(&mut changes)?;
         Ok(changes)
+    }
+
+    /// The files behind a `from`, of COPY or of a mount, each knowing where its bytes are.
+    pub(super) fn source_tree(&mut self, from: &CopySource) -> Result<Arc<Tree>, BuildError> {
+        match from {
+            CopySource::Context => self.context_tree(),
+            CopySource::Stage(id) => self.stage_tree(*id),
+            CopySource::Image(id) => {
+                let layers = self.images.layers(*id, &mut self.contents)?;
+                self.images.tree(*id, &layers, &self.workshop.cancel)
+            }
+            CopySource::Scratch => Ok(Arc::new(Tree::new())),
+            CopySource::NamedContext(name) => Err(BuildError::Copy {
+                message: format!("the named context `{name}` is not implemented yet"),
+                source: None,
+            }),
+        }
     }
 
     fn context_tree(&mut self) -> Result<Arc<Tree>, BuildError> {
@@ -433,7 +438,7 @@ impl Stages<'_> {
             return Err(no_ground());
         };
         let ground = self.ground.as_mut().ok_or_else(no_ground)?;
-        let process = running::process(run, &users, ground.path())?;
+        let process = running::process(run, &users, &self.grants.secrets, ground.path())?;
         ground.settle(&mut index)?;
         running::furnish(run, ground.path())?;
         let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);

@@ -5,6 +5,7 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
 
 /// What the flags, the environment and the working directory mean together.
 #[derive(Debug, Clone)]
@@ -19,6 +20,10 @@ pub struct Config {
     pub target: Option<String>,
     /// `--label`, in order.
     pub labels: Vec<(String, String)>,
+    /// `--secret`, in order; of two with one id the later counts.
+    pub secrets: Vec<SecretFlag>,
+    /// `--ssh`, in order; of two with one id the later counts.
+    pub ssh: Vec<SshFlag>,
     /// `--custom-platform`.
     pub platform: Option<Platform>,
     /// Where to push; empty with `--no-push` and no names.
@@ -241,6 +246,9 @@ pub enum ConfigError {
         /// As given.
         text: String,
     },
+    /// A secret or an agent that cannot be what it is said to be.
+    #[error(transparent)]
+    Secret(#[from] SecretFlagError),
     /// Several platforms.
     #[error("--custom-platform `{text}`: building for several platforms is not implemented yet")]
     SeveralPlatforms {
@@ -305,6 +313,16 @@ impl LogOptions {
 }
 
 impl Config {
+    /// The files and sockets that `--secret` and `--ssh` name.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.secrets.iter().filter_map(|flag| match &flag.source {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Environment(_) => None,
+        });
+        let agents = self.ssh.iter().flat_map(|flag| &flag.paths);
+        files.chain(agents).map(PathBuf::as_path)
+    }
+
     /// What the flags mean in this environment. Reads nothing.
     ///
     /// # Errors
@@ -341,6 +359,8 @@ impl Config {
             build_args: build_args(flags, environment),
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
+            secrets: secrets::secrets(&flags.secret, environment)?,
+            ssh: secrets::ssh(&flags.ssh, environment)?,
             platform: platform(flags)?,
             context,
             destinations,
@@ -712,8 +732,8 @@ mod tests {
                 "several platforms is not implemented yet",
             ),
             (
-                &["--no-push", "--ssh=default", "--build-context=a=b"],
-                "--ssh, --build-context are not",
+                &["--no-push", "--ulimit=nofile=1", "--build-context=a=b"],
+                "--build-context, --ulimit are not",
             ),
         ];
         for (words, expected) in cases {
