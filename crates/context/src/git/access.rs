@@ -49,22 +49,27 @@ impl<'a> Access<'a> {
 
     /// Whether the user has given a secret for this very host, and so vouches for it.
     pub(super) fn vouches_for(&self, url: &Url) -> bool {
-        let host = authority(url);
-        ["GIT_AUTH_HEADER", "GIT_AUTH_TOKEN"]
-            .iter()
-            .any(|kind| (self.secrets)(&format!("{kind}.{host}")).is_some())
+        hosts(url).iter().any(|host| {
+            ["GIT_AUTH_HEADER", "GIT_AUTH_TOKEN"]
+                .iter()
+                .any(|kind| (self.secrets)(&format!("{kind}.{host}")).is_some())
+        })
     }
 
     fn find(&self, url: &Url) -> Result<Option<String>, GitError> {
-        let host = authority(url);
         let is_home = self
             .home
             .as_ref()
             .is_some_and(|home| home.origin() == url.origin());
-        let mut ids = vec![
-            (format!("GIT_AUTH_HEADER.{host}"), Form::Header),
-            (format!("GIT_AUTH_TOKEN.{host}"), Form::Token),
-        ];
+        if url.scheme() != "https" && !is_home {
+            // Nobody but the user may decide that a credential travels in plain text.
+            return Ok(None);
+        }
+        let mut ids = Vec::new();
+        for host in hosts(url) {
+            ids.push((format!("GIT_AUTH_HEADER.{host}"), Form::Header));
+            ids.push((format!("GIT_AUTH_TOKEN.{host}"), Form::Token));
+        }
         if is_home {
             ids.push(("GIT_AUTH_HEADER".to_owned(), Form::Header));
             ids.push(("GIT_AUTH_TOKEN".to_owned(), Form::Token));
@@ -108,6 +113,14 @@ impl Form {
 
 fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+}
+
+/// How a secret may name the host: with its port first, where that is not the usual one.
+fn hosts(url: &Url) -> Vec<String> {
+    let mut hosts = vec![authority(url)];
+    hosts.extend(url.host_str().map(str::to_owned));
+    hosts.dedup();
+    hosts
 }
 
 /// `host[:port]`, without the port that the scheme implies.

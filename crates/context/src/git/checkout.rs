@@ -177,7 +177,11 @@ fn checked(
     names: &mut BTreeSet<Vec<u8>>,
 ) -> Result<ImagePath, GitError> {
     let name = entry.name.as_slice();
-    let shown = [directory.as_relative(), name].join(&b'/');
+    let mut shown = directory.as_relative().to_vec();
+    if !directory.is_root() {
+        shown.push(b'/');
+    }
+    shown.extend_from_slice(name);
     let refused = || GitError::Path {
         remote: objects.remote().to_owned(),
         path: shown.escape_ascii().to_string(),

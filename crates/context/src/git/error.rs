@@ -143,7 +143,8 @@ pub enum GitError {
     },
     /// A symbolic link that no filesystem holds.
     #[error(
-        "`{remote}`: the symbolic link `{path}` is empty, has a NUL byte or is longer than {LARGEST_LINK} bytes"
+        "`{remote}`: the symbolic link `{}` is empty, has a NUL byte or is longer than {LARGEST_LINK} bytes",
+        relative(path)
     )]
     Link {
         /// Where it came from.
@@ -177,7 +178,8 @@ pub enum GitError {
     },
     /// A commit of another repository that is not known.
     #[error(
-        "submodule `{path}`: `.gitmodules` has no usable URL for it; with `?submodules=false` it stays an empty directory"
+        "submodule `{}`: `.gitmodules` has no usable URL for it; with `?submodules=false` it stays an empty directory",
+        relative(path)
     )]
     UnknownSubmodule {
         /// Where it belongs.
@@ -187,7 +189,7 @@ pub enum GitError {
     #[error("more than {SUBMODULES} submodules, or more than {SUBMODULE_DEPTH} inside one another")]
     TooManySubmodules,
     /// A submodule that cannot be had.
-    #[error("submodule `{path}`")]
+    #[error("submodule `{}`", relative(path))]
     Submodule {
         /// Where it belongs.
         path: ImagePath,
@@ -225,6 +227,11 @@ impl GitError {
             source: source.into(),
         }
     }
+}
+
+/// As git shows paths: without a slash in front.
+fn relative(path: &ImagePath) -> String {
+    String::from_utf8_lossy(path.as_relative()).into_owned()
 }
 
 fn credential_hint(host: &str, authorized: bool) -> String {

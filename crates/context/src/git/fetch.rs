@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use gix_hash::{Kind, ObjectId};
 use gix_pack::Bundle;
@@ -58,14 +59,23 @@ impl Repository<'_> {
     /// everything that its branches and tags lead to.
     pub(super) fn fetch(&self, wish: &Wish, directory: &Path) -> Result<Received, GitError> {
         let outcome = self.attempt(wish, Depth::One, directory);
-        match (wish, outcome) {
-            (Wish::Commit(id), Err(Trouble::Said(source))) => {
-                tracing::debug!(%source, "the server gives no single commit");
+        let outcome = match (wish, outcome) {
+            // A server of the first protocol refuses with a line that gitoxide takes for a damaged pack.
+            (Wish::Commit(_), Err(Trouble::Other(source))) if !self.is_interrupted() => {
+                tracing::debug!(%source, "the server does not give the commit by its id");
                 self.attempt(wish, Depth::All, directory)
-                    .map_err(|_| self.no_commit(*id))
             }
-            (_, outcome) => outcome.map_err(|trouble| trouble.error(self.remote)),
-        }
+            (_, outcome) => outcome,
+        };
+        outcome.map_err(|trouble| match trouble {
+            Trouble::Known(error) => error,
+            Trouble::Other(_) if self.is_interrupted() => GitError::Interrupted,
+            Trouble::Other(source) => GitError::protocol(self.remote, source),
+        })
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.facilities.interrupted.load(Ordering::Relaxed)
     }
 
     fn no_commit(&self, commit: ObjectId) -> GitError {
@@ -156,6 +166,9 @@ impl Repository<'_> {
             Depth::One => vec![goal.id],
             Depth::All => heads_and_tags(&refs),
         };
+        if wants.is_empty() {
+            return Err(Trouble::Known(self.no_commit(goal.id)));
+        }
         let (objects, shallow) = self.receive(transport, &handshake, &wants, depth, directory)?;
         if !objects.has(goal.id) {
             return Err(Trouble::Known(self.no_commit(goal.id)));
@@ -229,7 +242,7 @@ impl Repository<'_> {
             .send(&mut transport, true)
             .map_err(Trouble::other)?;
         let response = Response::from_line_reader(version, &mut reader, true, false);
-        let mut response = response.map_err(Trouble::said)?;
+        let mut response = response.map_err(Trouble::other)?;
         response.append_v1_shallow_updates(handshake.v1_shallow_updates.clone());
         let said = Rc::new(RefCell::new(Vec::new()));
         let listener = Rc::clone(&said);
@@ -353,17 +366,11 @@ fn gix_url(url: &Url) -> Result<gix_url::Url, gix_error::Error> {
 enum Trouble {
     /// It has its words already.
     Known(GitError),
-    /// The server does not give what it was asked for.
-    Said(super::error::Cause),
     /// Anything else.
     Other(super::error::Cause),
 }
 
 impl Trouble {
-    fn said(source: impl Into<super::error::Cause>) -> Self {
-        Self::Said(source.into())
-    }
-
     fn other(source: impl Into<super::error::Cause>) -> Self {
         Self::Other(source.into())
     }
@@ -377,13 +384,6 @@ impl Trouble {
             .chars()
             .map(|letter| if letter.is_control() { ' ' } else { letter })
             .collect();
-        Self::said(format!("the server says: {}", text.trim()))
-    }
-
-    fn error(self, remote: &Remote) -> GitError {
-        match self {
-            Self::Known(error) => error,
-            Self::Said(source) | Self::Other(source) => GitError::protocol(remote, source),
-        }
+        Self::other(format!("the server says: {}", text.trim()))
     }
 }

@@ -1,6 +1,7 @@
 //! From the plan's COPY, ADD and WORKDIR to the copy engine's, and what it answers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kigumi_context::{
     Archives, Chmod, CopyError, CopyItem, CopySpec, Destination, Owner, archive_candidates,
@@ -16,6 +17,8 @@ use crate::error::BuildError;
 pub(crate) struct Sources<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) source: &'a Tree,
+    /// Those of git repositories, in the order in which they are named.
+    pub(crate) git: &'a [Arc<Tree>],
 }
 
 fn path_error(written: &str) -> impl Fn(PathError) -> BuildError {
@@ -33,10 +36,11 @@ fn copy_error(error: CopyError) -> BuildError {
 /// What the copy engine is asked.
 pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySpec, BuildError> {
     let unpack = copy.unpack != Unpack::Never;
+    let mut git = 0;
     let items = copy
         .sources
         .iter()
-        .map(|source| item(source, unpack))
+        .map(|source| item(source, unpack, &mut git))
         .collect::<Result<_, _>>()?;
     let chmod = match &copy.chmod {
         None => None,
@@ -64,7 +68,8 @@ pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySp
     })
 }
 
-fn item(source: &Source, unpack: bool) -> Result<CopyItem, BuildError> {
+/// One source. Trees of git repositories come after the first source tree; `git` counts them.
+fn item(source: &Source, unpack: bool, git: &mut usize) -> Result<CopyItem, BuildError> {
     match source {
         Source::Path(pattern) => Ok(CopyItem::Path {
             source: 0,
@@ -75,11 +80,18 @@ fn item(source: &Source, unpack: bool) -> Result<CopyItem, BuildError> {
             name: name.clone().into_bytes(),
             content: content.as_bytes().into(),
         }),
+        // The files of the repository, not a directory of its name.
+        Source::Git(_) => {
+            *git += 1;
+            Ok(CopyItem::Path {
+                source: *git,
+                pattern: "/".to_owned(),
+                unpack: false,
+            })
+        }
         // The planner has refused these with their line.
-        Source::Url(url) | Source::Git(url) => Err(BuildError::Copy {
-            message: format!(
-                "source `{url}`: ADD of URLs and git repositories is not implemented yet"
-            ),
+        Source::Url(url) => Err(BuildError::Copy {
+            message: format!("source `{url}`: ADD of URLs is not implemented yet"),
             source: None,
         }),
     }
@@ -91,7 +103,8 @@ pub(crate) fn changes(
     sources: &Sources<'_>,
     contents: &mut Contents,
 ) -> Result<Vec<Change>, BuildError> {
-    let trees = [sources.source];
+    let git = sources.git.iter().map(Arc::as_ref);
+    let trees: Vec<&Tree> = [sources.source].into_iter().chain(git).collect();
     let mut archives = Archives::none();
     for candidate in archive_candidates(spec, &trees).map_err(copy_error)? {
         if let Some(archive) = super::archives::read(&candidate, contents)? {

@@ -4,6 +4,7 @@ mod archives;
 mod contents;
 mod copying;
 mod export;
+mod git;
 mod ground;
 mod image;
 mod images;
@@ -41,6 +42,7 @@ use crate::report::{self, BuildEvent, Events};
 use crate::secrets::Secrets;
 use crate::ssh::Agents;
 use contents::Contents;
+use git::GitTrees;
 use ground::Ground;
 use image::Image;
 use images::Images;
@@ -174,6 +176,7 @@ impl<'a> Build<'a> {
 
     fn run(self, grants: &Grants) -> Result<Digest, BuildError> {
         let plan = &self.planned.plan;
+        git::check(plan, &self.planned.dockerfile.source)?;
         let needs = Needs::new(plan, self.image_use());
         // Before the first write, and before a byte is pulled.
         let root = if needs.needs_root() {
@@ -197,6 +200,7 @@ impl<'a> Build<'a> {
             contents: Contents::new(workshop.work())?,
             workshop: &workshop,
             grants,
+            git: GitTrees::new(self.client.clone()),
             ground,
             runner: Box::new(InPlace),
             factory,

@@ -15,6 +15,7 @@ use kigumi_run::Runner;
 use super::Grants;
 use super::contents::Contents;
 use super::copying::{self, Sources};
+use super::git::{self, GitTrees};
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
@@ -62,6 +63,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
     pub(crate) grants: &'a Grants,
+    pub(crate) git: GitTrees,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
     pub(crate) ground: Option<Ground>,
@@ -248,6 +250,7 @@ impl Stages<'_> {
 
     fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
         let source = self.source_tree(&copy.from)?;
+        let git = self.git_trees(copy)?;
         let owner = match &copy.chown {
             Some(chown) => {
                 let owner = self.owner(chown, state)?;
@@ -263,10 +266,25 @@ impl Stages<'_> {
         let sources = Sources {
             tree: state.tree(),
             source: &source,
+            git: &git,
         };
         let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
         self.contents.extract(&mut changes)?;
         Ok(changes)
+    }
+
+    /// The files of the git sources of an ADD, in their order.
+    fn git_trees(&mut self, copy: &CopyOp) -> Result<Vec<Arc<Tree>>, BuildError> {
+        let mut trees = Vec::new();
+        for reference in git::references(copy)? {
+            let secrets = &self.grants.secrets;
+            let contents = &mut self.contents;
+            trees.push(
+                self.git
+                    .get(&reference, secrets, self.workshop, contents, self.now)?,
+            );
+        }
+        Ok(trees)
     }
 
     /// The files behind a `from`, of COPY or of a mount, each knowing where its bytes are.
