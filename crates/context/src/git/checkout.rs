@@ -9,7 +9,9 @@ use gix_object::tree::EntryKind;
 use kigumi_layer::{Change, Entry as Put, FileContent, ImagePath, Metadata, Mode, Timestamp, Tree};
 
 use super::GitError;
-use super::limits::{ENTRIES, LARGEST_LINK};
+use super::attributes::Attributes;
+use super::conversion::Conversion;
+use super::limits::{ENTRIES, LARGEST_ATTRIBUTES, LARGEST_LINK};
 use super::objects::{Entry, Objects};
 use crate::Spool;
 
@@ -21,7 +23,7 @@ pub(super) struct Collector<'s, W> {
     pub(super) index: Vec<Tracked>,
     spool: &'s mut Spool<W>,
     /// Contents that are in the spool: files with the same content share it, so that no repository can claim more than it sent.
-    contents: BTreeMap<ObjectId, FileContent>,
+    contents: BTreeMap<(ObjectId, Conversion), FileContent>,
     interrupted: &'s AtomicBool,
 }
 
@@ -62,13 +64,16 @@ impl<'s, W: Write> Collector<'s, W> {
         wanted: &ImagePath,
     ) -> Result<Vec<(ImagePath, ObjectId)>, GitError> {
         let mut submodules = Vec::new();
+        let mut attributes = Attributes::new();
         let mut todo = vec![(source.at.clone(), source.tree)];
         while let Some((directory, id)) = todo.pop() {
             if self.interrupted.load(Ordering::Relaxed) {
                 return Err(GitError::Interrupted);
             }
             let mut names = BTreeSet::new();
-            for entry in source.objects.tree(id)? {
+            let entries = source.objects.tree(id)?;
+            enter(source, &directory, &entries, &mut attributes)?;
+            for entry in entries {
                 let path = checked(source.objects, &directory, &entry, &mut names)?;
                 if !(path.starts_with(wanted) || wanted.starts_with(&path)) {
                     continue;
@@ -78,7 +83,7 @@ impl<'s, W: Write> Collector<'s, W> {
                     EntryKind::Commit => submodules.push((path.clone(), entry.id)),
                     EntryKind::Blob | EntryKind::BlobExecutable | EntryKind::Link => {}
                 }
-                self.entry(source, path, &entry)?;
+                self.entry(source, path, &entry, &mut attributes)?;
             }
         }
         Ok(submodules)
@@ -89,14 +94,16 @@ impl<'s, W: Write> Collector<'s, W> {
         source: &Source<'_>,
         path: ImagePath,
         entry: &Entry,
+        attributes: &mut Attributes,
     ) -> Result<(), GitError> {
+        let mut content = |kept: &mut Self| {
+            let relative = path.strip_prefix(&source.at).unwrap_or_default();
+            kept.content(source, entry.id, attributes.conversion(&relative)?)
+        };
         let (put, mode) = match entry.kind {
             EntryKind::Tree | EntryKind::Commit => (Put::Directory, Mode::DIRECTORY),
-            EntryKind::Blob => (Put::File(self.content(source, entry.id)?), Mode::FILE),
-            EntryKind::BlobExecutable => {
-                let content = self.content(source, entry.id)?;
-                (Put::File(content), Mode::new(0o755))
-            }
+            EntryKind::Blob => (Put::File(content(self)?), Mode::FILE),
+            EntryKind::BlobExecutable => (Put::File(content(self)?), Mode::new(0o755)),
             EntryKind::Link => (
                 Put::Symlink(link_target(source.objects, &path, entry.id)?),
                 Mode::SYMLINK,
@@ -151,12 +158,19 @@ impl<'s, W: Write> Collector<'s, W> {
             .map_err(|source| GitError::Tree { remote, source })
     }
 
-    fn content(&mut self, source: &Source<'_>, id: ObjectId) -> Result<FileContent, GitError> {
-        if let Some(known) = self.contents.get(&id) {
+    fn content(
+        &mut self,
+        source: &Source<'_>,
+        id: ObjectId,
+        conversion: Conversion,
+    ) -> Result<FileContent, GitError> {
+        let key = (id, conversion);
+        if let Some(known) = self.contents.get(&key) {
             return Ok(known.clone());
         }
-        let content = self.store(source.objects.blob(id)?.as_slice())?;
-        self.contents.insert(id, content.clone());
+        let bytes = key.1.apply(id, source.objects.blob(id)?);
+        let content = self.store(bytes.as_slice())?;
+        self.contents.insert(key, content.clone());
         Ok(content)
     }
 
@@ -167,6 +181,27 @@ impl<'s, W: Write> Collector<'s, W> {
             source,
         })
     }
+}
+
+/// Takes over the `.gitattributes` of a directory.
+fn enter(
+    source: &Source<'_>,
+    directory: &ImagePath,
+    entries: &[Entry],
+    attributes: &mut Attributes,
+) -> Result<(), GitError> {
+    let file = entries.iter().find(|entry| {
+        let is_file = matches!(entry.kind, EntryKind::Blob | EntryKind::BlobExecutable);
+        is_file && entry.name == b".gitattributes"
+    });
+    if let Some(file) = file {
+        let text = source.objects.blob(file.id)?;
+        let directory = directory.strip_prefix(&source.at).unwrap_or_default();
+        if text.len() <= LARGEST_ATTRIBUTES {
+            attributes.enter(&directory, &text);
+        }
+    }
+    Ok(())
 }
 
 /// The path of an entry, if there may be one of that name.

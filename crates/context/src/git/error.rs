@@ -152,6 +152,17 @@ pub enum GitError {
         /// Where the link is.
         path: ImagePath,
     },
+    /// An encoding that nobody here can write.
+    #[error(
+        "`{}`: working-tree-encoding `{encoding}` is not supported: UTF-8, UTF-16 and UTF-32 are",
+        relative(path)
+    )]
+    Encoding {
+        /// The file.
+        path: ImagePath,
+        /// As written in `.gitattributes`.
+        encoding: String,
+    },
     /// More files than anybody has.
     #[error("`{remote}`: a checkout of more than {ENTRIES} files")]
     TooManyEntries {

@@ -14,6 +14,9 @@ pub(super) const LARGEST_OBJECT: usize = 1 << 30;
 /// Longest `.gitmodules` that is read, in bytes.
 pub(super) const LARGEST_GITMODULES: usize = 1 << 20;
 
+/// Longest `.gitattributes` that is read, in bytes; git leaves longer ones out too.
+pub(super) const LARGEST_ATTRIBUTES: usize = 100 << 20;
+
 /// How deep submodules may lie inside one another.
 pub(super) const SUBMODULE_DEPTH: usize = 16;
 

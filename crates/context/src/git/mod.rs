@@ -20,7 +20,11 @@ mod reference;
 #[cfg(feature = "git")]
 mod access;
 #[cfg(feature = "git")]
+mod attributes;
+#[cfg(feature = "git")]
 mod checkout;
+#[cfg(feature = "git")]
+mod conversion;
 #[cfg(feature = "git")]
 mod error;
 #[cfg(feature = "git")]

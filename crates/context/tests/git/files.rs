@@ -125,8 +125,6 @@ fn a_subdirectory_becomes_the_root() {
     }
 }
 
-/// What git's own checkout does without any configuration: line ends and encodings as `.gitattributes` has them, no filter programs, no
-/// substitutions that belong to `git archive`.
 #[test]
 fn filters_that_need_a_program_are_not_run() {
     let directory = tempfile::tempdir().unwrap();

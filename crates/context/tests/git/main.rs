@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod attributes;
 mod files;
 mod hostile;
 mod kept;
