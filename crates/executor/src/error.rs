@@ -92,6 +92,9 @@ pub enum BuildError {
         #[source]
         source: Arc<kigumi_registry::Error>,
     },
+    /// A file of the web cannot be had.
+    #[error(transparent)]
+    Web(Arc<kigumi_registry::Error>),
     /// A layer cannot be read or written.
     #[error("{operation}")]
     Layer {

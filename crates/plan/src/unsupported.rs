@@ -41,12 +41,13 @@ pub(crate) fn run(run: &Run) -> Vec<Diagnostic> {
 
 /// Sources of ADD. Shown as written: an expanded URL may hold a token.
 pub(crate) fn source(source: &Source, written: &str, span: Span) -> Option<Diagnostic> {
-    let kind = match source {
-        Source::Path(_) | Source::Inline { .. } => return None,
-        Source::Url(_) => "a URL",
-        Source::Git(_) => "a git repository",
-    };
-    Some(refuse(span, &format!("ADD of {kind} (`{written}`)")))
+    match source {
+        Source::Path(_) | Source::Inline { .. } | Source::Url(_) => None,
+        Source::Git(_) => {
+            let what = format!("ADD of a git repository (`{written}`)");
+            Some(refuse(span, &what))
+        }
+    }
 }
 
 /// Operating systems.

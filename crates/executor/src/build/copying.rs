@@ -30,14 +30,13 @@ fn copy_error(error: CopyError) -> BuildError {
     BuildError::CopyEngine(Box::new(error))
 }
 
-/// What the copy engine is asked.
-pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySpec, BuildError> {
-    let unpack = copy.unpack != Unpack::Never;
-    let items = copy
-        .sources
-        .iter()
-        .map(|source| item(source, unpack))
-        .collect::<Result<_, _>>()?;
+/// What the copy engine is asked: `copy` with an item for each of its sources.
+pub(crate) fn spec(
+    copy: &CopyOp,
+    items: Vec<CopyItem>,
+    owner: Owner,
+    now: Timestamp,
+) -> Result<CopySpec, BuildError> {
     let chmod = match &copy.chmod {
         None => None,
         Some(plan::Chmod::Octal(bits)) => Some(Chmod::parse(&format!("{bits:o}"))),
@@ -64,22 +63,20 @@ pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySp
     })
 }
 
-fn item(source: &Source, unpack: bool) -> Result<CopyItem, BuildError> {
+/// The item of a source that does not lie elsewhere.
+pub(crate) fn item(source: &Source, unpack: Unpack) -> Result<CopyItem, BuildError> {
     match source {
         Source::Path(pattern) => Ok(CopyItem::Path {
             source: 0,
             pattern: pattern.clone(),
-            unpack,
+            unpack: unpack != Unpack::Never,
         }),
         Source::Inline { name, content } => Ok(CopyItem::Inline {
             name: name.clone().into_bytes(),
             content: content.as_bytes().into(),
         }),
-        // The planner has refused these with their line.
-        Source::Url(url) | Source::Git(url) => Err(BuildError::Copy {
-            message: format!(
-                "source `{url}`: ADD of URLs and git repositories is not implemented yet"
-            ),
+        Source::Url(_) | Source::Git(_) => Err(BuildError::Copy {
+            message: "a source that lies elsewhere is not supported yet".to_owned(),
             source: None,
         }),
     }
@@ -137,7 +134,8 @@ pub(crate) fn wanted(
     now: Timestamp,
 ) -> Result<BTreeSet<ImagePath>, BuildError> {
     // Into an empty root: what is selected does not depend on where it goes.
-    let mut spec = spec(copy, Owner::Kept, now)?;
+    let items = copy.sources.iter().map(|source| item(source, copy.unpack));
+    let mut spec = spec(copy, items.collect::<Result<_, _>>()?, Owner::Kept, now)?;
     spec.destination = Destination {
         path: ImagePath::root(),
         is_directory: true,

@@ -3,6 +3,7 @@
 mod archives;
 mod contents;
 mod copying;
+mod downloads;
 mod export;
 mod ground;
 mod image;
@@ -16,6 +17,7 @@ mod running;
 mod secret_mounts;
 mod setup;
 mod shebang;
+mod sources;
 mod stage;
 mod workshop;
 
@@ -27,7 +29,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat};
-use kigumi_plan::{Base, BuildPlan, ImageId, rfc3339};
+use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
 use kigumi_registry::{Client, Repository, ResolvedImage};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
@@ -38,9 +40,10 @@ pub(crate) use setup::credential_files;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
 use contents::Contents;
+use downloads::Downloads;
 use ground::Ground;
 use image::Image;
 use images::Images;
@@ -139,6 +142,7 @@ impl<'a> Build<'a> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
+        hide_passwords(dockerfile.source.text(), events);
         let inputs = rounds::inputs(config, rfc3339(now.seconds), setup::proxies(environment));
         events.emit(BuildEvent::Started {
             dockerfile: path.clone(),
@@ -157,6 +161,9 @@ impl<'a> Build<'a> {
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        for url in remote_sources(&planned.plan) {
+            hide_passwords(url, events);
+        }
         tell_warnings(&planned, events);
         Ok(Self {
             config,
@@ -195,6 +202,7 @@ impl<'a> Build<'a> {
             file: &self.planned.dockerfile.source,
             images: self.images(&workshop, &needs),
             contents: Contents::new(workshop.work())?,
+            downloads: Downloads::new(self.client.clone()),
             workshop: &workshop,
             grants,
             ground,
@@ -429,6 +437,26 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
         }
     }
     None
+}
+
+/// Whoever writes a password into a URL does not want to read it in the log.
+fn hide_passwords(text: &str, events: &Events) {
+    for password in passwords(text) {
+        events.redactor().hide(password.as_bytes());
+    }
+}
+
+/// The URLs of all ADDs, expanded.
+fn remote_sources(plan: &BuildPlan) -> impl Iterator<Item = &str> {
+    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    let sources = steps.flat_map(|step| match &step.op {
+        Op::Copy(copy) => copy.sources.as_slice(),
+        Op::Run(_) | Op::MakeDir(_) | Op::Config => &[],
+    });
+    sources.filter_map(|source| match source {
+        Source::Url(url) | Source::Git(url) => Some(url.as_str()),
+        Source::Path(_) | Source::Inline { .. } => None,
+    })
 }
 
 /// The plan's warnings include the parser's.

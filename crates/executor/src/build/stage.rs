@@ -3,7 +3,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kigumi_context::Owner;
+use kigumi_context::{CopyItem, Owner};
 use kigumi_layer::{Change, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree};
 use kigumi_plan::{
     Base, BuildPlan, CopyOp, CopySource, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
@@ -15,6 +15,7 @@ use kigumi_run::Runner;
 use super::Grants;
 use super::contents::Contents;
 use super::copying::{self, Sources};
+use super::downloads::Downloads;
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
@@ -64,6 +65,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) grants: &'a Grants,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
+    pub(crate) downloads: Downloads,
     pub(crate) ground: Option<Ground>,
     pub(crate) runner: Box<dyn Runner>,
     pub(crate) factory: LayerFactory,
@@ -247,7 +249,13 @@ impl Stages<'_> {
     }
 
     fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
-        let source = self.source_tree(&copy.from)?;
+        let items = self.items(copy)?;
+        let reads = |item: &CopyItem| matches!(item, CopyItem::Path { .. });
+        let source = if items.iter().any(reads) {
+            self.source_tree(&copy.from)?
+        } else {
+            Arc::new(Tree::new())
+        };
         let owner = match &copy.chown {
             Some(chown) => {
                 let owner = self.owner(chown, state)?;
@@ -259,7 +267,7 @@ impl Stages<'_> {
             None if copy.from == CopySource::Context => Owner::ROOT,
             None => Owner::Kept,
         };
-        let spec = copying::spec(copy, owner, self.now)?;
+        let spec = copying::spec(copy, items, owner, self.now)?;
         let sources = Sources {
             tree: state.tree(),
             source: &source,

@@ -2,8 +2,9 @@
 
 use kigumi_dockerfile::instruction::{Add, Copy, Heredoc, SourcesAndDestination};
 use kigumi_dockerfile::{Diagnostic, Word, word};
+use kigumi_oci::Digest;
 
-use super::remote::{Remote, classify};
+use super::remote::{Remote, classify, without_password};
 use super::scope::Scope;
 use super::stage::{Context, Effect, Outcome};
 use super::{chmod, path, run};
@@ -50,14 +51,16 @@ pub(super) fn add(context: &Context<'_>, scope: &Scope, add: &Add) -> Outcome {
         .as_ref()
         .map(|word| scope.expand(word, context.escape()));
     let checksum = keep(checksum.transpose(), &mut problems).flatten();
+    // A variable that expands to nothing is like no flag.
+    let checksum = checksum.filter(|text| !text.is_empty());
     let flags = Flags {
         chown: add.chown.as_ref(),
         chmod: add.chmod.as_ref(),
         parents: false,
     };
     let lowered = lower(context, scope, "ADD", &flags, &add.paths, &mut problems);
-    if let (Some(_), Some(word), Some(lowered)) = (&checksum, &add.checksum, &lowered) {
-        problems.extend(checksum_problem(&lowered.sources, word));
+    if let (Some(checksum), Some(word), Some(lowered)) = (&checksum, &add.checksum, &lowered) {
+        problems.extend(checksum_problem(&lowered.sources, checksum, word));
     }
     let (Some(lowered), true) = (lowered, problems.is_empty()) else {
         return Err(problems);
@@ -100,12 +103,15 @@ fn keep<T>(result: Result<T, Diagnostic>, problems: &mut Vec<Diagnostic>) -> Opt
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
-fn checksum_problem(sources: &[Source], word: &Word) -> Option<Diagnostic> {
-    let remote = |source: &Source| matches!(source, Source::Url(_) | Source::Git(_));
+fn checksum_problem(sources: &[Source], checksum: &str, word: &Word) -> Option<Diagnostic> {
     let message = match sources {
-        [one] if remote(one) => return None,
-        [_] => "--checksum needs a source behind http, https or git",
-        _ => "--checksum needs exactly one source",
+        [Source::Git(_)] => return None,
+        [Source::Url(_)] => {
+            let problem = checksum.parse::<Digest>().err()?;
+            format!("--checksum of a URL has to be `sha256:` and 64 digits: {problem}")
+        }
+        [_] => "--checksum needs a source behind http, https or git".to_owned(),
+        _ => "--checksum needs exactly one source".to_owned(),
     };
     Some(Diagnostic::error("InvalidChecksum", word.span, message))
 }
@@ -184,8 +190,12 @@ fn lower(
             .and_then(|text| Ok((source(name, &text, word)?, text)));
         let (source, text) = keep(source, problems)?;
         problems.extend(unsupported::source(&source, &word.raw, word.span));
+        shown.push(match source {
+            // What opens a door stays out of the image (T-ADD-10).
+            Source::Url(_) | Source::Git(_) => without_password(&text),
+            Source::Path(_) | Source::Inline { .. } => text,
+        });
         sources.push(source);
-        shown.push(text);
     }
     for heredoc in &paths.heredocs {
         sources.push(keep(inline(scope, heredoc), problems)?);

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use kigumi_dockerfile::Diagnostic;
 use kigumi_oci::ImageConfig;
 
+pub(crate) use remote::without_password;
 pub(crate) use run::is_proxy;
 
 use crate::epoch;
