@@ -4,6 +4,7 @@ mod archives;
 mod contents;
 mod copying;
 mod export;
+mod granted;
 mod ground;
 mod image;
 mod images;
@@ -16,6 +17,7 @@ mod running;
 mod secret_mounts;
 mod setup;
 mod shebang;
+mod ssh_mounts;
 mod stage;
 mod workshop;
 
