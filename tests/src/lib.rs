@@ -32,6 +32,7 @@ pub mod conformance;
 pub mod image;
 pub mod lab;
 
+mod agent;
 mod built;
 mod context;
 mod peer;
@@ -39,6 +40,7 @@ mod pod;
 mod proxy;
 mod tool;
 
+pub use agent::{SshAgent, SshKey};
 pub use built::Built;
 pub use context::Context;
 pub use image::{Image, ImageBuilder, Index, LayerBuilder};

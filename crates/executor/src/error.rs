@@ -32,6 +32,42 @@ pub enum BuildError {
         /// Of the secret.
         id: String,
     },
+    /// A secret or an agent that cannot be put where a RUN wants it.
+    #[error("mount the {what} `{id}`")]
+    PlaceGrant {
+        /// Which of the two.
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// Why not.
+        #[source]
+        source: Box<kigumi_rootfs::Error>,
+    },
+    /// The file of a secret.
+    #[error("secret {id}: {operation}")]
+    SecretFile {
+        /// Of the secret.
+        id: String,
+        /// What was to be done.
+        operation: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A secret that would have stayed.
+    #[error(
+        "secret {id}: the step has moved or hard-linked the file of the secret to another place of the root filesystem; it was emptied there. A mount cannot be moved; if the image shall hold the secret, copy it"
+    )]
+    SecretMoved {
+        /// Of the secret.
+        id: String,
+    },
+    /// An agent that a RUN requires and nobody gave.
+    #[error("ssh agent {id}: not found; give it with --ssh {id}=SOCKET or --ssh {id}=KEYFILE")]
+    NoAgent {
+        /// Of the agent.
+        id: String,
+    },
     /// A secret that no variable can hold.
     #[error(
         "secret {id}: it holds a zero byte, so that the variable `{variable}` cannot have it; mount it as a file"

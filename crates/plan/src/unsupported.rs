@@ -17,9 +17,6 @@ fn refuse(span: Span, what: &str) -> Diagnostic {
 /// Flags of RUN.
 pub(crate) fn run(run: &Run) -> Vec<Diagnostic> {
     let mut refused: Vec<Diagnostic> = Vec::new();
-    for mount in &run.mounts {
-        refused.push(refuse(mount.span, "RUN --mount"));
-    }
     if let Some(network) = &run.network {
         match network.value {
             Network::Default => {}

@@ -57,6 +57,7 @@ mod interlock;
 mod keep;
 mod listing;
 mod mounts;
+mod placing;
 mod root_dir;
 mod scan;
 mod unpack;
@@ -75,6 +76,7 @@ pub use interlock::{
 pub use keep::{Keeper, Kept};
 pub use listing::{Listed, Verdict, listing};
 pub use mounts::{Mount, Mounts};
+pub use placing::{Item, Placer, Site, Stand, WhyNot, in_order};
 pub use root_dir::RootDir;
 pub use scan::Index;
 pub use unpack::{Placement, Refused, Unpacker, Virtual, Virtuals, WhyVirtual};

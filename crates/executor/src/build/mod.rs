@@ -5,6 +5,7 @@ mod contents;
 mod copying;
 mod downloads;
 mod export;
+mod granted;
 mod ground;
 mod image;
 mod images;
@@ -18,6 +19,7 @@ mod secret_mounts;
 mod setup;
 mod shebang;
 mod sources;
+mod ssh_mounts;
 mod stage;
 mod workshop;
 

@@ -449,7 +449,27 @@ impl Stages<'_> {
         let process = running::process(run, &users, &self.grants.secrets, ground.path())?;
         ground.settle(&mut index)?;
         running::furnish(run, ground.path())?;
-        let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
+        let ran = {
+            let (root, exclusions) = ground.parts();
+            let failed = |source| BuildError::Root {
+                operation: "mount what the step asks for".to_owned(),
+                source,
+            };
+            let mut placer = kigumi_rootfs::Placer::new(root, exclusions, self.workshop.work())
+                .map_err(failed)?;
+            let mut granted = super::granted::Granted::default();
+            let wanted =
+                kigumi_rootfs::in_order(super::granted::wanted(run)?, |grant| &grant.target);
+            for grant in &wanted {
+                granted.place(&mut placer, grant, self.grants, &self.workshop.events)?;
+            }
+            let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
+            let revoked = granted.revoke();
+            let undone = placer.undo().map_err(failed);
+            ran.and(revoked)
+                .and(undone)
+                .and_then(|()| granted.check_gone())
+        };
         running::clear(run, ground.path());
         ran?;
         let changes = ground.changes(&mut index)?;
