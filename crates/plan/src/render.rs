@@ -46,6 +46,7 @@ impl BuildPlan {
             Base::Scratch => "scratch".to_owned(),
             Base::Image(id) => self.image_text(*id),
             Base::Stage(id) => self.stage_text(*id),
+            Base::Context(name) => format!("context {name:?}"),
         }
     }
 

@@ -22,6 +22,7 @@ use kigumi_oci::ImageConfig;
 pub(crate) use remote::without_password;
 pub(crate) use run::is_proxy;
 
+use crate::created_by;
 use crate::epoch;
 use crate::plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan};
 use crate::planner::{ImageQuery, Origin, Planner};
@@ -128,6 +129,7 @@ fn start(
             base: Base::Stage(StageId(parent)),
             scope: ends.get(&parent)?.child(),
         }),
+        Origin::Files(name) => Some(on_context(ground, name)),
         Origin::Image(query) => {
             let image = planner.answer(&query)?;
             warnings.extend(platform_warning(&image.config, &query));
@@ -136,6 +138,18 @@ fn start(
                 scope: Scope::on_image(&image.config, &query.platform),
             })
         }
+    }
+}
+
+/// A stage on the files of a context: an empty image with one layer.
+fn on_context(ground: &Ground<'_>, name: String) -> Start {
+    let mut scope = Scope::scratch(&ground.planner.inputs().platform);
+    let text = created_by::words("FROM", [name.as_str()]) + created_by::ON_STATE;
+    // One entry for each layer (T-HIST-02).
+    scope.remember(created_by::entry(ground.created, text, true));
+    Start {
+        base: Base::Context(name),
+        scope,
     }
 }
 

@@ -226,6 +226,10 @@ impl Planner {
         graph::base_origin(self, stage)
     }
 
+    pub(crate) fn is_overridden(&self, stage: usize) -> bool {
+        graph::is_overridden(self, stage)
+    }
+
     pub(crate) fn resolve(&self, stage: usize, name: &FromName) -> Result<Origin, Diagnostic> {
         graph::resolve(self, stage, name)
     }
