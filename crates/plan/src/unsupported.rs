@@ -53,7 +53,8 @@ pub(crate) fn platform(platform: &Platform, span: Span) -> Option<Diagnostic> {
     (!is_linux).then(|| refuse(span, &format!("building for platform `{platform}`")))
 }
 
-/// Sources of `SOURCE_DATE_EPOCH` other than a number.
-pub(crate) fn epoch_from(what: &str, span: Span) -> Diagnostic {
-    refuse(span, &format!("SOURCE_DATE_EPOCH taken from `{what}`"))
+/// A git repository as the source of `SOURCE_DATE_EPOCH`, as written.
+pub(crate) fn epoch_of_git(what: &str, span: Span) -> Diagnostic {
+    let what = format!("SOURCE_DATE_EPOCH taken from a git repository (`{what}`)");
+    refuse(span, &what)
 }

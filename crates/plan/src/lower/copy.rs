@@ -4,7 +4,7 @@ use kigumi_dockerfile::instruction::{Add, Copy, Heredoc, SourcesAndDestination};
 use kigumi_dockerfile::{Diagnostic, Word, word};
 use kigumi_oci::Digest;
 
-use super::remote::{Remote, classify, without_password};
+use super::remote::{Remote, remote_kind, without_password};
 use super::scope::Scope;
 use super::stage::{Context, Effect, Outcome};
 use super::{chmod, path, run};
@@ -221,7 +221,7 @@ fn lower(
 
 /// A path, or for ADD what lies elsewhere.
 fn source(instruction: &str, text: &str, word: &Word) -> Result<Source, Diagnostic> {
-    match classify(text) {
+    match remote_kind(text) {
         None => Ok(Source::Path(text.to_owned())),
         Some(remote) if instruction == "COPY" => {
             let what = match remote {

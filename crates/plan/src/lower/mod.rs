@@ -20,6 +20,7 @@ use kigumi_dockerfile::Diagnostic;
 use kigumi_oci::ImageConfig;
 
 pub(crate) use remote::without_password;
+pub use remote::{Remote, remote_kind};
 pub(crate) use run::is_proxy;
 
 use crate::created_by;
@@ -38,6 +39,7 @@ pub(crate) fn build_plan(
 ) -> Result<BuildPlan, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut warnings = planner.dockerfile().warnings.clone();
+    warnings.extend_from_slice(planner.warnings());
     let created = match planner.epoch() {
         Some(seconds) => epoch::rfc3339(seconds),
         None => planner.inputs().created.clone(),

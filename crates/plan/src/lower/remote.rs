@@ -1,8 +1,8 @@
 //! Sources that are not paths.
 
-/// Whether a source of COPY or ADD lies elsewhere.
+/// What a source is that lies elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remote {
+pub enum Remote {
     /// A file behind `http://` or `https://`.
     Url,
     /// A git repository.
@@ -10,7 +10,8 @@ pub(super) enum Remote {
 }
 
 /// Tells what a source is by its text; none is a path. The rules are BuildKit's.
-pub(super) fn classify(source: &str) -> Option<Remote> {
+#[must_use]
+pub fn remote_kind(source: &str) -> Option<Remote> {
     if let Some(rest) = strip_scheme(source, &["http://", "https://"]) {
         return Some(if is_git_path(rest) {
             Remote::Git
@@ -106,7 +107,7 @@ mod tests {
             ("httpd.conf", None),
             ("", None),
         ] {
-            assert_eq!(classify(source), expected, "{source}");
+            assert_eq!(remote_kind(source), expected, "{source}");
         }
     }
 }
