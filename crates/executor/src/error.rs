@@ -131,6 +131,14 @@ pub enum BuildError {
     /// A file of the web cannot be had.
     #[error(transparent)]
     Web(Arc<kigumi_registry::Error>),
+    /// A file whose time is to be that of the build has none.
+    #[error(
+        "`{url}` has no Last-Modified, so it gives the build no time; pass a number as SOURCE_DATE_EPOCH"
+    )]
+    NoTime {
+        /// The file.
+        url: String,
+    },
     /// A layer cannot be read or written.
     #[error("{operation}")]
     Layer {

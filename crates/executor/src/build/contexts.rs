@@ -72,7 +72,9 @@ impl Stages<'_> {
             }
         };
         let tree = Arc::new(tree);
-        self.contexts.trees.insert(name.to_owned(), Arc::clone(&tree));
+        self.contexts
+            .trees
+            .insert(name.to_owned(), Arc::clone(&tree));
         Ok(tree)
     }
 
@@ -87,8 +89,9 @@ impl Stages<'_> {
         // The root has its place in the tree and none in a layer (T-COPY-18).
         changes.retain(|change| !change.path().is_root());
         let contents = &self.contents;
-        self.factory
-            .write(wanted, &changes, &|path, content| contents.open(path, content))
+        self.factory.write(wanted, &changes, &|path, content| {
+            contents.open(path, content)
+        })
     }
 
     /// An archive unpacked, as ADD would; any other file as the only one.
@@ -162,7 +165,11 @@ fn directory(path: &Path, contents: &mut Contents) -> Result<Tree, BuildError> {
 
 fn anonymous(metadata: &Metadata) -> Metadata {
     let mut xattrs = Xattrs::default();
-    for (name, value) in metadata.xattrs.iter().filter(|(name, _)| *name == CAPABILITY) {
+    for (name, value) in metadata
+        .xattrs
+        .iter()
+        .filter(|(name, _)| *name == CAPABILITY)
+    {
         xattrs.insert(name, value);
     }
     Metadata {

@@ -51,14 +51,16 @@ pub(crate) async fn find(
     contexts: &[ContextFlag],
     client: &Client,
 ) -> Result<FoundImage, BuildError> {
-    let layout = contexts.iter().find_map(|flag| match (&flag.place, flag.context.kind()) {
-        (ContextPlace::Layout { path, name }, kigumi_plan::ContextKind::Image(reference))
-            if *reference == query.reference =>
-        {
-            Some((path, name))
-        }
-        _ => None,
-    });
+    let layout = contexts
+        .iter()
+        .find_map(|flag| match (&flag.place, flag.context.kind()) {
+            (ContextPlace::Layout { path, name }, kigumi_plan::ContextKind::Image(reference))
+                if *reference == query.reference =>
+            {
+                Some((path, name))
+            }
+            _ => None,
+        });
     match layout {
         Some((path, name)) => in_layout(path, name, query),
         None => in_registry(query, client).await,

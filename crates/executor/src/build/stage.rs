@@ -14,6 +14,7 @@ use kigumi_run::Runner;
 
 use super::Grants;
 use super::contents::Contents;
+use super::contexts::NamedContexts;
 use super::copying::{self, Sources};
 use super::downloads::Downloads;
 use super::ground::{self, Ground};
@@ -72,6 +73,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
     pub(crate) context: Option<Arc<Tree>>,
+    pub(crate) contexts: NamedContexts<'a>,
     /// The stage whose final state still lies on the root filesystem.
     pub(crate) standing: Option<(StageId, Box<Index>)>,
 }
@@ -119,26 +121,31 @@ impl Stages<'_> {
     /// Lays the base: on the root filesystem for a stage with a RUN, as a value for any other.
     fn begin(&mut self, stage: &StagePlan) -> Result<(State, Vec<NumberedLayer>), BuildError> {
         let live = self.needs.is_live(stage.id);
-        let layers = match stage.base {
+        let layers = match &stage.base {
             Base::Scratch => Vec::new(),
-            Base::Image(id) if self.needs.fetches_base(stage.id) => {
-                self.images.layers(id, &mut self.contents)?
+            Base::Context(name) => {
+                let wanted = self.needs.context_layer_of(stage.id);
+                let layer = self.context_layer(name, wanted)?;
+                self.number(layer).into_iter().collect()
             }
-            Base::Image(id) => self.images.described(id, &mut self.contents)?,
+            Base::Image(id) if self.needs.fetches_base(stage.id) => {
+                self.images.layers(*id, &mut self.contents)?
+            }
+            Base::Image(id) => self.images.described(*id, &mut self.contents)?,
             Base::Stage(id) => {
                 if live
-                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| *standing == id)
+                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| standing == id)
                 {
-                    return Ok((State::Live(index), self.layers_of(id)));
+                    return Ok((State::Live(index), self.layers_of(*id)));
                 }
-                self.layers_of(id)
+                self.layers_of(*id)
             }
         };
         if let Base::Image(id) = stage.base
             && self.needs.in_image(stage.id)
-            && let Some(image) = self.images.resolved(id)
+            && let Some(image) = self.images.found(id)
         {
-            self.factory.send_base(&layers, &image.repository);
+            self.factory.send_base(&layers, image.repository());
         }
         let state = if live {
             self.standing = None;
@@ -150,7 +157,7 @@ impl Stages<'_> {
         };
         let layers = match stage.base {
             Base::Image(id) => self.images.release(id, layers),
-            Base::Scratch | Base::Stage(_) => layers,
+            Base::Scratch | Base::Stage(_) | Base::Context(_) => layers,
         };
         Ok((state, layers))
     }
@@ -174,6 +181,7 @@ impl Stages<'_> {
             Base::Scratch => Ok(Tree::new()),
             Base::Image(id) => Ok((*self.images.tree(*id, layers, &self.workshop.cancel)?).clone()),
             Base::Stage(id) => Ok((*self.stage_tree(*id)?).clone()),
+            Base::Context(name) => Ok((*self.named_tree(name)?).clone()),
         }
     }
 
@@ -287,10 +295,7 @@ impl Stages<'_> {
                 self.images.tree(*id, &layers, &self.workshop.cancel)
             }
             CopySource::Scratch => Ok(Arc::new(Tree::new())),
-            CopySource::NamedContext(name) => Err(BuildError::Copy {
-                message: format!("the named context `{name}` is not implemented yet"),
-                source: None,
-            }),
+            CopySource::NamedContext(name) => self.named_tree(name),
         }
     }
 
@@ -548,6 +553,7 @@ impl Stages<'_> {
                 .image(*id)
                 .map_or_else(String::new, |image| image.reference.clone()),
             Base::Stage(id) => self.plan.stage(*id).map_or_else(String::new, name_of),
+            Base::Context(name) => format!("context `{name}`"),
         }
     }
 }

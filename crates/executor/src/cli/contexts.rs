@@ -73,7 +73,10 @@ fn place(value: &str, working_directory: &Path) -> Result<(ContextPlace, Context
             let path = working_directory.join(path);
             // What is asked for must say which image: of two layouts, and of two images in one.
             let shown = format!("oci-layout://{}{}", path.display(), suffix(&name));
-            Ok((ContextPlace::Layout { path, name }, ContextKind::Image(shown)))
+            Ok((
+                ContextPlace::Layout { path, name },
+                ContextKind::Image(shown),
+            ))
         }
         Some((scheme @ ("target" | "input"), _)) => Err(format!(
             "`{scheme}:` means something in bake files only; build that stage first, and name its image"
@@ -92,7 +95,9 @@ fn place(value: &str, working_directory: &Path) -> Result<(ContextPlace, Context
 /// `PATH`, `PATH:TAG`, `PATH@sha256:…`; a tag in front of a digest says nothing more.
 fn layout(text: &str) -> Result<(&str, LayoutName), String> {
     if let Some((path, digest)) = text.rsplit_once('@') {
-        let digest: Digest = digest.parse().map_err(|error| format!("`{text}`: {error}"))?;
+        let digest: Digest = digest
+            .parse()
+            .map_err(|error| format!("`{text}`: {error}"))?;
         return Ok((without_tag(path).0, LayoutName::Digest(digest)));
     }
     Ok(match without_tag(text) {
@@ -123,10 +128,22 @@ impl ContextFlag {
         let name = self.context.name();
         match &self.place {
             ContextPlace::Directory(_) => Some(format!("{name}={}", place.display())),
-            ContextPlace::Layout { name: image, .. } => {
-                Some(format!("{name}=oci-layout://{}{}", place.display(), suffix(image)))
-            }
+            ContextPlace::Layout { name: image, .. } => Some(format!(
+                "{name}=oci-layout://{}{}",
+                place.display(),
+                suffix(image)
+            )),
             ContextPlace::Url(_) | ContextPlace::Git(_) | ContextPlace::Registry => None,
+        }
+    }
+
+    /// The URL that is fetched.
+    pub fn url(&self) -> Option<&str> {
+        match &self.place {
+            ContextPlace::Url(url) | ContextPlace::Git(url) => Some(url),
+            ContextPlace::Directory(_) | ContextPlace::Layout { .. } | ContextPlace::Registry => {
+                None
+            }
         }
     }
 
@@ -160,8 +177,14 @@ mod tests {
             ("n=dir", ContextPlace::Directory("/start/dir".into())),
             ("n=/a=b", ContextPlace::Directory("/a=b".into())),
             ("n=../x:y", ContextPlace::Directory("/start/../x:y".into())),
-            ("n=https://h/x.tar.gz", ContextPlace::Url("https://h/x.tar.gz".into())),
-            ("n=https://h/r.git#v1", ContextPlace::Git("https://h/r.git#v1".into())),
+            (
+                "n=https://h/x.tar.gz",
+                ContextPlace::Url("https://h/x.tar.gz".into()),
+            ),
+            (
+                "n=https://h/r.git#v1",
+                ContextPlace::Git("https://h/r.git#v1".into()),
+            ),
             ("n=git@h:o/r", ContextPlace::Git("git@h:o/r".into())),
             ("n=docker-image://alpine", ContextPlace::Registry),
             ("n=oci-layout://l", layout(LayoutName::Only)),
@@ -172,7 +195,10 @@ mod tests {
         }
         for tag in ["", ":v1"] {
             let found = parsed(&format!("n=oci-layout:///start/l{tag}@{DIGEST}")).unwrap();
-            assert_eq!(found.place, layout(LayoutName::Digest(DIGEST.parse().unwrap())));
+            assert_eq!(
+                found.place,
+                layout(LayoutName::Digest(DIGEST.parse().unwrap()))
+            );
         }
         let host = parsed("n=oci-layout:///a:b/l").unwrap().place;
         assert_eq!(
@@ -187,9 +213,15 @@ mod tests {
     #[test]
     fn images_are_asked_for_by_whole_references() {
         for (value, kind) in [
-            ("docker-image://alpine", ContextKind::Image("docker.io/library/alpine:latest".into())),
+            (
+                "docker-image://alpine",
+                ContextKind::Image("docker.io/library/alpine:latest".into()),
+            ),
             ("docker-image://scratch", ContextKind::Scratch),
-            ("oci-layout://l:v1", ContextKind::Image("oci-layout:///start/l:v1".into())),
+            (
+                "oci-layout://l:v1",
+                ContextKind::Image("oci-layout:///start/l:v1".into()),
+            ),
             ("dir", ContextKind::Files),
         ] {
             let found = parsed(&format!("n={value}")).unwrap();
