@@ -32,6 +32,42 @@ pub enum BuildError {
         /// Of the secret.
         id: String,
     },
+    /// A secret or an agent that cannot be put where a RUN wants it.
+    #[error("mount the {what} `{id}`")]
+    PlaceGrant {
+        /// Which of the two.
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// Why not.
+        #[source]
+        source: Box<kigumi_rootfs::Error>,
+    },
+    /// The file of a secret.
+    #[error("secret {id}: {operation}")]
+    SecretFile {
+        /// Of the secret.
+        id: String,
+        /// What was to be done.
+        operation: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A secret that would have stayed.
+    #[error(
+        "secret {id}: the step has moved or hard-linked the file of the secret to another place of the root filesystem; it was emptied there. A mount cannot be moved; if the image shall hold the secret, copy it"
+    )]
+    SecretMoved {
+        /// Of the secret.
+        id: String,
+    },
+    /// An agent that a RUN requires and nobody gave.
+    #[error("ssh agent {id}: not found; give it with --ssh {id}=SOCKET or --ssh {id}=KEYFILE")]
+    NoAgent {
+        /// Of the agent.
+        id: String,
+    },
     /// A secret that no variable can hold.
     #[error(
         "secret {id}: it holds a zero byte, so that the variable `{variable}` cannot have it; mount it as a file"
@@ -91,6 +127,17 @@ pub enum BuildError {
         /// Why it was not.
         #[source]
         source: Arc<kigumi_registry::Error>,
+    },
+    /// A file of the web cannot be had.
+    #[error(transparent)]
+    Web(Arc<kigumi_registry::Error>),
+    /// A file whose time is to be that of the build has none.
+    #[error(
+        "`{url}` has no Last-Modified, so it gives the build no time; pass a number as SOURCE_DATE_EPOCH"
+    )]
+    NoTime {
+        /// The file.
+        url: String,
     },
     /// A layer cannot be read or written.
     #[error("{operation}")]

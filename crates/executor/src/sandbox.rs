@@ -50,6 +50,7 @@ fn spec(
     argv.push("--kaniko-dir=/kaniko".into());
     argv.push(flag("--dockerfile", &dockerfile(config, &mut binds)));
     argv.extend(outputs(config, &mut binds));
+    argv.extend(contexts(config, &mut binds));
     argv.extend(grants(config, &mut binds));
     for (_, file) in &config.registry.certificates {
         binds.push(readable(file, file));
@@ -154,6 +155,19 @@ fn outputs(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
             inside,
             writable: true,
         });
+    }
+    flags
+}
+
+/// The directories of named contexts, and the flags that name them there: of two with one name the later counts.
+fn contexts(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
+    let mut flags = Vec::new();
+    for flag in &config.contexts {
+        let inside = PathBuf::from(format!("/kaniko/contexts/{}", binds.len()));
+        if let (Some(path), Some(text)) = (flag.path(), flag.moved_to(&inside)) {
+            binds.push(readable(path, &inside));
+            flags.push(format!("--build-context={text}").into());
+        }
     }
     flags
 }

@@ -2,6 +2,8 @@
 
 use kigumi_oci::Platform;
 
+use crate::context::NamedContext;
+
 /// The answers of the command line. Values are final: nothing here is expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildInputs {
@@ -21,6 +23,8 @@ pub struct BuildInputs {
     pub created: String,
     /// Proxy variables (any letter case) for RUN that do not come as build arguments; those win over these.
     pub proxies: Vec<(String, String)>,
+    /// `--build-context`, in order; of several with one name the last counts.
+    pub contexts: Vec<NamedContext>,
 }
 
 impl BuildInputs {
@@ -35,6 +39,7 @@ impl BuildInputs {
             labels: Vec::new(),
             created: created.into(),
             proxies: Vec::new(),
+            contexts: Vec::new(),
         }
     }
 

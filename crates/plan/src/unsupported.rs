@@ -5,8 +5,6 @@ use kigumi_dockerfile::instruction::{Network, Run, Security};
 use kigumi_dockerfile::{Diagnostic, Span};
 use kigumi_oci::Platform;
 
-use crate::op::Source;
-
 /// The name of all diagnostics of this module.
 const NAME: &str = "Unsupported";
 
@@ -17,9 +15,6 @@ fn refuse(span: Span, what: &str) -> Diagnostic {
 /// Flags of RUN.
 pub(crate) fn run(run: &Run) -> Vec<Diagnostic> {
     let mut refused: Vec<Diagnostic> = Vec::new();
-    for mount in &run.mounts {
-        refused.push(refuse(mount.span, "RUN --mount"));
-    }
     if let Some(network) = &run.network {
         match network.value {
             Network::Default => {}
@@ -39,22 +34,14 @@ pub(crate) fn run(run: &Run) -> Vec<Diagnostic> {
     refused
 }
 
-/// Sources of ADD. Shown as written: an expanded URL may hold a token.
-pub(crate) fn source(source: &Source, written: &str, span: Span) -> Option<Diagnostic> {
-    let kind = match source {
-        Source::Path(_) | Source::Git(_) | Source::Inline { .. } => return None,
-        Source::Url(_) => "a URL",
-    };
-    Some(refuse(span, &format!("ADD of {kind} (`{written}`)")))
-}
-
 /// Operating systems.
 pub(crate) fn platform(platform: &Platform, span: Span) -> Option<Diagnostic> {
     let is_linux = platform.os == "linux";
     (!is_linux).then(|| refuse(span, &format!("building for platform `{platform}`")))
 }
 
-/// Sources of `SOURCE_DATE_EPOCH` other than a number.
-pub(crate) fn epoch_from(what: &str, span: Span) -> Diagnostic {
-    refuse(span, &format!("SOURCE_DATE_EPOCH taken from `{what}`"))
+/// A git repository as the source of `SOURCE_DATE_EPOCH`, as written.
+pub(crate) fn epoch_of_git(what: &str, span: Span) -> Diagnostic {
+    let what = format!("SOURCE_DATE_EPOCH taken from a git repository (`{what}`)");
+    refuse(span, &what)
 }

@@ -50,7 +50,7 @@ mod web;
 pub use archive::{ArchiveWriter, UNNAMED};
 pub use client::{BlobSource, Client, PushOutcome, ResolvedImage};
 pub use error::{Error, ErrorAnswer, Operation};
-pub use layout::{LayoutImage, OciLayout};
+pub use layout::{LayoutImage, LayoutName, OciLayout};
 pub use name::{Registry, Repository};
 pub use retry::RetryPolicy;
 pub use secret::Secret;

@@ -188,7 +188,8 @@ impl Prepared {
     }
 
     fn build_in_pod(&self, case: &Case, lab: &Lab) -> Result<Finished> {
-        let mut pod = Pod::new(lab);
+        // Its token would keep `/run/secrets` from being absent where it is in BuildKit.
+        let mut pod = Pod::new(lab).without_service_account();
         for (id, agent) in &self.agents {
             pod = pod.mount(&agent.socket(), &agent_in_pod(id));
         }

@@ -33,15 +33,13 @@ fn copy_error(error: CopyError) -> BuildError {
     BuildError::CopyEngine(Box::new(error))
 }
 
-/// What the copy engine is asked.
-pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySpec, BuildError> {
-    let unpack = copy.unpack != Unpack::Never;
-    let mut git = 0;
-    let items = copy
-        .sources
-        .iter()
-        .map(|source| item(source, unpack, &mut git))
-        .collect::<Result<_, _>>()?;
+/// What the copy engine is asked: `copy` with an item for each of its sources.
+pub(crate) fn spec(
+    copy: &CopyOp,
+    items: Vec<CopyItem>,
+    owner: Owner,
+    now: Timestamp,
+) -> Result<CopySpec, BuildError> {
     let chmod = match &copy.chmod {
         None => None,
         Some(plan::Chmod::Octal(bits)) => Some(Chmod::parse(&format!("{bits:o}"))),
@@ -68,30 +66,20 @@ pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySp
     })
 }
 
-/// One source. Trees of git repositories come after the first source tree; `git` counts them.
-fn item(source: &Source, unpack: bool, git: &mut usize) -> Result<CopyItem, BuildError> {
+/// The item of a source that does not lie elsewhere.
+pub(crate) fn item(source: &Source, unpack: Unpack) -> Result<CopyItem, BuildError> {
     match source {
         Source::Path(pattern) => Ok(CopyItem::Path {
             source: 0,
             pattern: pattern.clone(),
-            unpack,
+            unpack: unpack != Unpack::Never,
         }),
         Source::Inline { name, content } => Ok(CopyItem::Inline {
             name: name.clone().into_bytes(),
             content: content.as_bytes().into(),
         }),
-        // The files of the repository, not a directory of its name.
-        Source::Git(_) => {
-            *git += 1;
-            Ok(CopyItem::Path {
-                source: *git,
-                pattern: "/".to_owned(),
-                unpack: false,
-            })
-        }
-        // The planner has refused these with their line.
-        Source::Url(url) => Err(BuildError::Copy {
-            message: format!("source `{url}`: ADD of URLs is not implemented yet"),
+        Source::Url(_) | Source::Git(_) => Err(BuildError::Copy {
+            message: "a source that lies elsewhere is not supported yet".to_owned(),
             source: None,
         }),
     }
@@ -150,7 +138,8 @@ pub(crate) fn wanted(
     now: Timestamp,
 ) -> Result<BTreeSet<ImagePath>, BuildError> {
     // Into an empty root: what is selected does not depend on where it goes.
-    let mut spec = spec(copy, Owner::Kept, now)?;
+    let items = copy.sources.iter().map(|source| item(source, copy.unpack));
+    let mut spec = spec(copy, items.collect::<Result<_, _>>()?, Owner::Kept, now)?;
     spec.destination = Destination {
         path: ImagePath::root(),
         is_directory: true,

@@ -2,9 +2,13 @@
 
 mod archives;
 mod contents;
+mod contexts;
 mod copying;
+mod downloads;
 mod export;
+mod found;
 mod git;
+mod granted;
 mod ground;
 mod image;
 mod images;
@@ -17,6 +21,8 @@ mod running;
 mod secret_mounts;
 mod setup;
 mod shebang;
+mod sources;
+mod ssh_mounts;
 mod stage;
 mod workshop;
 
@@ -28,20 +34,23 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat};
-use kigumi_plan::{Base, BuildPlan, ImageId, rfc3339};
-use kigumi_registry::{Client, Repository, ResolvedImage};
+use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
+use kigumi_registry::{Client, Repository};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
 pub(crate) use setup::credential_files;
 
-use crate::cli::{BUILD_ID, Config, Environment};
+use crate::cli::{BUILD_ID, Config, ContextFlag, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
 use contents::Contents;
+use contexts::NamedContexts;
+use downloads::Downloads;
+use found::FoundImage;
 use git::GitTrees;
 use ground::Ground;
 use image::Image;
@@ -49,7 +58,7 @@ use images::Images;
 use layers::LayerFactory;
 use needs::{ImageUse, Needs};
 use push::Uploads;
-use rounds::Planned;
+use rounds::{Planned, World};
 use stage::Stages;
 use workshop::Workshop;
 
@@ -75,7 +84,8 @@ pub fn run(
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime)
+    let secrets = &grants.secrets;
+    let result = Build::prepare(config, environment, secrets, events, cancel, &runtime)
         .and_then(|build| build.run(grants));
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
@@ -98,7 +108,8 @@ pub fn plan(
     cancel: &Cancel,
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime)
+    let secrets = Secrets::default();
+    let result = Build::prepare(config, environment, &secrets, events, cancel, &runtime)
         .map(|build| build.planned.plan.to_string());
     runtime.shutdown_background();
     result
@@ -134,6 +145,7 @@ impl<'a> Build<'a> {
     fn prepare(
         config: &'a Config,
         environment: &'a Environment,
+        secrets: &Secrets,
         events: &'a Events,
         cancel: &'a Cancel,
         runtime: &'a Runtime,
@@ -141,6 +153,7 @@ impl<'a> Build<'a> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
+        hide_passwords(dockerfile.source.text(), events);
         let inputs = rounds::inputs(config, rfc3339(now.seconds), setup::proxies(environment));
         events.emit(BuildEvent::Started {
             dockerfile: path.clone(),
@@ -155,10 +168,20 @@ impl<'a> Build<'a> {
                         operation: "prepare to speak to registries".to_owned(),
                         source: Arc::new(source),
                     })?;
-            let planned = rounds::plan(dockerfile, inputs, &client, events).await?;
+            let world = World {
+                client: &client,
+                contexts: &config.contexts,
+                secrets,
+                events,
+            };
+            let planned = rounds::plan(dockerfile, inputs, &world).await?;
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        let named = config.contexts.iter().filter_map(ContextFlag::url);
+        for url in remote_sources(&planned.plan).chain(named) {
+            hide_passwords(url, events);
+        }
         tell_warnings(&planned, events);
         Ok(Self {
             config,
@@ -198,6 +221,7 @@ impl<'a> Build<'a> {
             file: &self.planned.dockerfile.source,
             images: self.images(&workshop, &needs),
             contents: Contents::new(workshop.work())?,
+            downloads: Downloads::new(self.client.clone()),
             workshop: &workshop,
             grants,
             git: GitTrees::new(self.client.clone()),
@@ -207,6 +231,7 @@ impl<'a> Build<'a> {
             now: self.now,
             finished: BTreeMap::new(),
             context: None,
+            contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
         };
         let layers = stages.build()?;
@@ -231,17 +256,17 @@ impl<'a> Build<'a> {
     }
 
     /// The image that the target rests on.
-    fn base(&self) -> Option<&ResolvedImage> {
+    fn base(&self) -> Option<&FoundImage> {
         self.planned.images.get(base_image(&self.planned.plan)?.0)
     }
 
     fn image_use(&self) -> ImageUse {
         let foreign_base = self.base().is_some_and(|base| {
-            let home = base.repository.registry();
+            let home = base.repository().map(Repository::registry);
             self.config
                 .destinations
                 .iter()
-                .any(|to| Repository::of(to).registry() != home)
+                .any(|to| Some(Repository::of(to).registry()) != home)
         });
         let outputs = &self.config.outputs;
         ImageUse {
@@ -340,7 +365,7 @@ impl<'a> Build<'a> {
     }
 
     fn images(&self, workshop: &Workshop, needs: &Needs) -> Images {
-        let images: Vec<(ResolvedImage, bool)> = self
+        let images: Vec<(FoundImage, bool)> = self
             .planned
             .images
             .iter()
@@ -383,6 +408,7 @@ impl<'a> Build<'a> {
                 .filter(|file| file.exists()),
         );
         ours.extend(self.config.outputs.paths().map(PathBuf::from));
+        ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
         ours.extend(self.config.secret_files().map(PathBuf::from));
         // A path that is the root itself would protect everything.
@@ -428,11 +454,31 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     for _ in &plan.stages {
         match stage.base {
             Base::Image(id) => return Some(id),
-            Base::Scratch => return None,
+            Base::Scratch | Base::Context(_) => return None,
             Base::Stage(id) => stage = plan.stage(id)?,
         }
     }
     None
+}
+
+/// Whoever writes a password into a URL does not want to read it in the log.
+fn hide_passwords(text: &str, events: &Events) {
+    for password in passwords(text) {
+        events.redactor().hide(password.as_bytes());
+    }
+}
+
+/// The URLs of all ADDs, expanded.
+fn remote_sources(plan: &BuildPlan) -> impl Iterator<Item = &str> {
+    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    let sources = steps.flat_map(|step| match &step.op {
+        Op::Copy(copy) => copy.sources.as_slice(),
+        Op::Run(_) | Op::MakeDir(_) | Op::Config => &[],
+    });
+    sources.filter_map(|source| match source {
+        Source::Url(url) | Source::Git(url) => Some(url.as_str()),
+        Source::Path(_) | Source::Inline { .. } => None,
+    })
 }
 
 /// The plan's warnings include the parser's.

@@ -14,6 +14,7 @@ use rustix::fs::StatVfsMountFlags;
 
 use super::secret_mounts;
 use super::shebang::Shebang;
+use super::ssh_mounts;
 use super::workshop::Workshop;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, LineSplitter, StepPosition};
@@ -50,6 +51,8 @@ pub(crate) fn process(
         spec.env.retain(|(other, _)| *other != *name);
         spec.env.push((name.into(), value));
     }
+    spec.env
+        .extend(ssh_mounts::variable(run).map(|(name, value)| (name.into(), value)));
     spec.cwd = run.cwd.clone().into();
     spec.user = Credentials {
         uid: who.uid,

@@ -14,8 +14,10 @@ use kigumi_run::Runner;
 
 use super::Grants;
 use super::contents::Contents;
+use super::contexts::NamedContexts;
 use super::copying::{self, Sources};
-use super::git::{self, GitTrees};
+use super::downloads::Downloads;
+use super::git::GitTrees;
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
@@ -66,12 +68,14 @@ pub(crate) struct Stages<'a> {
     pub(crate) git: GitTrees,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
+    pub(crate) downloads: Downloads,
     pub(crate) ground: Option<Ground>,
     pub(crate) runner: Box<dyn Runner>,
     pub(crate) factory: LayerFactory,
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
     pub(crate) context: Option<Arc<Tree>>,
+    pub(crate) contexts: NamedContexts<'a>,
     /// The stage whose final state still lies on the root filesystem.
     pub(crate) standing: Option<(StageId, Box<Index>)>,
 }
@@ -119,26 +123,31 @@ impl Stages<'_> {
     /// Lays the base: on the root filesystem for a stage with a RUN, as a value for any other.
     fn begin(&mut self, stage: &StagePlan) -> Result<(State, Vec<NumberedLayer>), BuildError> {
         let live = self.needs.is_live(stage.id);
-        let layers = match stage.base {
+        let layers = match &stage.base {
             Base::Scratch => Vec::new(),
-            Base::Image(id) if self.needs.fetches_base(stage.id) => {
-                self.images.layers(id, &mut self.contents)?
+            Base::Context(name) => {
+                let wanted = self.needs.context_layer_of(stage.id);
+                let layer = self.context_layer(name, wanted)?;
+                self.number(layer).into_iter().collect()
             }
-            Base::Image(id) => self.images.described(id, &mut self.contents)?,
+            Base::Image(id) if self.needs.fetches_base(stage.id) => {
+                self.images.layers(*id, &mut self.contents)?
+            }
+            Base::Image(id) => self.images.described(*id, &mut self.contents)?,
             Base::Stage(id) => {
                 if live
-                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| *standing == id)
+                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| standing == id)
                 {
-                    return Ok((State::Live(index), self.layers_of(id)));
+                    return Ok((State::Live(index), self.layers_of(*id)));
                 }
-                self.layers_of(id)
+                self.layers_of(*id)
             }
         };
         if let Base::Image(id) = stage.base
             && self.needs.in_image(stage.id)
-            && let Some(image) = self.images.resolved(id)
+            && let Some(image) = self.images.found(id)
         {
-            self.factory.send_base(&layers, &image.repository);
+            self.factory.send_base(&layers, image.repository());
         }
         let state = if live {
             self.standing = None;
@@ -150,7 +159,7 @@ impl Stages<'_> {
         };
         let layers = match stage.base {
             Base::Image(id) => self.images.release(id, layers),
-            Base::Scratch | Base::Stage(_) => layers,
+            Base::Scratch | Base::Stage(_) | Base::Context(_) => layers,
         };
         Ok((state, layers))
     }
@@ -174,6 +183,7 @@ impl Stages<'_> {
             Base::Scratch => Ok(Tree::new()),
             Base::Image(id) => Ok((*self.images.tree(*id, layers, &self.workshop.cancel)?).clone()),
             Base::Stage(id) => Ok((*self.stage_tree(*id)?).clone()),
+            Base::Context(name) => Ok((*self.named_tree(name)?).clone()),
         }
     }
 
@@ -249,8 +259,12 @@ impl Stages<'_> {
     }
 
     fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
-        let source = self.source_tree(&copy.from)?;
-        let git = self.git_trees(copy)?;
+        let gathered = self.gather(copy)?;
+        let source = if gathered.reads_paths() {
+            self.source_tree(&copy.from)?
+        } else {
+            Arc::new(Tree::new())
+        };
         let owner = match &copy.chown {
             Some(chown) => {
                 let owner = self.owner(chown, state)?;
@@ -262,29 +276,15 @@ impl Stages<'_> {
             None if copy.from == CopySource::Context => Owner::ROOT,
             None => Owner::Kept,
         };
-        let spec = copying::spec(copy, owner, self.now)?;
+        let spec = copying::spec(copy, gathered.items, owner, self.now)?;
         let sources = Sources {
             tree: state.tree(),
             source: &source,
-            git: &git,
+            git: &gathered.git,
         };
         let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
         self.contents.extract(&mut changes)?;
         Ok(changes)
-    }
-
-    /// The files of the git sources of an ADD, in their order.
-    fn git_trees(&mut self, copy: &CopyOp) -> Result<Vec<Arc<Tree>>, BuildError> {
-        let mut trees = Vec::new();
-        for reference in git::references(copy)? {
-            let secrets = &self.grants.secrets;
-            let contents = &mut self.contents;
-            trees.push(
-                self.git
-                    .get(&reference, secrets, self.workshop, contents, self.now)?,
-            );
-        }
-        Ok(trees)
     }
 
     /// The files behind a `from`, of COPY or of a mount, each knowing where its bytes are.
@@ -297,10 +297,7 @@ impl Stages<'_> {
                 self.images.tree(*id, &layers, &self.workshop.cancel)
             }
             CopySource::Scratch => Ok(Arc::new(Tree::new())),
-            CopySource::NamedContext(name) => Err(BuildError::Copy {
-                message: format!("the named context `{name}` is not implemented yet"),
-                source: None,
-            }),
+            CopySource::NamedContext(name) => self.named_tree(name),
         }
     }
 
@@ -459,7 +456,27 @@ impl Stages<'_> {
         let process = running::process(run, &users, &self.grants.secrets, ground.path())?;
         ground.settle(&mut index)?;
         running::furnish(run, ground.path())?;
-        let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
+        let ran = {
+            let (root, exclusions) = ground.parts();
+            let failed = |source| BuildError::Root {
+                operation: "mount what the step asks for".to_owned(),
+                source,
+            };
+            let mut placer = kigumi_rootfs::Placer::new(root, exclusions, self.workshop.work())
+                .map_err(failed)?;
+            let mut granted = super::granted::Granted::default();
+            let wanted =
+                kigumi_rootfs::in_order(super::granted::wanted(run)?, |grant| &grant.target);
+            for grant in &wanted {
+                granted.place(&mut placer, grant, self.grants, &self.workshop.events)?;
+            }
+            let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
+            let revoked = granted.revoke();
+            let undone = placer.undo().map_err(failed);
+            ran.and(revoked)
+                .and(undone)
+                .and_then(|()| granted.check_gone())
+        };
         running::clear(run, ground.path());
         ran?;
         let changes = ground.changes(&mut index)?;
@@ -538,6 +555,7 @@ impl Stages<'_> {
                 .image(*id)
                 .map_or_else(String::new, |image| image.reference.clone()),
             Base::Stage(id) => self.plan.stage(*id).map_or_else(String::new, name_of),
+            Base::Context(name) => format!("context `{name}`"),
         }
     }
 }

@@ -63,6 +63,9 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub context_sub_path: String,
+    /// Named context, repeatable: a directory, a URL of http, https or git, `docker-image://IMAGE`, `oci-layout://DIRECTORY[:TAG|@DIGEST]`
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    pub build_context: Vec<String>,
     /// Value of a build argument; without `=`, taken from the environment
     #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub build_arg: Vec<String>,
@@ -263,8 +266,6 @@ pub struct AbsentFlags {
     #[arg(long, hide = true, action = ArgAction::Append)]
     annotation: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
-    build_context: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
     add_host: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     ulimit: Vec<String>,
@@ -309,7 +310,6 @@ impl AbsentFlags {
             ),
             ("--bucket", text(&self.bucket)),
             ("--annotation", !self.annotation.is_empty()),
-            ("--build-context", !self.build_context.is_empty()),
             ("--add-host", !self.add_host.is_empty()),
             ("--ulimit", !self.ulimit.is_empty()),
             ("--git", text(&self.git)),
