@@ -80,6 +80,7 @@ pub struct UserInfo {
     password: String,
 }
 
+#[cfg(feature = "git")]
 impl UserInfo {
     /// Name and password, decoded, for the one place that sends them.
     pub(super) fn expose(&self) -> (&str, &str) {

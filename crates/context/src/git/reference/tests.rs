@@ -246,6 +246,7 @@ fn flags_may_repeat_what_the_reference_says_and_not_contradict_it() {
 }
 
 /// T-ADD-10
+#[cfg(feature = "git")]
 #[test]
 fn a_password_in_a_url_is_shown_by_nothing() {
     let reference = GitReference::parse("https://user:s3cr%40t@h.test/r.git").unwrap();
