@@ -30,6 +30,7 @@ impl GitTrees {
         })
     }
 
+    #[expect(clippy::unused_self, reason = "as the one that fetches")]
     pub(crate) fn get(
         &mut self,
         reference: &GitReference,
