@@ -76,7 +76,7 @@ pub use interlock::{
 pub use keep::{Keeper, Kept};
 pub use listing::{Listed, Verdict, listing};
 pub use mounts::{Mount, Mounts};
-pub use placing::{Item, Placer, Site, Stand, WhyNot, in_order};
+pub use placing::{Item, Placer, Site, Stand, WhyNot, Witness, in_order};
 pub use root_dir::RootDir;
 pub use scan::Index;
 pub use unpack::{Placement, Refused, Unpacker, Virtual, Virtuals, WhyVirtual};
