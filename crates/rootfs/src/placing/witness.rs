@@ -103,7 +103,11 @@ impl Witness {
                 &directory,
                 &disk::stat_of_fd(&fd).map_err(failed)?,
             );
-            let mut names = disk::names(&fd).map_err(failed)?;
+            let mut names = match disk::names(&fd) {
+                // A directory that was removed while it was open has no entries.
+                Err(Errno::NOENT) => Vec::new(),
+                names => names.map_err(failed)?,
+            };
             names.sort_by(|a, b| b.cmp(a));
             for name in names {
                 let path = directory.join(&name);
