@@ -131,6 +131,9 @@ fn mount(context: &Context<'_>, scope: &Scope, written: &Mount) -> Result<RunMou
         let expanded = word.expand(&|name| scope.lookup(name), context.escape())?;
         Ok(expanded.text)
     })?;
+    if let Some(refusal) = unsupported::mount(&spec, context.at(written.span)) {
+        return Err(refusal);
+    }
     place(scope, &mut spec, written.span)?;
     let from = match &spec {
         MountSpec::Bind { .. } | MountSpec::Cache { .. } => FromName::of_mount(written),
