@@ -34,6 +34,7 @@ pub mod lab;
 
 mod agent;
 mod built;
+mod canaries;
 mod context;
 mod peer;
 mod pod;
@@ -42,6 +43,7 @@ mod tool;
 
 pub use agent::{SshAgent, SshKey};
 pub use built::Built;
+pub use canaries::Canaries;
 pub use context::Context;
 pub use image::{Image, ImageBuilder, Index, LayerBuilder};
 pub use lab::{Lab, Registry, Variant};

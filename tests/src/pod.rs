@@ -376,7 +376,12 @@ impl RunningPod<'_> {
     }
 
     /// Waits for the container's end; fails when the deadline passes first.
-    pub fn wait(mut self) -> Result<Outcome> {
+    pub fn wait(self) -> Result<Outcome> {
+        self.wait_and_look(|_| Ok(()))
+    }
+
+    /// The same, and shows the root filesystem as the container left it, without what was mounted in it.
+    pub fn wait_and_look(mut self, look: impl FnOnce(&Path) -> Result<()>) -> Result<Outcome> {
         while self.podman.try_wait().context("wait for podman")?.is_none() {
             if Instant::now() > self.deadline {
                 let said = tool::tail(&self.log.text(Stream::Stderr));
@@ -398,6 +403,9 @@ impl RunningPod<'_> {
             .trim()
             .split_once(' ')
             .context("podman inspect")?;
+        let mounted = tool::run(self.lab.podman().args(["mount", &self.name]))?;
+        look(Path::new(mounted.stdout.trim()))?;
+        tool::run(self.lab.podman().args(["umount", &self.name]))?;
         self.remove()?;
         let places = std::mem::replace(&mut self.places, Places::elsewhere(self.lab)?);
         Ok(Outcome {

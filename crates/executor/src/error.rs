@@ -32,17 +32,6 @@ pub enum BuildError {
         /// Of the secret.
         id: String,
     },
-    /// A secret or an agent that cannot be put where a RUN wants it.
-    #[error("mount the {what} `{id}`")]
-    PlaceGrant {
-        /// Which of the two.
-        what: &'static str,
-        /// Its id.
-        id: String,
-        /// Why not.
-        #[source]
-        source: Box<kigumi_rootfs::Error>,
-    },
     /// The file of a secret.
     #[error("secret {id}: {operation}")]
     SecretFile {
@@ -239,6 +228,46 @@ pub enum BuildError {
         /// Why it was not.
         #[source]
         source: io::Error,
+    },
+    /// The source of a mount is not there.
+    #[error("mount `{path}`: there is no such file or directory in {place}")]
+    MountSource {
+        /// As written.
+        path: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// Something cannot be mounted.
+    #[error("{operation} at `{target}`")]
+    Mount {
+        /// The mount point.
+        target: String,
+        /// What was to be done.
+        operation: &'static str,
+        /// Why it was not.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A cache mount.
+    #[error("cache `{id}`: {operation}")]
+    Cache {
+        /// As the Dockerfile names it.
+        id: String,
+        /// What was to be done.
+        operation: &'static str,
+        /// Why it was not.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A RUN wrote where it must not.
+    #[error(
+        "`{path}` was changed, but what is mounted at `{mount}` is read-only; write elsewhere, or say `rw`: what is written is then discarded"
+    )]
+    ReadOnlyMount {
+        /// What was written.
+        path: String,
+        /// The mount point.
+        mount: String,
     },
     /// A command that cannot be started or watched.
     #[error("run {command}")]

@@ -17,6 +17,8 @@ use crate::error::BuildError;
 const CONTEXT: &str = "/workspace";
 /// Where credentials are inside.
 const CREDENTIALS: &str = "/kaniko/.docker";
+/// Where caches of mounts are inside.
+const CACHE_MOUNTS: &str = "/kaniko/cache-mounts";
 
 /// Runs the build inside and gives its exit code.
 pub(crate) fn enter(config: &Config, environment: &Environment) -> Result<u8, BuildError> {
@@ -52,6 +54,14 @@ fn spec(
     argv.extend(outputs(config, &mut binds));
     argv.extend(contexts(config, &mut binds));
     argv.extend(grants(config, &mut binds));
+    if let Some(directory) = &config.cache_mount_dir {
+        argv.push(flag("--cache-mount-dir", Path::new(CACHE_MOUNTS)));
+        binds.push(Bind {
+            host: directory.clone(),
+            inside: CACHE_MOUNTS.into(),
+            writable: true,
+        });
+    }
     for (_, file) in &config.registry.certificates {
         binds.push(readable(file, file));
     }

@@ -60,6 +60,7 @@ mod mounts;
 mod placing;
 mod root_dir;
 mod scan;
+mod store;
 mod unpack;
 pub mod users;
 mod wipe;
@@ -76,8 +77,9 @@ pub use interlock::{
 pub use keep::{Keeper, Kept};
 pub use listing::{Listed, Verdict, listing};
 pub use mounts::{Mount, Mounts};
-pub use placing::{Item, Placer, Site, Stand, WhyNot, in_order};
+pub use placing::{Item, Placer, Site, Stand, WhyNot, Witness, in_order};
 pub use root_dir::RootDir;
 pub use scan::Index;
+pub use store::Store;
 pub use unpack::{Placement, Refused, Unpacker, Virtual, Virtuals, WhyVirtual};
 pub use wipe::{Wiped, wipe};

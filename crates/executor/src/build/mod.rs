@@ -8,21 +8,19 @@ mod downloads;
 mod export;
 mod found;
 mod git;
-mod granted;
 mod ground;
 mod image;
 mod images;
 mod layers;
+mod mounts;
 mod needs;
 mod outputs;
 mod push;
 mod rounds;
 mod running;
-mod secret_mounts;
 mod setup;
 mod shebang;
 mod sources;
-mod ssh_mounts;
 mod stage;
 mod workshop;
 
@@ -56,6 +54,7 @@ use ground::Ground;
 use image::Image;
 use images::Images;
 use layers::LayerFactory;
+use mounts::{Backstage, CacheStore};
 use needs::{ImageUse, Needs};
 use push::Uploads;
 use rounds::{Planned, World};
@@ -212,8 +211,12 @@ impl<'a> Build<'a> {
         let base = self.base().map(|image| &image.manifest);
         let format = image::format(self.config.image_format, base);
         let factory = self.layer_factory(&workshop, format)?;
+        let backstage = match &root {
+            Some(root) if has_mounts(plan) => Some(Backstage::new(workshop.work(), root.path())?),
+            _ => None,
+        };
         let ground = root
-            .map(|root| Ground::new(&root, &self.protection(&workshop)))
+            .map(|root| Ground::new(&root, &self.protection(&workshop, backstage.as_ref())))
             .transpose()?;
         let mut stages = Stages {
             plan,
@@ -226,6 +229,9 @@ impl<'a> Build<'a> {
             grants,
             git: GitTrees::new(self.client.clone()),
             ground,
+            backstage,
+            caches: CacheStore::new(self.config.cache_mounts()),
+            cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             factory,
             now: self.now,
@@ -382,9 +388,10 @@ impl<'a> Build<'a> {
     }
 
     /// What of the root is ours although it is not mounted.
-    fn protection(&self, workshop: &Workshop) -> Protection {
+    fn protection(&self, workshop: &Workshop, backstage: Option<&Backstage>) -> Protection {
         let mut ours = self.own_paths();
         ours.push(workshop.work().to_owned());
+        ours.extend(backstage.map(|backstage| backstage.path().to_owned()));
         let ignored = self.config.ignore_paths.iter();
         let ignored = ignored
             .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
@@ -400,6 +407,7 @@ impl<'a> Build<'a> {
             PathBuf::from("/kaniko"),
             PathBuf::from("/kigumi"),
             PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
+            self.config.cache_mounts(),
         ];
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
@@ -414,6 +422,15 @@ impl<'a> Build<'a> {
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
+    }
+
+    /// What keeps the caches of one project apart from those of another, as with BuildKit.
+    fn cache_namespace(&self) -> String {
+        let arguments = self.config.build_args.iter();
+        let given = arguments
+            .rev()
+            .find(|(name, _)| name == "BUILDKIT_CACHE_MOUNT_NS");
+        given.map_or_else(String::new, |(_, value)| value.clone())
     }
 
     fn export(&self, image: &Image) -> Result<(), BuildError> {
@@ -488,6 +505,11 @@ fn tell_warnings(planned: &Planned, events: &Events) {
         let text = report::one_line(warning);
         events.warn(format!("{}:{}: {text}", file.name(), warning.span.line));
     }
+}
+
+fn has_mounts(plan: &BuildPlan) -> bool {
+    let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    steps.any(|step| matches!(&step.op, Op::Run(run) if !run.mounts.is_empty()))
 }
 
 fn now() -> Timestamp {

@@ -12,19 +12,18 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_run::{Credentials, Exit, Output, ProcessSpec, Runner, Stream};
 use rustix::fs::StatVfsMountFlags;
 
-use super::secret_mounts;
 use super::shebang::Shebang;
-use super::ssh_mounts;
 use super::workshop::Workshop;
+use super::{Grants, mounts};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, LineSplitter, StepPosition};
-use crate::secrets::{Secrets, StreamRedactor};
+use crate::secrets::StreamRedactor;
 
 /// The process of a RUN: the image's user, environment and directory, the secrets it asks for, and nothing of ours (T-RUN-02).
 pub(crate) fn process(
     run: &RunOp,
     users: &UserDatabase,
-    secrets: &Secrets,
+    grants: &Grants,
     root: &Path,
 ) -> Result<ProcessSpec, BuildError> {
     let user = run.user.as_deref().unwrap_or_default();
@@ -46,13 +45,11 @@ pub(crate) fn process(
             .map_or_else(|| OsString::from("/"), OsString::from_vec);
         spec.env.push(("HOME".into(), home));
     }
-    for (name, value) in secret_mounts::variables(run, secrets)? {
+    for (name, value) in mounts::variables(run, grants)? {
         // Of two variables with one name programs see the first.
         spec.env.retain(|(other, _)| *other != *name);
         spec.env.push((name.into(), value));
     }
-    spec.env
-        .extend(ssh_mounts::variable(run).map(|(name, value)| (name.into(), value)));
     spec.cwd = run.cwd.clone().into();
     spec.user = Credentials {
         uid: who.uid,
@@ -86,23 +83,32 @@ fn is_noexec(path: &Path) -> bool {
 /// Where scripts of heredocs are while they run. COMPAT(buildkit): `$0` shows it.
 const PIPES: &str = "/dev/pipes";
 
+/// Makes the working directory where something else was mounted over it, or above it.
+pub(crate) fn furnish_directory(run: &RunOp, root: &Path) -> Result<(), BuildError> {
+    make_directory(&run.cwd, root)
+}
+
+fn make_directory(path: &str, root: &Path) -> Result<(), BuildError> {
+    let path = root.join(path.trim_start_matches('/'));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&path)
+        .map_err(|source| BuildError::Furnish {
+            operation: format!("make `{}` for RUN", path.display()),
+            source,
+        })
+}
+
 /// Makes what a RUN expects to be there: its working directory (T-BUG-19), and the script of a heredoc that begins with `#!`.
 pub(crate) fn furnish(run: &RunOp, root: &Path) -> Result<(), BuildError> {
     let failed = |path: &Path| {
         let operation = format!("make `{}` for RUN", path.display());
         move |source| BuildError::Furnish { operation, source }
     };
-    let directory = |path: &str| {
-        let path = root.join(path.trim_start_matches('/'));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&path)
-            .map_err(failed(&path))
-    };
-    directory(&run.cwd)?;
+    make_directory(&run.cwd, root)?;
     if let Some(script) = &run.script {
-        directory(PIPES)?;
+        make_directory(PIPES, root)?;
         let path = script_path(script, root);
         let mut file = OpenOptions::new()
             .write(true)

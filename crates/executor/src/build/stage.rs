@@ -21,6 +21,7 @@ use super::git::GitTrees;
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
+use super::mounts::{self, Backstage, CacheStore, Mounted};
 use super::needs::Needs;
 use super::running;
 use super::workshop::Workshop;
@@ -70,6 +71,11 @@ pub(crate) struct Stages<'a> {
     pub(crate) contents: Contents,
     pub(crate) downloads: Downloads,
     pub(crate) ground: Option<Ground>,
+    /// Where things wait that a mount of a RUN hides; none without a root.
+    pub(crate) backstage: Option<Backstage>,
+    pub(crate) caches: CacheStore,
+    /// `BUILDKIT_CACHE_MOUNT_NS`.
+    pub(crate) cache_namespace: String,
     pub(crate) runner: Box<dyn Runner>,
     pub(crate) factory: LayerFactory,
     pub(crate) now: Timestamp,
@@ -287,8 +293,8 @@ impl Stages<'_> {
         Ok(changes)
     }
 
-    /// The files behind a `from`, of COPY or of a mount, each knowing where its bytes are.
-    pub(super) fn source_tree(&mut self, from: &CopySource) -> Result<Arc<Tree>, BuildError> {
+    /// The files that COPY or a mount may take.
+    pub(crate) fn source_tree(&mut self, from: &CopySource) -> Result<Arc<Tree>, BuildError> {
         match from {
             CopySource::Context => self.context_tree(),
             CopySource::Stage(id) => self.stage_tree(*id),
@@ -449,36 +455,34 @@ impl Stages<'_> {
         state: State,
     ) -> Result<(State, Option<NewLayer>), BuildError> {
         let users = self.users(&state)?;
+        let wanted = self.prepare_mounts(run)?;
         let State::Live(mut index) = state else {
             return Err(no_ground());
         };
         let ground = self.ground.as_mut().ok_or_else(no_ground)?;
-        let process = running::process(run, &users, &self.grants.secrets, ground.path())?;
+        let process = running::process(run, &users, self.grants, ground.path())?;
         ground.settle(&mut index)?;
         running::furnish(run, ground.path())?;
-        let ran = {
-            let (root, exclusions) = ground.parts();
-            let failed = |source| BuildError::Root {
-                operation: "mount what the step asks for".to_owned(),
-                source,
-            };
-            let mut placer = kigumi_rootfs::Placer::new(root, exclusions, self.workshop.work())
-                .map_err(failed)?;
-            let mut granted = super::granted::Granted::default();
-            let wanted =
-                kigumi_rootfs::in_order(super::granted::wanted(run)?, |grant| &grant.target);
-            for grant in &wanted {
-                granted.place(&mut placer, grant, self.grants, &self.workshop.events)?;
+        let mounted = match &self.backstage {
+            Some(backstage) if !wanted.is_empty() => {
+                let (root, exclusions) = ground.parts();
+                let place = mounts::Ground {
+                    root,
+                    exclusions,
+                    backstage,
+                };
+                let stores = (&self.contents, &self.caches, self.grants);
+                let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
+                running::furnish_directory(run, ground.path())?;
+                Some(mounted)
             }
-            let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
-            let revoked = granted.revoke();
-            let undone = placer.undo().map_err(failed);
-            ran.and(revoked)
-                .and(undone)
-                .and_then(|()| granted.check_gone())
+            _ => None,
         };
+        let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
+        let ended = mounted.map_or(Ok(()), |mounted| mounted.end(self.workshop));
         running::clear(run, ground.path());
         ran?;
+        ended?;
         let changes = ground.changes(&mut index)?;
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
@@ -530,9 +534,14 @@ impl Stages<'_> {
         let source = CopySource::Stage(stage);
         let mut wanted = BTreeSet::new();
         for (_, step) in self.plan.readers(&source) {
-            if let Op::Copy(copy) = &step.op {
+            match &step.op {
                 // A source that is missing is told where it is copied.
-                wanted.extend(copying::wanted(copy, &tree, store, self.now).unwrap_or_default());
+                Op::Copy(copy) => {
+                    wanted
+                        .extend(copying::wanted(copy, &tree, store, self.now).unwrap_or_default());
+                }
+                Op::Run(run) => wanted.extend(mounts::wanted_of_stage(run, &source, &tree)),
+                Op::MakeDir(_) | Op::Config => {}
             }
         }
         let ground = self.ground.as_ref().ok_or_else(no_ground)?;

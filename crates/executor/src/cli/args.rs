@@ -175,6 +175,9 @@ pub struct BuildFlags {
     /// Directory of the executor; `KANIKO_DIR` says the same
     #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
     pub kaniko_dir: Option<String>,
+    /// Directory that the caches of RUN --mount=type=cache are kept in; a volume keeps them for the next build [default: cache-mounts in the executor's directory]
+    #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
+    pub cache_mount_dir: Option<String>,
     /// Build although nothing shows that this is a container; never enough on a host
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub force: bool,

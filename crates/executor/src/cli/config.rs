@@ -47,6 +47,8 @@ pub struct Config {
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
     pub kaniko_dir: PathBuf,
+    /// `--cache-mount-dir`.
+    pub cache_mount_dir: Option<PathBuf>,
     /// `--force`.
     pub force: bool,
     /// `--sandbox`.
@@ -393,9 +395,20 @@ impl Config {
             registry: registry(flags, &absolute)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
+            cache_mount_dir: flags
+                .cache_mount_dir
+                .as_ref()
+                .filter(|text| !text.is_empty())
+                .map(|text| environment.working_directory.join(text)),
             force: flags.force,
             sandbox: flags.sandbox,
         })
+    }
+
+    /// Where the caches of `RUN --mount=type=cache` are kept.
+    pub fn cache_mounts(&self) -> PathBuf {
+        let default = || self.kaniko_dir.join("cache-mounts");
+        self.cache_mount_dir.clone().unwrap_or_else(default)
     }
 }
 

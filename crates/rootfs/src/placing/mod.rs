@@ -26,6 +26,7 @@ mod area;
 mod journal;
 pub(crate) mod plan;
 mod site;
+mod witness;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ use plan::{Method, Shape};
 
 pub use plan::{WhyNot, in_order};
 pub use site::Site;
+pub use witness::Witness;
 
 /// Owner and permissions of something that is made to be placed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -194,24 +196,47 @@ impl<'a> Placer<'a> {
         placed.map_err(failed)
     }
 
-    /// Takes everything away again and puts everything back.
+    /// What tells afterwards whether the process has changed what was placed at a site. To be asked for when everything is placed: what lies
+    /// at `others` is not looked at.
+    ///
+    /// # Errors
+    /// When what was placed cannot be read.
+    pub fn witness(&mut self, site: &Site, others: &[ImagePath]) -> Result<Witness, Error> {
+        let area = self.area_of(site)?;
+        let others = others
+            .iter()
+            .filter(|other| **other != site.path)
+            .filter_map(|other| other.strip_prefix(&site.path))
+            .collect();
+        let host = site::on_host(self.root, &site.path);
+        Witness::new(&host, &site.path, others, &self.area_at(area).root)
+    }
+
+    /// Takes everything away again and puts everything back. What does not return anywhere waits to be deleted.
     ///
     /// # Errors
     /// The first thing that could not be put back; all else was.
+    pub fn take_back(&mut self) -> Result<(), Error> {
+        let first = self.journal.undo(&self.areas);
+        // What had been opened by its path may be elsewhere now.
+        self.root.forget(&ImagePath::root());
+        first.map_or(Ok(()), Err)
+    }
+
+    /// As [`Placer::take_back`], and deletes what is left.
+    ///
+    /// # Errors
+    /// As [`Placer::take_back`].
     pub fn undo(mut self) -> Result<(), Error> {
         self.undo_all()
     }
 
     fn undo_all(&mut self) -> Result<(), Error> {
-        let mut first = self.journal.undo(&self.areas);
-        // What had been opened by its path may be elsewhere now.
-        self.root.forget(&ImagePath::root());
+        let mut result = self.take_back();
         for area in self.areas.drain(..) {
-            if let Err(error) = area.clear() {
-                first = first.or(Some(error));
-            }
+            result = result.and(area.clear());
         }
-        first.map_or(Ok(()), Err)
+        result
     }
 
     fn number(&mut self) -> Vec<u8> {

@@ -277,7 +277,9 @@ fn what_is_kept_elsewhere_returns_there_with_what_was_written() {
                 returns: true,
             };
             placer.place(&site, &item).unwrap();
-            fixture.run(&format!("cat .{target}/old; touch .{target}/round-{round}"));
+            fixture.run(&format!(
+                "grep -q old .{target}/old; touch .{target}/round-{round}"
+            ));
             placer.undo().unwrap();
             assert_eq!(facts(&fixture.host()), before);
         }
@@ -358,4 +360,43 @@ fn a_directory_with_mounts_below_keeps_them_and_gets_other_content_for_a_while()
             ));
         },
     );
+}
+
+/// T-MNT-13: what was written to a read-only mount is found, and named.
+#[test]
+fn a_witness_names_what_was_changed_in_what_was_placed() {
+    let table = [
+        ("cat m/in f >/dev/null; ls -R m >/dev/null", None),
+        ("touch m/new", Some("/m/new")),
+        ("echo x >>m/in", Some("/m/in")),
+        ("touch -d @5 m/in", Some("/m/in")),
+        ("chmod 600 m/in", Some("/m/in")),
+        ("mkdir m/d", Some("/m/d")),
+        ("rm m/in", Some("/m")),
+        ("mv m/in m/other", Some("/m/other")),
+        ("rm -r m", Some("/m")),
+        ("touch m/cache/x; mkdir m/cache/y", None),
+        ("rm f", Some("/f")),
+        ("echo >f", Some("/f")),
+    ];
+    for (script, expected) in table {
+        Fixture::each(|fixture| {
+            fixture.unpack(&[&base()]);
+            let exclusions = fixture.exclusions();
+            let backstage = tempfile::tempdir_in(fixture.outside()).unwrap();
+            let mut placer = Placer::new(&fixture.root, &exclusions, backstage.path()).unwrap();
+            place_all(&mut placer, &["t /m", "d /m/cache", "f /f"]).unwrap();
+            let others = [path("/m"), path("/m/cache"), path("/f")];
+            let mut witnesses = Vec::new();
+            for target in ["/m", "/f"] {
+                let site = placer.survey(&path(target)).unwrap();
+                witnesses.push(placer.witness(&site, &others).unwrap());
+            }
+            fixture.run(script);
+            let changed = witnesses
+                .iter()
+                .find_map(|witness| witness.changed().unwrap());
+            assert_eq!(changed, expected.map(path), "{script}");
+        });
+    }
 }

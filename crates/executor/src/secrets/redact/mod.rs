@@ -22,8 +22,8 @@ impl Redactor {
     /// Values shorter than this, in bytes without white space around them, would take half of the log with them. They are not hidden.
     pub const SHORTEST: usize = patterns::SHORTEST;
 
-    /// Hides this value from now on: as it is and without white space around it, its longer lines, and base64, hexadecimal, percent-encoded
-    /// and JSON-escaped forms.
+    /// Hides this value from now on: as it is and without white space around it, its longer lines, and base64, hexadecimal, percent-encoded,
+    /// JSON-escaped and shell-quoted forms.
     pub fn hide(&self, value: &[u8]) {
         let patterns = patterns::of(value);
         let mut shared = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -68,6 +68,13 @@ fn encoded(value: &[u8], patterns: &mut Vec<Pattern>) {
             add(spelled(window, |byte, text| percent(byte, alphabet, text)));
         }
         add(spelled(window, json));
+        // As shells trace what they execute (`set -x`): bash and busybox differ.
+        for quote in [&b"'\\''"[..], b"'\"'\"'"] {
+            add(spelled(window, |byte, text| match byte {
+                b'\'' => text.extend(quote),
+                byte => text.push(byte),
+            }));
+        }
     });
 }
 

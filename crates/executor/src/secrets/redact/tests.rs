@@ -85,6 +85,14 @@ fn a_value_is_hidden_in_every_form_that_tools_print_it_in() {
 }
 
 #[test]
+fn a_quoted_value_is_hidden_in_the_trace_of_a_shell() {
+    let redactor = hiding(&[b"it's a secret"]);
+    for traced in ["+ echo 'it'\\''s a secret'", "+ echo 'it'\"'\"'s a secret'"] {
+        assert_eq!(redactor.redact(traced), "+ echo '***'");
+    }
+}
+
+#[test]
 fn each_line_of_a_value_is_hidden_but_not_the_frame_of_a_key() {
     let key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqG\nSM49AgEGCCqGSM49\r\nab\n-----END PRIVATE KEY-----\n";
     let redactor = hiding(&[key.as_bytes()]);

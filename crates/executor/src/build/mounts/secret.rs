@@ -12,6 +12,7 @@ use kigumi_layer::ImagePath;
 use kigumi_plan::RunOp;
 use kigumi_rootfs::{Item, Placer, Site};
 
+use super::failed;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
 use crate::secrets::{SecretValue, Secrets};
@@ -26,7 +27,7 @@ const TMPFS: u64 = 0x0102_1994;
 const BLANK: [u8; 4096] = [0; 4096];
 
 /// The secret that a mount asks for; none when it is missing and may be (T-MNT-07).
-pub(crate) fn wanted<'a>(
+pub(super) fn wanted<'a>(
     secrets: &'a Secrets,
     id: &str,
     required: bool,
@@ -38,7 +39,7 @@ pub(crate) fn wanted<'a>(
 }
 
 /// The variables of `env=`. COMPAT(buildkit): a missing secret makes an empty one.
-pub(crate) fn variables(
+pub(super) fn variables(
     run: &RunOp,
     secrets: &Secrets,
 ) -> Result<Vec<(String, OsString)>, BuildError> {
@@ -66,7 +67,7 @@ pub(crate) fn variables(
 
 /// A secret that lies in the root. Dropping it wipes it.
 #[derive(Debug)]
-pub(crate) struct SecretFile {
+pub(super) struct SecretFile {
     id: String,
     file: File,
     length: u64,
@@ -123,20 +124,15 @@ impl Drop for SecretFile {
 }
 
 /// Puts a secret at its target. `number` tells the secrets of a step apart.
-pub(crate) fn place(
+pub(super) fn place(
     placer: &mut Placer<'_>,
     site: &Site,
     (id, number): (&str, usize),
-    value: &SecretValue,
-    owner: Owner,
+    (value, owner): (&SecretValue, Owner),
     events: &Events,
 ) -> Result<SecretFile, BuildError> {
-    let placing = |source| BuildError::PlaceGrant {
-        what: "secret",
-        id: id.to_owned(),
-        source: Box::new(source),
-    };
-    let area = placer.area(site).map_err(placing)?;
+    let placing = failed(site.path());
+    let area = placer.area(site).map_err(&placing)?;
     tell_where(area, site.path(), id, events);
     let path = area.join(format!("secret-{number}"));
     let file =
@@ -149,7 +145,7 @@ pub(crate) fn place(
         path,
         returns: false,
     };
-    placer.place(site, &item).map_err(placing)?;
+    placer.place(site, &item).map_err(&placing)?;
     Ok(file)
 }
 
@@ -167,7 +163,7 @@ fn tell_where(area: &Path, target: &ImagePath, id: &str, events: &Events) {
 }
 
 /// Empties all of them, before their names are taken away.
-pub(crate) fn wipe(files: &mut [SecretFile]) -> Result<(), BuildError> {
+pub(super) fn wipe(files: &mut [SecretFile]) -> Result<(), BuildError> {
     let mut result = Ok(());
     for file in files {
         if let Err(source) = file.wipe() {
@@ -182,7 +178,7 @@ pub(crate) fn wipe(files: &mut [SecretFile]) -> Result<(), BuildError> {
 }
 
 /// When their names are taken away there must be none left: one that was moved or linked elsewhere would be in the layer, if empty.
-pub(crate) fn check_gone(files: &[SecretFile]) -> Result<(), BuildError> {
+pub(super) fn check_gone(files: &[SecretFile]) -> Result<(), BuildError> {
     for file in files {
         let id = || file.id.clone();
         let metadata = file

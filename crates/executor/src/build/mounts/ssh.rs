@@ -14,6 +14,7 @@ use kigumi_plan::RunOp;
 use kigumi_rootfs::{Item, Placer, Site};
 use rustix::fs::OFlags;
 
+use super::failed;
 use crate::error::BuildError;
 use crate::ssh::{Agent, Agents, Serving, SshError};
 
@@ -21,51 +22,36 @@ use crate::ssh::{Agent, Agents, Serving, SshError};
 const MODE: u32 = 0o600;
 
 /// What clients look for their agent by.
-pub(crate) const VARIABLE: &str = "SSH_AUTH_SOCK";
+pub(super) const VARIABLE: &str = "SSH_AUTH_SOCK";
 
-/// A `--mount=type=ssh` with all its values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) target: String,
-    pub(crate) required: bool,
-    pub(crate) owner: Owner,
+/// Where the socket of a mount of a step is; nowhere if it is none for ssh. COMPAT(buildkit): one without a target is called by its number among
+/// those of the step.
+pub(super) fn target(run: &RunOp, number: usize) -> Option<String> {
+    let MountSpec::Ssh { target, .. } = &run.mounts.get(number)?.spec else {
+        return None;
+    };
+    let before = run.mounts.iter().take(number);
+    let default = || {
+        let number = before.filter(|mount| is_ssh(&mount.spec)).count();
+        format!("/run/buildkit/ssh_agent.{number}")
+    };
+    Some(target.clone().unwrap_or_else(default))
 }
 
-/// The ssh mounts of a step, in order. COMPAT(buildkit): one without a target is called by its number among them.
-pub(crate) fn wanted(run: &RunOp) -> Vec<Wanted<'_>> {
-    let mut all = Vec::new();
-    for mount in &run.mounts {
-        let MountSpec::Ssh {
-            id,
-            target,
-            required,
-            owner,
-        } = &mount.spec
-        else {
-            continue;
-        };
-        let number = all.len();
-        let default = || format!("/run/buildkit/ssh_agent.{number}");
-        all.push(Wanted {
-            id,
-            target: target.clone().unwrap_or_else(default),
-            required: *required,
-            owner: *owner,
-        });
-    }
-    all
+fn is_ssh(spec: &MountSpec) -> bool {
+    matches!(spec, MountSpec::Ssh { .. })
 }
 
-/// `SSH_AUTH_SOCK`, unless the image has one. COMPAT(buildkit): it is there even when the agent is not.
-pub(crate) fn variable(run: &RunOp) -> Option<(String, OsString)> {
-    let first = wanted(run).into_iter().next()?;
+/// `SSH_AUTH_SOCK` with the first socket, unless the image has one. COMPAT(buildkit): it is there even when the agent is not.
+pub(super) fn variable(run: &RunOp) -> Option<(String, OsString)> {
+    let first = run.mounts.iter().position(|mount| is_ssh(&mount.spec))?;
     let is_set = run.env.iter().any(|(name, _)| name == VARIABLE);
-    (!is_set).then(|| (VARIABLE.to_owned(), first.target.into()))
+    let path = target(run, first).filter(|_| !is_set)?;
+    Some((VARIABLE.to_owned(), path.into()))
 }
 
 /// The agent that a mount asks for; none when it is missing and may be.
-pub(crate) fn agent<'a>(
+pub(super) fn agent<'a>(
     agents: &'a Agents,
     id: &str,
     required: bool,
@@ -77,18 +63,13 @@ pub(crate) fn agent<'a>(
 }
 
 /// Puts a socket at its target and serves the agent there. `number` tells the sockets of a step apart.
-pub(crate) fn place(
+pub(super) fn place(
     placer: &mut Placer<'_>,
     site: &Site,
     (id, number): (&str, usize),
-    agent: &Arc<Agent>,
-    owner: Owner,
+    (agent, owner): (&Arc<Agent>, Owner),
 ) -> Result<Serving, BuildError> {
-    let placing = |source| BuildError::PlaceGrant {
-        what: "ssh agent",
-        id: id.to_owned(),
-        source: Box::new(source),
-    };
+    let placing = failed(site.path());
     let serving = |operation| {
         let id = id.to_owned();
         move |source| {
@@ -99,7 +80,7 @@ pub(crate) fn place(
             })
         }
     };
-    let area = placer.area(site).map_err(placing)?;
+    let area = placer.area(site).map_err(&placing)?;
     let name = format!("agent-{number}");
     let path = area.join(&name);
     let listener = bind(area, &name, owner).map_err(serving("make the socket"))?;
@@ -107,7 +88,7 @@ pub(crate) fn place(
         path,
         returns: false,
     };
-    placer.place(site, &item).map_err(placing)?;
+    placer.place(site, &item).map_err(&placing)?;
     Serving::start(listener, Arc::clone(agent)).map_err(serving("begin to listen"))
 }
 
