@@ -41,7 +41,7 @@ use contents::Contents;
 use ground::Ground;
 use image::Image;
 use images::Images;
-use layers::LayerFactory;
+use layers::{LayerFactory, Recipe};
 use needs::{ImageUse, Needs};
 use push::Uploads;
 use rounds::Planned;
@@ -125,7 +125,12 @@ impl<'a> Build<'a> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
-        let inputs = rounds::inputs(config, rfc3339(now.seconds), setup::proxies(environment));
+        let created = config.times.without_epoch().unwrap_or(now);
+        let inputs = rounds::inputs(
+            config,
+            rfc3339(created.seconds),
+            setup::proxies(environment),
+        );
         events.emit(BuildEvent::Started {
             dockerfile: path.clone(),
             platform: inputs.platform.to_string(),
@@ -292,10 +297,10 @@ impl<'a> Build<'a> {
             .compression_level
             .and_then(|level| u32::try_from(level).ok());
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let settings = CompressionSettings::new(compression)
+        let compression = CompressionSettings::new(compression)
             .level(level)
             .threads(threads);
-        settings
+        compression
             .effective_level()
             .map_err(|source| BuildError::Layer {
                 operation: "--compression-level".to_owned(),
@@ -311,7 +316,13 @@ impl<'a> Build<'a> {
             )
         });
         Ok(LayerFactory {
-            settings,
+            recipe: Recipe {
+                compression,
+                latest: self
+                    .config
+                    .times
+                    .latest(self.planned.plan.source_date_epoch),
+            },
             work: workshop.work().to_owned(),
             uploads,
             keep: self.image_use().export,

@@ -5,6 +5,7 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::times::Times;
 
 /// What the flags, the environment and the working directory mean together.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub compression_level: Option<i32>,
     /// `None` is that of the base image.
     pub image_format: Option<ImageFormat>,
+    /// Which time the image and its files bear.
+    pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
     /// Never unpacked to, never recorded.
@@ -336,9 +339,12 @@ impl Config {
             &environment.working_directory,
             &context,
         );
+        let mut build_args = build_args(flags, environment);
+        let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
-            build_args: build_args(flags, environment),
+            build_args,
+            times,
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
             platform: platform(flags)?,
@@ -678,8 +684,8 @@ mod tests {
             (&[], "no --destination"),
             (&["--no-push", "--cache"], "--cache is not implemented yet"),
             (
-                &["--no-push", "--cleanup", "--reproducible"],
-                "--reproducible, --cleanup are not",
+                &["--no-push", "--cleanup", "--single-snapshot"],
+                "--single-snapshot, --cleanup are not",
             ),
             (&["-d", "r.test/UPPER"], "--destination `r.test/UPPER`"),
             (&["--no-push", "--label", "x"], "--label `x` has no `=`"),
