@@ -5,4 +5,5 @@ mod outputs;
 mod pod;
 mod refusals;
 mod registries;
+mod reproducible;
 mod snapshots;
