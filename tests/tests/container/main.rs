@@ -2,6 +2,7 @@
 
 mod big;
 mod outputs;
+mod platforms;
 mod pod;
 mod refusals;
 mod registries;

@@ -25,6 +25,17 @@ pub(crate) struct Image {
     pub(crate) layers: Vec<Layer>,
 }
 
+impl Image {
+    /// What refers to its manifest, platform included.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        let manifest = &self.manifest;
+        let mut descriptor =
+            Descriptor::new(self.media_type.clone(), manifest.digest(), manifest.size());
+        descriptor.platform = Some(self.config.value().platform());
+        descriptor
+    }
+}
+
 /// Which family of media types an image is written in: as asked, else as its base (K-DROP, T-PUSH-01).
 pub(crate) fn format(asked: Option<ImageFormat>, base: Option<&Raw<Manifest>>) -> ImageFormat {
     let of_base = || {

@@ -10,6 +10,7 @@ mod images;
 mod layers;
 mod needs;
 mod outputs;
+mod product;
 mod push;
 mod rounds;
 mod running;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
-use kigumi_oci::{Compression, Digest, ImageFormat};
+use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::{Base, BuildPlan, ImageId, rfc3339};
 use kigumi_registry::{Client, Repository, ResolvedImage};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
@@ -43,6 +44,7 @@ use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe};
 use needs::{ImageUse, Needs};
+use product::Product;
 use push::Uploads;
 use rounds::Planned;
 use stage::Stages;
@@ -82,8 +84,11 @@ pub fn plan(
     cancel: &Cancel,
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime)
-        .map(|build| build.planned.plan.to_string());
+    let result = Build::prepare(config, environment, events, cancel, &runtime).map(|build| {
+        let plans = build.planned.iter();
+        let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
+        plans.join("\n")
+    });
     runtime.shutdown_background();
     result
 }
@@ -109,7 +114,8 @@ struct Build<'a> {
     stopped: tokio::sync::watch::Receiver<bool>,
     runtime: &'a Runtime,
     client: Client,
-    planned: Planned,
+    /// One for each platform, in the order asked.
+    planned: Vec<Planned>,
     dockerfile: PathBuf,
     now: Timestamp,
 }
@@ -126,14 +132,10 @@ impl<'a> Build<'a> {
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
         let created = config.times.without_epoch().unwrap_or(now);
-        let inputs = rounds::inputs(
-            config,
-            rfc3339(created.seconds),
-            setup::proxies(environment),
-        );
+        let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
             dockerfile: path.clone(),
-            platform: inputs.platform.to_string(),
+            platform: platforms.join(", "),
         });
         let client_config = setup::client_config(config, environment)?;
         let prepared = async {
@@ -144,7 +146,13 @@ impl<'a> Build<'a> {
                         operation: "prepare to speak to registries".to_owned(),
                         source: Arc::new(source),
                     })?;
-            let planned = rounds::plan(dockerfile, inputs, &client, events).await?;
+            let mut planned = Vec::new();
+            for platform in &config.platforms {
+                let created = rfc3339(created.seconds);
+                let proxies = setup::proxies(environment);
+                let inputs = rounds::inputs(config, platform.clone(), created, proxies);
+                planned.push(rounds::plan(dockerfile.clone(), inputs, &client, events).await?);
+            }
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
@@ -164,49 +172,34 @@ impl<'a> Build<'a> {
     }
 
     fn run(self) -> Result<Digest, BuildError> {
-        let plan = &self.planned.plan;
-        let needs = Needs::new(plan, self.image_use());
+        let needs: Vec<Needs> = self
+            .planned
+            .iter()
+            .map(|planned| Needs::new(&planned.plan, self.image_use(planned)))
+            .collect();
         // Before the first write, and before a byte is pulled.
-        let root = if needs.needs_root() {
+        let root = if needs.iter().any(Needs::needs_root) {
             Some(self.disposable_root()?)
         } else {
             None
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
-        let base = self.base().map(|image| &image.manifest);
-        let format = image::format(self.config.image_format, base);
-        let factory = self.layer_factory(&workshop, format)?;
-        let ground = root
+        let mut ground = root
             .map(|root| Ground::new(&root, &self.protection(&workshop)))
             .transpose()?;
-        let mut stages = Stages {
-            plan,
-            needs: &needs,
-            file: &self.planned.dockerfile.source,
-            images: self.images(&workshop, &needs),
-            contents: Contents::new(workshop.work())?,
-            workshop: &workshop,
-            ground,
-            runner: Box::new(InPlace),
-            factory,
-            now: self.now,
-            finished: BTreeMap::new(),
-            context: None,
-            standing: None,
-        };
-        let layers = stages.build()?;
-        let uploads = stages.factory.uploads.take();
-        let config = plan
-            .stage(plan.target)
-            .map(|stage| stage.config.clone())
-            .unwrap_or_default();
-        let image = image::assemble(config, layers, format)?;
-        self.export(&image)?;
-        if let Some(mut uploads) = uploads {
-            workshop.wait(self.publish(&mut uploads, &image))?;
+        let (mut images, mut uploads) = (Vec::new(), Vec::new());
+        for (planned, needs) in self.planned.iter().zip(&needs) {
+            let (image, sent) = self.image(planned, needs, &workshop, &mut ground)?;
+            images.push(image);
+            uploads.extend(sent);
         }
-        let digest = image.manifest.digest();
+        let product = Product::new(images, self.epoch())?;
+        self.export(&product)?;
+        if self.config.push {
+            workshop.wait(self.publish(&mut uploads, &product))?;
+        }
+        let digest = product.digest();
         outputs::write_digests(
             &self.config.outputs,
             &self.config.destinations,
@@ -216,25 +209,71 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
-    /// The image that the target rests on.
-    fn base(&self) -> Option<&ResolvedImage> {
-        self.planned.images.get(base_image(&self.planned.plan)?.0)
+    /// Builds the image of one platform. The root filesystem is left for the next.
+    fn image(
+        &self,
+        planned: &Planned,
+        needs: &Needs,
+        workshop: &Workshop,
+        ground: &mut Option<Ground>,
+    ) -> Result<(Image, Option<Uploads>), BuildError> {
+        let plan = &planned.plan;
+        let target = plan.stage(plan.target);
+        if let (2.., Some(target)) = (self.planned.len(), target) {
+            self.events.emit(BuildEvent::PlatformStarted {
+                platform: target.platform.to_string(),
+            });
+        }
+        let base = base(planned).map(|image| &image.manifest);
+        let format = image::format(self.config.image_format, base);
+        let mut stages = Stages {
+            plan,
+            needs,
+            file: &planned.dockerfile.source,
+            images: self.images(planned, workshop, needs),
+            contents: Contents::new(workshop.work())?,
+            workshop,
+            ground: ground.take(),
+            runner: Box::new(InPlace),
+            factory: self.layer_factory(planned, workshop, format)?,
+            now: self.now,
+            finished: BTreeMap::new(),
+            context: None,
+            standing: None,
+        };
+        let layers = stages.build()?;
+        *ground = stages.ground.take();
+        let uploads = stages.factory.uploads.take();
+        let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
+        Ok((image::assemble(config, layers, format)?, uploads))
     }
 
-    fn image_use(&self) -> ImageUse {
-        let foreign_base = self.base().is_some_and(|base| {
+    /// The time that the image says it is of, unless that is when it was built. The same for all platforms.
+    fn epoch(&self) -> Option<i64> {
+        let mut epochs = self.planned.iter();
+        let epoch = epochs.find_map(|planned| planned.plan.source_date_epoch);
+        let otherwise = || self.config.times.without_epoch();
+        epoch.or_else(|| otherwise().map(|time| time.seconds))
+    }
+
+    fn image_use(&self, planned: &Planned) -> ImageUse {
+        let foreign_base = base(planned).is_some_and(|base| {
             let home = base.repository.registry();
             self.config
                 .destinations
                 .iter()
                 .any(|to| Repository::of(to).registry() != home)
         });
-        let outputs = &self.config.outputs;
         ImageUse {
             push: self.config.push,
-            export: outputs.tar.is_some() || outputs.oci_layout.is_some(),
+            export: self.exports(),
             foreign_base,
         }
+    }
+
+    fn exports(&self) -> bool {
+        let outputs = &self.config.outputs;
+        outputs.tar.is_some() || outputs.oci_layout.is_some()
     }
 
     fn disposable_root(&self) -> Result<DisposableRoot, BuildError> {
@@ -282,6 +321,7 @@ impl<'a> Build<'a> {
 
     fn layer_factory(
         &self,
+        planned: &Planned,
         workshop: &Workshop,
         format: ImageFormat,
     ) -> Result<LayerFactory, BuildError> {
@@ -318,22 +358,18 @@ impl<'a> Build<'a> {
         Ok(LayerFactory {
             recipe: Recipe {
                 compression,
-                latest: self
-                    .config
-                    .times
-                    .latest(self.planned.plan.source_date_epoch),
+                latest: self.config.times.latest(planned.plan.source_date_epoch),
             },
             work: workshop.work().to_owned(),
             uploads,
-            keep: self.image_use().export,
+            keep: self.exports(),
             events: self.events.clone(),
             cancel: self.cancel.clone(),
         })
     }
 
-    fn images(&self, workshop: &Workshop, needs: &Needs) -> Images {
-        let images: Vec<(ResolvedImage, bool)> = self
-            .planned
+    fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
+        let images: Vec<(ResolvedImage, bool)> = planned
             .images
             .iter()
             .enumerate()
@@ -380,7 +416,7 @@ impl<'a> Build<'a> {
         ours
     }
 
-    fn export(&self, image: &Image) -> Result<(), BuildError> {
+    fn export(&self, product: &Product) -> Result<(), BuildError> {
         let told = |what, path: &PathBuf| {
             self.events.emit(BuildEvent::Written {
                 what,
@@ -388,10 +424,11 @@ impl<'a> Build<'a> {
             });
         };
         if let Some(path) = &self.config.outputs.oci_layout {
-            export::layout(image, path)?;
+            export::layout(product, path)?;
             told("OCI layout", path);
         }
-        if let Some(path) = &self.config.outputs.tar {
+        // The flags have made sure that there is one image.
+        if let (Some(path), [image]) = (&self.config.outputs.tar, product.images.as_slice()) {
             export::archive(image, path, &self.config.destinations)?;
             told("archive", path);
         }
@@ -399,19 +436,52 @@ impl<'a> Build<'a> {
     }
 
     /// Blobs, then the config, then the manifests: a tag is old or new, never dangling (I6).
-    async fn publish(&self, uploads: &mut Uploads, image: &Image) -> Result<(), BuildError> {
-        uploads.finish().await?;
-        uploads.push_config(image.config.bytes()).await?;
-        for destination in &self.config.destinations {
-            uploads
-                .push_manifest(destination, &image.media_type, image.manifest.bytes())
-                .await?;
+    async fn publish(&self, uploads: &mut [Uploads], product: &Product) -> Result<(), BuildError> {
+        for (uploads, image) in uploads.iter_mut().zip(&product.images) {
+            uploads.finish().await?;
+            uploads.push_config(image.config.bytes()).await?;
+            if product.index.is_some() {
+                for reference in self.unnamed(image.manifest.digest()) {
+                    uploads
+                        .push_manifest(&reference, &image.media_type, image.manifest.bytes())
+                        .await?;
+                }
+            }
+        }
+        if let Some(uploads) = uploads.first() {
+            for destination in &self.config.destinations {
+                let media_type = &product.descriptor.media_type;
+                uploads
+                    .push_manifest(destination, media_type, product.bytes())
+                    .await?;
+            }
         }
         Ok(())
+    }
+
+    /// A manifest that an index will name, in every repository that gets the index.
+    fn unnamed(&self, digest: Digest) -> Vec<Reference> {
+        let mut references: Vec<Reference> = Vec::new();
+        for destination in &self.config.destinations {
+            let (registry, repository) = (destination.registry(), destination.repository());
+            let reference = Reference::with_digest(
+                registry.to_owned(),
+                repository.to_owned(),
+                digest.to_string(),
+            );
+            if !references.contains(&reference) {
+                references.push(reference);
+            }
+        }
+        references
     }
 }
 
 /// The image that the target rests on.
+fn base(planned: &Planned) -> Option<&ResolvedImage> {
+    planned.images.get(base_image(&planned.plan)?.0)
+}
+
 fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     let mut stage = plan.stage(plan.target)?;
     // As many steps as there are stages: the planner refuses circles, and this does not trust it.
@@ -425,12 +495,19 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     None
 }
 
-/// The plan's warnings include the parser's.
-fn tell_warnings(planned: &Planned, events: &Events) {
-    let file = &planned.dockerfile.source;
-    for warning in &planned.plan.warnings {
-        let text = report::one_line(warning);
-        events.warn(format!("{}:{}: {text}", file.name(), warning.span.line));
+/// The plan's warnings include the parser's; what is wrong on every platform is said once.
+fn tell_warnings(planned: &[Planned], events: &Events) {
+    let mut told = Vec::new();
+    for planned in planned {
+        let file = &planned.dockerfile.source;
+        for warning in &planned.plan.warnings {
+            let text = report::one_line(warning);
+            let text = format!("{}:{}: {text}", file.name(), warning.span.line);
+            if !told.contains(&text) {
+                events.warn(text.clone());
+                told.push(text);
+            }
+        }
     }
 }
 

@@ -74,10 +74,11 @@ pub struct BuildFlags {
     /// Label of the image
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub label: Vec<String>,
-    /// Platform to build for, such as linux/arm64
+    /// Platform to build for, such as linux/arm64; several, with commas between them, become an index
     #[arg(
         long,
         alias = "customPlatform",
+        visible_alias = "platform",
         value_name = "PLATFORM",
         allow_hyphen_values = true,
         help_heading = "Input"
