@@ -1,8 +1,10 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod confinement;
 mod contents;
 mod copying;
+mod devices;
 mod export;
 mod ground;
 mod image;
@@ -10,6 +12,7 @@ mod images;
 mod layers;
 mod needs;
 mod outputs;
+mod pod_files;
 mod push;
 mod rounds;
 mod running;
@@ -37,6 +40,7 @@ pub(crate) use setup::credential_files;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
+use confinement::Grants;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
@@ -161,6 +165,8 @@ impl<'a> Build<'a> {
     fn run(self) -> Result<Digest, BuildError> {
         let plan = &self.planned.plan;
         let needs = Needs::new(plan, self.image_use());
+        let grants = Grants::gather(&self.config.run.limits);
+        grants.check(plan, &self.planned.dockerfile.source, self.events)?;
         // Before the first write, and before a byte is pulled.
         let root = if needs.needs_root() {
             Some(self.disposable_root()?)
@@ -184,6 +190,8 @@ impl<'a> Build<'a> {
             workshop: &workshop,
             ground,
             runner: Box::new(InPlace),
+            grants,
+            hosts: &self.config.run.hosts,
             factory,
             now: self.now,
             finished: BTreeMap::new(),

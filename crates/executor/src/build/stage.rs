@@ -12,14 +12,17 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
+use super::confinement::Grants;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
 use super::needs::Needs;
+use super::pod_files;
 use super::running;
 use super::workshop::Workshop;
+use crate::cli::ExtraHost;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, StepPosition};
 
@@ -64,6 +67,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) contents: Contents,
     pub(crate) ground: Option<Ground>,
     pub(crate) runner: Box<dyn Runner>,
+    pub(crate) grants: Grants,
+    pub(crate) hosts: &'a [ExtraHost],
     pub(crate) factory: LayerFactory,
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
@@ -433,12 +438,16 @@ impl Stages<'_> {
             return Err(no_ground());
         };
         let ground = self.ground.as_mut().ok_or_else(no_ground)?;
-        let process = running::process(run, &users, ground.path())?;
+        let mut process = running::process(run, &users, ground.path())?;
+        self.grants.confine(run, &mut process);
         ground.settle(&mut index)?;
+        let lent = pod_files::lend(ground.path(), self.hosts)?;
         running::furnish(run, ground.path())?;
         let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
         running::clear(run, ground.path());
+        let restored = lent.give_back();
         ran?;
+        restored?;
         let changes = ground.changes(&mut index)?;
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))

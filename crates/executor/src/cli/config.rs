@@ -5,6 +5,7 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::run_flags::RunSettings;
 
 /// What the flags, the environment and the working directory mean together.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Config {
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
     pub kaniko_dir: PathBuf,
+    /// What RUN may do and finds.
+    pub run: RunSettings,
     /// `--force`.
     pub force: bool,
     /// `--sandbox`.
@@ -213,6 +216,16 @@ pub enum ConfigError {
         "--tar-path writes a docker archive, which cannot hold --image-format=oci: use --oci-layout-path"
     )]
     TarOfOci,
+    /// A flag about RUN whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RunFlag {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file of names without names.
     #[error("{flag} needs a --destination: there is no name to write")]
     NameWithoutDestination {
@@ -352,6 +365,7 @@ impl Config {
             registry: registry(flags, &absolute)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
+            run: RunSettings::new(&flags.run)?,
             force: flags.force,
             sandbox: flags.sandbox,
         })
