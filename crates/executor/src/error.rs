@@ -154,6 +154,12 @@ pub enum BuildError {
         #[source]
         source: kigumi_rootfs::users::UserError,
     },
+    /// An instruction that asks for what this pod does not have.
+    #[error("{reason}")]
+    Refused {
+        /// What is missing.
+        reason: String,
+    },
     /// What a RUN expects to find cannot be made.
     #[error("{operation}")]
     Furnish {

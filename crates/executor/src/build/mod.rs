@@ -1,8 +1,10 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod confinement;
 mod contents;
 mod copying;
+mod devices;
 mod export;
 mod ground;
 mod image;
@@ -11,6 +13,7 @@ mod layers;
 mod mounts;
 mod needs;
 mod outputs;
+mod pod_files;
 mod push;
 mod rounds;
 mod running;
@@ -38,6 +41,7 @@ pub(crate) use setup::credential_files;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
+use confinement::Grants;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
@@ -163,6 +167,8 @@ impl<'a> Build<'a> {
     fn run(self) -> Result<Digest, BuildError> {
         let plan = &self.planned.plan;
         let needs = Needs::new(plan, self.image_use());
+        let grants = Grants::gather(&self.config.run.limits);
+        grants.check(plan, &self.planned.dockerfile.source, self.events)?;
         // Before the first write, and before a byte is pulled.
         let root = if needs.needs_root() {
             Some(self.disposable_root()?)
@@ -193,6 +199,8 @@ impl<'a> Build<'a> {
             caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
+            grants,
+            hosts: &self.config.run.hosts,
             factory,
             now: self.now,
             finished: BTreeMap::new(),

@@ -12,6 +12,7 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
+use super::confinement::Grants;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
@@ -19,8 +20,10 @@ use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
 use super::mounts::{self, Backstage, CacheStore, Mounted};
 use super::needs::Needs;
+use super::pod_files;
 use super::running;
 use super::workshop::Workshop;
+use crate::cli::ExtraHost;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, StepPosition};
 
@@ -70,6 +73,8 @@ pub(crate) struct Stages<'a> {
     /// `BUILDKIT_CACHE_MOUNT_NS`.
     pub(crate) cache_namespace: String,
     pub(crate) runner: Box<dyn Runner>,
+    pub(crate) grants: Grants,
+    pub(crate) hosts: &'a [ExtraHost],
     pub(crate) factory: LayerFactory,
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
@@ -443,8 +448,10 @@ impl Stages<'_> {
             return Err(no_ground());
         };
         let ground = self.ground.as_mut().ok_or_else(no_ground)?;
-        let process = running::process(run, &users, ground.path())?;
+        let mut process = running::process(run, &users, ground.path())?;
+        self.grants.confine(run, &mut process);
         ground.settle(&mut index)?;
+        let lent = pod_files::lend(ground.path(), self.hosts)?;
         running::furnish(run, ground.path())?;
         let mounted = match &self.backstage {
             Some(backstage) if !wanted.is_empty() => {
@@ -464,8 +471,10 @@ impl Stages<'_> {
         let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
         let ended = mounted.map_or(Ok(()), |mounted| mounted.end(self.workshop));
         running::clear(run, ground.path());
+        let restored = lent.give_back();
         ran?;
         ended?;
+        restored?;
         let changes = ground.changes(&mut index)?;
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
@@ -520,7 +529,8 @@ impl Stages<'_> {
             match &step.op {
                 // A source that is missing is told where it is copied.
                 Op::Copy(copy) => {
-                    wanted.extend(copying::wanted(copy, &tree, store, self.now).unwrap_or_default());
+                    wanted
+                        .extend(copying::wanted(copy, &tree, store, self.now).unwrap_or_default());
                 }
                 Op::Run(run) => wanted.extend(mounts::wanted_of_stage(run, &source, &tree)),
                 Op::MakeDir(_) | Op::Config => {}

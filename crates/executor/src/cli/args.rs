@@ -1,5 +1,7 @@
 use clap::{ArgAction, Parser, Subcommand};
 
+use super::RunFlags;
+
 /// What the user typed.
 #[derive(Debug, Parser)]
 #[command(
@@ -176,6 +178,10 @@ pub struct BuildFlags {
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
 
+    /// What RUN may do and finds.
+    #[command(flatten)]
+    pub run: RunFlags,
+
     /// panic, fatal, error, warn, info, debug or trace
     #[arg(short = 'v', long, default_value = "info", help_heading = "Log")]
     pub verbosity: String,
@@ -265,10 +271,6 @@ pub struct AbsentFlags {
     ssh: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     build_context: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    add_host: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    ulimit: Vec<String>,
     #[arg(long, hide = true)]
     git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -313,8 +315,6 @@ impl AbsentFlags {
             ("--secret", !self.secret.is_empty()),
             ("--ssh", !self.ssh.is_empty()),
             ("--build-context", !self.build_context.is_empty()),
-            ("--add-host", !self.add_host.is_empty()),
-            ("--ulimit", !self.ulimit.is_empty()),
             ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),
             ("--registry-map", !self.registry_map.is_empty()),

@@ -5,6 +5,7 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::run_flags::RunSettings;
 
 /// What the flags, the environment and the working directory mean together.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct Config {
     pub kaniko_dir: PathBuf,
     /// `--cache-mount-dir`.
     pub cache_mount_dir: Option<PathBuf>,
+    /// What RUN may do and finds.
+    pub run: RunSettings,
     /// `--force`.
     pub force: bool,
     /// `--sandbox`.
@@ -215,6 +218,16 @@ pub enum ConfigError {
         "--tar-path writes a docker archive, which cannot hold --image-format=oci: use --oci-layout-path"
     )]
     TarOfOci,
+    /// A flag about RUN whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RunFlag {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file of names without names.
     #[error("{flag} needs a --destination: there is no name to write")]
     NameWithoutDestination {
@@ -359,6 +372,7 @@ impl Config {
                 .as_ref()
                 .filter(|text| !text.is_empty())
                 .map(|text| environment.working_directory.join(text)),
+            run: RunSettings::new(&flags.run)?,
             force: flags.force,
             sandbox: flags.sandbox,
         })

@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod run_flags;
 
 /// What `executor version` prints, and what the marker file of the executor's own image holds.
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
@@ -11,3 +12,4 @@ pub use args::{Args, BuildFlags, Command, parse};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, RegistryFlags, Verbosity,
 };
+pub use run_flags::{ExtraHost, RunFlags, RunSettings};
