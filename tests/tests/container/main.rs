@@ -3,7 +3,9 @@
 mod big;
 mod confinement;
 mod outputs;
+mod platforms;
 mod pod;
 mod refusals;
 mod registries;
+mod reproducible;
 mod snapshots;

@@ -12,13 +12,13 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
-use super::confinement::Grants;
+use super::Premises;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
-use super::mounts::{self, Backstage, CacheStore, Mounted};
+use super::mounts::{self, CacheStore, Mounted};
 use super::needs::Needs;
 use super::pod_files;
 use super::running;
@@ -66,14 +66,11 @@ pub(crate) struct Stages<'a> {
     pub(crate) workshop: &'a Workshop,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
-    pub(crate) ground: Option<Ground>,
-    /// Where things wait that a mount of a RUN hides; none without a root.
-    pub(crate) backstage: Option<Backstage>,
+    pub(crate) premises: &'a mut Premises,
     pub(crate) caches: CacheStore,
     /// `BUILDKIT_CACHE_MOUNT_NS`.
     pub(crate) cache_namespace: String,
     pub(crate) runner: Box<dyn Runner>,
-    pub(crate) grants: Grants,
     pub(crate) hosts: &'a [ExtraHost],
     pub(crate) factory: LayerFactory,
     pub(crate) now: Timestamp,
@@ -203,7 +200,7 @@ impl Stages<'_> {
     }
 
     fn ground(&mut self) -> Result<&mut Ground, BuildError> {
-        self.ground.as_mut().ok_or_else(no_ground)
+        self.premises.ground.as_mut().ok_or_else(no_ground)
     }
 
     fn step(
@@ -428,7 +425,7 @@ impl Stages<'_> {
                 State::Value(tree)
             }
             State::Live(index) => {
-                let ground = self.ground.as_mut().ok_or_else(no_ground)?;
+                let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
                 State::Live(Box::new(ground.apply(*index, &changes, &self.contents)?))
             }
         };
@@ -447,13 +444,13 @@ impl Stages<'_> {
         let State::Live(mut index) = state else {
             return Err(no_ground());
         };
-        let ground = self.ground.as_mut().ok_or_else(no_ground)?;
+        let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
         let mut process = running::process(run, &users, ground.path())?;
-        self.grants.confine(run, &mut process);
+        self.premises.grants.confine(run, &mut process);
         ground.settle(&mut index)?;
         let lent = pod_files::lend(ground.path(), self.hosts)?;
         running::furnish(run, ground.path())?;
-        let mounted = match &self.backstage {
+        let mounted = match &self.premises.backstage {
             Some(backstage) if !wanted.is_empty() => {
                 let (root, exclusions) = ground.parts();
                 let place = mounts::Ground {
@@ -536,7 +533,7 @@ impl Stages<'_> {
                 Op::MakeDir(_) | Op::Config => {}
             }
         }
-        let ground = self.ground.as_ref().ok_or_else(no_ground)?;
+        let ground = self.premises.ground.as_ref().ok_or_else(no_ground)?;
         let (root, exclusions) = ground.parts();
         let mut keeper = Keeper::new(root, exclusions, &kept);
         for path in wanted {
