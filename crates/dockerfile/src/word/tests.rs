@@ -319,7 +319,9 @@ fn values_that_grow_without_bounds_are_refused() {
     ] {
         let found = expand(&word, &|name| (name == "a").then(|| value.clone()), '\\');
         assert_eq!(
-            found.map(|expanded| expanded.text.len()).map_err(|error| error.problem),
+            found
+                .map(|expanded| expanded.text.len())
+                .map_err(|error| error.problem),
             Err(WordProblem::TooLong),
             "{}",
             word.chars().take(40).collect::<String>()
