@@ -323,12 +323,7 @@ impl Stages<'_> {
         } else {
             self.users(state)?
         };
-        let owner = users
-            .owner(spec.as_bytes())
-            .map_err(|source| BuildError::Copy {
-                message: format!("--chown `{spec}`"),
-                source: Some(Box::new(source)),
-            })?;
+        let owner = users.owner(spec.as_bytes());
         Ok((owner.uid, owner.gid))
     }
 
