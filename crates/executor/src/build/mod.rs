@@ -1,15 +1,19 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod confinement;
 mod contents;
 mod copying;
+mod devices;
 mod export;
 mod ground;
 mod image;
 mod images;
 mod layers;
+mod mounts;
 mod needs;
 mod outputs;
+mod pod_files;
 mod product;
 mod push;
 mod rounds;
@@ -27,7 +31,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
-use kigumi_plan::{Base, BuildPlan, ImageId, rfc3339};
+use kigumi_plan::{Base, BuildPlan, ImageId, Op, rfc3339};
 use kigumi_registry::{Client, Repository, ResolvedImage};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
@@ -38,11 +42,13 @@ pub(crate) use setup::credential_files;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
+use confinement::Grants;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe};
+use mounts::{Backstage, CacheStore};
 use needs::{ImageUse, Needs};
 use product::Product;
 use push::Uploads;
@@ -177,6 +183,10 @@ impl<'a> Build<'a> {
             .iter()
             .map(|planned| Needs::new(&planned.plan, self.image_use(planned)))
             .collect();
+        let grants = Grants::gather(&self.config.run.limits);
+        for planned in &self.planned {
+            grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
+        }
         // Before the first write, and before a byte is pulled.
         let root = if needs.iter().any(Needs::needs_root) {
             Some(self.disposable_root()?)
@@ -185,12 +195,10 @@ impl<'a> Build<'a> {
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
-        let mut ground = root
-            .map(|root| Ground::new(&root, &self.protection(&workshop)))
-            .transpose()?;
+        let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
         let (mut images, mut uploads) = (Vec::new(), Vec::new());
         for (planned, needs) in self.planned.iter().zip(&needs) {
-            let (image, sent) = self.image(planned, needs, &workshop, &mut ground)?;
+            let (image, sent) = self.image(planned, needs, &workshop, &mut premises)?;
             images.push(image);
             uploads.extend(sent);
         }
@@ -209,13 +217,35 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
+    /// What is taken into possession for the stages with a RUN.
+    fn premises(
+        &self,
+        root: Option<&DisposableRoot>,
+        workshop: &Workshop,
+        grants: Grants,
+    ) -> Result<Premises, BuildError> {
+        let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
+        let backstage = match root {
+            Some(root) if mounts => Some(Backstage::new(workshop.work(), root.path())?),
+            _ => None,
+        };
+        let ground = root
+            .map(|root| Ground::new(root, &self.protection(workshop, backstage.as_ref())))
+            .transpose()?;
+        Ok(Premises {
+            ground,
+            backstage,
+            grants,
+        })
+    }
+
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
         planned: &Planned,
         needs: &Needs,
         workshop: &Workshop,
-        ground: &mut Option<Ground>,
+        premises: &mut Premises,
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
         let target = plan.stage(plan.target);
@@ -233,8 +263,11 @@ impl<'a> Build<'a> {
             images: self.images(planned, workshop, needs),
             contents: Contents::new(workshop.work())?,
             workshop,
-            ground: ground.take(),
+            premises,
+            caches: CacheStore::new(self.config.cache_mounts()),
+            cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
+            hosts: &self.config.run.hosts,
             factory: self.layer_factory(planned, workshop, format)?,
             now: self.now,
             finished: BTreeMap::new(),
@@ -242,7 +275,6 @@ impl<'a> Build<'a> {
             standing: None,
         };
         let layers = stages.build()?;
-        *ground = stages.ground.take();
         let uploads = stages.factory.uploads.take();
         let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
         Ok((image::assemble(config, layers, format)?, uploads))
@@ -385,9 +417,10 @@ impl<'a> Build<'a> {
     }
 
     /// What of the root is ours although it is not mounted.
-    fn protection(&self, workshop: &Workshop) -> Protection {
+    fn protection(&self, workshop: &Workshop, backstage: Option<&Backstage>) -> Protection {
         let mut ours = self.own_paths();
         ours.push(workshop.work().to_owned());
+        ours.extend(backstage.map(|backstage| backstage.path().to_owned()));
         let ignored = self.config.ignore_paths.iter();
         let ignored = ignored
             .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
@@ -403,6 +436,7 @@ impl<'a> Build<'a> {
             PathBuf::from("/kaniko"),
             PathBuf::from("/kigumi"),
             PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
+            self.config.cache_mounts(),
         ];
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
@@ -414,6 +448,15 @@ impl<'a> Build<'a> {
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
+    }
+
+    /// What keeps the caches of one project apart from those of another, as with BuildKit.
+    fn cache_namespace(&self) -> String {
+        let arguments = self.config.build_args.iter();
+        let given = arguments
+            .rev()
+            .find(|(name, _)| name == "BUILDKIT_CACHE_MOUNT_NS");
+        given.map_or_else(String::new, |(_, value)| value.clone())
     }
 
     fn export(&self, product: &Product) -> Result<(), BuildError> {
@@ -509,6 +552,20 @@ fn tell_warnings(planned: &[Planned], events: &Events) {
             }
         }
     }
+}
+
+/// What stages with a RUN work on and with, one platform after the other.
+struct Premises {
+    /// None if no stage has a RUN.
+    ground: Option<Ground>,
+    /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
+    backstage: Option<Backstage>,
+    grants: Grants,
+}
+
+fn has_mounts(plan: &BuildPlan) -> bool {
+    let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    steps.any(|step| matches!(&step.op, Op::Run(run) if !run.mounts.is_empty()))
 }
 
 fn now() -> Timestamp {

@@ -84,6 +84,7 @@ pub(crate) fn inputs(
         labels: config.labels.clone(),
         build_platform,
         proxies,
+        allowed: config.run.allowed.clone(),
         ..BuildInputs::new(platform, created)
     }
 }

@@ -1,5 +1,6 @@
 use clap::{ArgAction, Parser, Subcommand};
 
+use super::RunFlags;
 use super::times::TimeFlags;
 
 /// What the user typed.
@@ -172,12 +173,19 @@ pub struct BuildFlags {
     /// Directory of the executor; `KANIKO_DIR` says the same
     #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
     pub kaniko_dir: Option<String>,
+    /// Directory that the caches of RUN --mount=type=cache are kept in; a volume keeps them for the next build [default: cache-mounts in the executor's directory]
+    #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
+    pub cache_mount_dir: Option<String>,
     /// Build although nothing shows that this is a container; never enough on a host
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub force: bool,
     /// Build on a workstation, in a private root of its own
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
+
+    /// What RUN may do and finds.
+    #[command(flatten)]
+    pub run: RunFlags,
 
     /// panic, fatal, error, warn, info, debug or trace
     #[arg(short = 'v', long, default_value = "info", help_heading = "Log")]
@@ -266,10 +274,6 @@ pub struct AbsentFlags {
     ssh: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     build_context: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    add_host: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    ulimit: Vec<String>,
     #[arg(long, hide = true)]
     git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -313,8 +317,6 @@ impl AbsentFlags {
             ("--secret", !self.secret.is_empty()),
             ("--ssh", !self.ssh.is_empty()),
             ("--build-context", !self.build_context.is_empty()),
-            ("--add-host", !self.add_host.is_empty()),
-            ("--ulimit", !self.ulimit.is_empty()),
             ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),
             ("--registry-map", !self.registry_map.is_empty()),

@@ -5,6 +5,7 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::run_flags::RunSettings;
 use super::times::Times;
 
 /// What the flags, the environment and the working directory mean together.
@@ -42,6 +43,10 @@ pub struct Config {
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
     pub kaniko_dir: PathBuf,
+    /// `--cache-mount-dir`.
+    pub cache_mount_dir: Option<PathBuf>,
+    /// What RUN may do and finds.
+    pub run: RunSettings,
     /// `--force`.
     pub force: bool,
     /// `--sandbox`.
@@ -216,6 +221,16 @@ pub enum ConfigError {
         "--tar-path writes a docker archive, which cannot hold --image-format=oci: use --oci-layout-path"
     )]
     TarOfOci,
+    /// A flag about RUN whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RunFlag {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file of names without names.
     #[error("{flag} needs a --destination: there is no name to write")]
     NameWithoutDestination {
@@ -366,9 +381,21 @@ impl Config {
             registry: registry(flags, &absolute)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
+            cache_mount_dir: flags
+                .cache_mount_dir
+                .as_ref()
+                .filter(|text| !text.is_empty())
+                .map(|text| environment.working_directory.join(text)),
+            run: RunSettings::new(&flags.run)?,
             force: flags.force,
             sandbox: flags.sandbox,
         })
+    }
+
+    /// Where the caches of `RUN --mount=type=cache` are kept.
+    pub fn cache_mounts(&self) -> PathBuf {
+        let default = || self.kaniko_dir.join("cache-mounts");
+        self.cache_mount_dir.clone().unwrap_or_else(default)
     }
 }
 
