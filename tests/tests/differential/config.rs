@@ -116,8 +116,8 @@ fn environment_with_quotes_escapes_and_modifiers() -> Result<()> {
         ENV F="a\"b" G='c"d' H="e'f" I=a\ b\ c J=x=y=z K="$SET-${SET}_$SET"
         ENV L=\$SET M='$SET' N="\$SET" O=$SET/$SET
         ENV legacy   spaces  inside and "quotes"
-        ENV PATH=$PATH:/opt/bin
-        RUN env | grep -E '^[A-Z]=|^legacy|^PATH' | sort > /environment"#,
+        ENV LONGER=$PATH:/opt/bin
+        RUN env | grep -E '^[A-Z]=|^legacy|^LONGER' | sort > /environment"#,
     )?
     .check()
 }

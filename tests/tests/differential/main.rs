@@ -6,6 +6,7 @@ mod bases;
 mod config;
 mod copy;
 mod ignored;
+mod mounts;
 mod run;
 mod stages;
 
