@@ -2,8 +2,10 @@
 
 mod big;
 mod confinement;
+mod mount_points;
 mod outputs;
 mod pod;
+mod processes;
 mod refusals;
 mod registries;
 mod snapshots;

@@ -11,6 +11,7 @@ mod image;
 mod images;
 mod layers;
 mod needs;
+mod off_disk;
 mod outputs;
 mod pod_files;
 mod push;
