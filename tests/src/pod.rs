@@ -197,6 +197,13 @@ impl<'a> Pod<'a> {
         self
     }
 
+    /// A directory of this machine that the container may write to, as a persistent volume is.
+    #[must_use]
+    pub fn volume(mut self, source: &Path, target: &str) -> Self {
+        self.mounts.push(format!("{}:{target}", source.display()));
+        self
+    }
+
     /// An option of `podman run`, for what no kubelet would do.
     #[must_use]
     pub fn podman_option(mut self, option: &str) -> Self {

@@ -20,6 +20,8 @@ use crate::error::BuildError;
 const CONTEXT: &str = "/workspace";
 /// Where credentials are inside.
 const CREDENTIALS: &str = "/kaniko/.docker";
+/// Where caches of mounts are inside.
+const CACHE_MOUNTS: &str = "/kaniko/cache-mounts";
 const HOSTS: &str = "/etc/hosts";
 
 /// Runs the build inside and gives its exit code.
@@ -76,6 +78,14 @@ fn spec(
     argv.push("--kaniko-dir=/kaniko".into());
     argv.push(flag("--dockerfile", &dockerfile(config, &mut binds)));
     argv.extend(outputs(config, &mut binds));
+    if let Some(directory) = &config.cache_mount_dir {
+        argv.push(flag("--cache-mount-dir", Path::new(CACHE_MOUNTS)));
+        binds.push(Bind {
+            host: directory.clone(),
+            inside: CACHE_MOUNTS.into(),
+            writable: true,
+        });
+    }
     for (_, file) in &config.registry.certificates {
         binds.push(readable(file, file));
     }

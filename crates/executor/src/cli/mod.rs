@@ -4,6 +4,7 @@
 mod args;
 mod config;
 mod run_flags;
+mod times;
 
 /// What `executor version` prints, and what the marker file of the executor's own image holds.
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
@@ -13,3 +14,4 @@ pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, RegistryFlags, Verbosity,
 };
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};
+pub use times::{TimeFlags, Times};
