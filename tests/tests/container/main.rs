@@ -2,9 +2,11 @@
 
 mod big;
 mod confinement;
+mod mount_points;
 mod outputs;
 mod platforms;
 mod pod;
+mod processes;
 mod refusals;
 mod registries;
 mod reproducible;

@@ -12,6 +12,7 @@ mod images;
 mod layers;
 mod mounts;
 mod needs;
+mod off_disk;
 mod outputs;
 mod pod_files;
 mod product;
