@@ -5,7 +5,6 @@
 #[expect(
     dead_code,
     unreachable_pub,
-    missing_docs,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
     reason = "a file with another home, where it is a library"
