@@ -157,7 +157,7 @@ fn a_trigger_that_cannot_run_is_reported_at_the_from_line() {
         "FOO bar",
         "ONBUILD RUN x",
         "ENV a=${",
-        "RUN --network=none x",
+        "RUN --network=host x",
     ] {
         let problems = Build::of("FROM scratch\nFROM img")
             .image("img", on_build(&[trigger]))
