@@ -154,6 +154,12 @@ pub enum BuildError {
         #[source]
         source: kigumi_rootfs::users::UserError,
     },
+    /// An instruction that asks for what this pod does not have.
+    #[error("{reason}")]
+    Refused {
+        /// What is missing.
+        reason: String,
+    },
     /// What a RUN expects to find cannot be made.
     #[error("{operation}")]
     Furnish {
@@ -162,6 +168,46 @@ pub enum BuildError {
         /// Why it was not.
         #[source]
         source: io::Error,
+    },
+    /// The source of a mount is not there.
+    #[error("mount `{path}`: there is no such file or directory in {place}")]
+    MountSource {
+        /// As written.
+        path: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// Something cannot be mounted.
+    #[error("{operation} at `{target}`")]
+    Mount {
+        /// The mount point.
+        target: String,
+        /// What was to be done.
+        operation: &'static str,
+        /// Why it was not.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A cache mount.
+    #[error("cache `{id}`: {operation}")]
+    Cache {
+        /// As the Dockerfile names it.
+        id: String,
+        /// What was to be done.
+        operation: &'static str,
+        /// Why it was not.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A RUN wrote where it must not.
+    #[error(
+        "`{path}` was changed, but what is mounted at `{mount}` is read-only; write elsewhere, or say `rw`: what is written is then discarded"
+    )]
+    ReadOnlyMount {
+        /// What was written.
+        path: String,
+        /// The mount point.
+        mount: String,
     },
     /// A command that cannot be started or watched.
     #[error("run {command}")]

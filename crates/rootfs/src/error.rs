@@ -97,6 +97,14 @@ pub enum Error {
         /// What was to be emptied.
         path: ImagePath,
     },
+    /// Something cannot be mounted for a step.
+    #[error("nothing can be mounted at `{path}`: {why}")]
+    CannotPlace {
+        /// The mount point.
+        path: ImagePath,
+        /// What is in the way.
+        why: crate::WhyNot,
+    },
     /// A change that does not fit the tree.
     #[error("record `{path}`")]
     Tree {

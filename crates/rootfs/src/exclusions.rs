@@ -141,6 +141,11 @@ impl Exclusions {
         self.paths.iter()
     }
 
+    /// Whether an entry is one of ours, under whatever name.
+    pub(crate) fn guards_own(&self, stat: &Stat) -> bool {
+        self.inodes.contains(&stat.inode())
+    }
+
     /// Whether an entry is one of ours under whatever name, or on another mount than the root.
     pub(crate) fn guards(&self, stat: &Stat) -> bool {
         self.inodes.contains(&stat.inode()) || !stat.shares_mount_with(&self.root_stat)

@@ -44,6 +44,7 @@ fn problem_name(problem: &WordProblem) -> String {
         WordProblem::Required { name, message } => format!("required {name}: {message}"),
         WordProblem::InvalidPattern { .. } => "pattern".to_owned(),
         WordProblem::TooDeep => "deep".to_owned(),
+        WordProblem::TooLong => "long".to_owned(),
     }
 }
 
@@ -299,6 +300,33 @@ fn patterns_take_time_in_proportion_to_their_length() {
     )
     .unwrap();
     assert_eq!(found.text, value);
+}
+
+/// Words of a few bytes for which a builder would need any amount of memory or time.
+#[test]
+fn values_that_grow_without_bounds_are_refused() {
+    let value = "ab".repeat(30_000);
+    let doubled = format!("{}$a{}", "${a//a/".repeat(9), "}".repeat(9));
+    let pattern = "*b?".repeat(1_000);
+    for word in [
+        "$a".repeat(20),
+        "${a}$x${a:-$a}".repeat(10),
+        doubled,
+        format!("${{a//{pattern}c/x}}"),
+        format!("${{a##{pattern}c}}"),
+        format!("${{a%{pattern}c}}"),
+        "${a//a/$a}".to_owned(),
+    ] {
+        let found = expand(&word, &|name| (name == "a").then(|| value.clone()), '\\');
+        assert_eq!(
+            found
+                .map(|expanded| expanded.text.len())
+                .map_err(|error| error.problem),
+            Err(WordProblem::TooLong),
+            "{}",
+            word.chars().take(40).collect::<String>()
+        );
+    }
 }
 
 proptest! {

@@ -22,6 +22,8 @@ pub(crate) struct Contents {
     scratch_length: u64,
     blobs: Vec<Blob>,
     stores: Vec<Arc<RootDir>>,
+    /// Where files of layers are in the scratch file, by layer and offset there.
+    extracted: BTreeMap<(u32, u64), u64>,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,7 @@ impl Contents {
             scratch_length: 0,
             blobs: Vec::new(),
             stores: Vec::new(),
+            extracted: BTreeMap::new(),
         };
         let scratch = contents.scratch_file()?;
         contents.scratch = contents.add(Blob::Plain(scratch));
@@ -163,19 +166,19 @@ impl Contents {
         for content in changes.iter_mut().filter_map(Change::file_mut) {
             if let Origin::Blob { blob, offset } = content.origin
                 && self.plain(blob).is_none()
+                && !self.extracted.contains_key(&(blob, offset))
             {
                 wanted.entry(blob).or_default().insert(offset, content.size);
             }
         }
-        let mut places: BTreeMap<(u32, u64), u64> = BTreeMap::new();
         for (blob, files) in wanted {
             for (offset, place) in self.extract_from(blob, &files)? {
-                places.insert((blob, offset), place);
+                self.extracted.insert((blob, offset), place);
             }
         }
         for content in changes.iter_mut().filter_map(Change::file_mut) {
             if let Origin::Blob { blob, offset } = content.origin
-                && let Some(place) = places.get(&(blob, offset))
+                && let Some(place) = self.extracted.get(&(blob, offset))
             {
                 content.origin = Origin::Blob {
                     blob: self.scratch,

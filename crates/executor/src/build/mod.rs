@@ -1,15 +1,20 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod confinement;
 mod contents;
 mod copying;
+mod devices;
 mod export;
 mod ground;
 mod image;
 mod images;
 mod layers;
+mod mounts;
 mod needs;
 mod outputs;
+mod pod_files;
+mod product;
 mod push;
 mod rounds;
 mod running;
@@ -25,8 +30,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
-use kigumi_oci::{Compression, Digest, ImageFormat};
-use kigumi_plan::{Base, BuildPlan, ImageId, rfc3339};
+use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
+use kigumi_plan::{Base, BuildPlan, ImageId, Op, rfc3339};
 use kigumi_registry::{Client, Repository, ResolvedImage};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
@@ -37,12 +42,15 @@ pub(crate) use setup::credential_files;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
+use confinement::Grants;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
 use images::Images;
-use layers::LayerFactory;
+use layers::{LayerFactory, Recipe};
+use mounts::{Backstage, CacheStore};
 use needs::{ImageUse, Needs};
+use product::Product;
 use push::Uploads;
 use rounds::Planned;
 use stage::Stages;
@@ -82,8 +90,11 @@ pub fn plan(
     cancel: &Cancel,
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime)
-        .map(|build| build.planned.plan.to_string());
+    let result = Build::prepare(config, environment, events, cancel, &runtime).map(|build| {
+        let plans = build.planned.iter();
+        let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
+        plans.join("\n")
+    });
     runtime.shutdown_background();
     result
 }
@@ -109,7 +120,8 @@ struct Build<'a> {
     stopped: tokio::sync::watch::Receiver<bool>,
     runtime: &'a Runtime,
     client: Client,
-    planned: Planned,
+    /// One for each platform, in the order asked.
+    planned: Vec<Planned>,
     dockerfile: PathBuf,
     now: Timestamp,
 }
@@ -125,10 +137,11 @@ impl<'a> Build<'a> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
-        let inputs = rounds::inputs(config, rfc3339(now.seconds), setup::proxies(environment));
+        let created = config.times.without_epoch().unwrap_or(now);
+        let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
             dockerfile: path.clone(),
-            platform: inputs.platform.to_string(),
+            platform: platforms.join(", "),
         });
         let client_config = setup::client_config(config, environment)?;
         let prepared = async {
@@ -139,7 +152,13 @@ impl<'a> Build<'a> {
                         operation: "prepare to speak to registries".to_owned(),
                         source: Arc::new(source),
                     })?;
-            let planned = rounds::plan(dockerfile, inputs, &client, events).await?;
+            let mut planned = Vec::new();
+            for platform in &config.platforms {
+                let created = rfc3339(created.seconds);
+                let proxies = setup::proxies(environment);
+                let inputs = rounds::inputs(config, platform.clone(), created, proxies);
+                planned.push(rounds::plan(dockerfile.clone(), inputs, &client, events).await?);
+            }
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
@@ -159,49 +178,36 @@ impl<'a> Build<'a> {
     }
 
     fn run(self) -> Result<Digest, BuildError> {
-        let plan = &self.planned.plan;
-        let needs = Needs::new(plan, self.image_use());
+        let needs: Vec<Needs> = self
+            .planned
+            .iter()
+            .map(|planned| Needs::new(&planned.plan, self.image_use(planned)))
+            .collect();
+        let grants = Grants::gather(&self.config.run.limits);
+        for planned in &self.planned {
+            grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
+        }
         // Before the first write, and before a byte is pulled.
-        let root = if needs.needs_root() {
+        let root = if needs.iter().any(Needs::needs_root) {
             Some(self.disposable_root()?)
         } else {
             None
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
-        let base = self.base().map(|image| &image.manifest);
-        let format = image::format(self.config.image_format, base);
-        let factory = self.layer_factory(&workshop, format)?;
-        let ground = root
-            .map(|root| Ground::new(&root, &self.protection(&workshop)))
-            .transpose()?;
-        let mut stages = Stages {
-            plan,
-            needs: &needs,
-            file: &self.planned.dockerfile.source,
-            images: self.images(&workshop, &needs),
-            contents: Contents::new(workshop.work())?,
-            workshop: &workshop,
-            ground,
-            runner: Box::new(InPlace),
-            factory,
-            now: self.now,
-            finished: BTreeMap::new(),
-            context: None,
-            standing: None,
-        };
-        let layers = stages.build()?;
-        let uploads = stages.factory.uploads.take();
-        let config = plan
-            .stage(plan.target)
-            .map(|stage| stage.config.clone())
-            .unwrap_or_default();
-        let image = image::assemble(config, layers, format)?;
-        self.export(&image)?;
-        if let Some(mut uploads) = uploads {
-            workshop.wait(self.publish(&mut uploads, &image))?;
+        let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
+        let (mut images, mut uploads) = (Vec::new(), Vec::new());
+        for (planned, needs) in self.planned.iter().zip(&needs) {
+            let (image, sent) = self.image(planned, needs, &workshop, &mut premises)?;
+            images.push(image);
+            uploads.extend(sent);
         }
-        let digest = image.manifest.digest();
+        let product = Product::new(images, self.epoch())?;
+        self.export(&product)?;
+        if self.config.push {
+            workshop.wait(self.publish(&mut uploads, &product))?;
+        }
+        let digest = product.digest();
         outputs::write_digests(
             &self.config.outputs,
             &self.config.destinations,
@@ -211,25 +217,95 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
-    /// The image that the target rests on.
-    fn base(&self) -> Option<&ResolvedImage> {
-        self.planned.images.get(base_image(&self.planned.plan)?.0)
+    /// What is taken into possession for the stages with a RUN.
+    fn premises(
+        &self,
+        root: Option<&DisposableRoot>,
+        workshop: &Workshop,
+        grants: Grants,
+    ) -> Result<Premises, BuildError> {
+        let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
+        let backstage = match root {
+            Some(root) if mounts => Some(Backstage::new(workshop.work(), root.path())?),
+            _ => None,
+        };
+        let ground = root
+            .map(|root| Ground::new(root, &self.protection(workshop, backstage.as_ref())))
+            .transpose()?;
+        Ok(Premises {
+            ground,
+            backstage,
+            grants,
+        })
     }
 
-    fn image_use(&self) -> ImageUse {
-        let foreign_base = self.base().is_some_and(|base| {
+    /// Builds the image of one platform. The root filesystem is left for the next.
+    fn image(
+        &self,
+        planned: &Planned,
+        needs: &Needs,
+        workshop: &Workshop,
+        premises: &mut Premises,
+    ) -> Result<(Image, Option<Uploads>), BuildError> {
+        let plan = &planned.plan;
+        let target = plan.stage(plan.target);
+        if let (2.., Some(target)) = (self.planned.len(), target) {
+            self.events.emit(BuildEvent::PlatformStarted {
+                platform: target.platform.to_string(),
+            });
+        }
+        let base = base(planned).map(|image| &image.manifest);
+        let format = image::format(self.config.image_format, base);
+        let mut stages = Stages {
+            plan,
+            needs,
+            file: &planned.dockerfile.source,
+            images: self.images(planned, workshop, needs),
+            contents: Contents::new(workshop.work())?,
+            workshop,
+            premises,
+            caches: CacheStore::new(self.config.cache_mounts()),
+            cache_namespace: self.cache_namespace(),
+            runner: Box::new(InPlace),
+            hosts: &self.config.run.hosts,
+            factory: self.layer_factory(planned, workshop, format)?,
+            now: self.now,
+            finished: BTreeMap::new(),
+            context: None,
+            standing: None,
+        };
+        let layers = stages.build()?;
+        let uploads = stages.factory.uploads.take();
+        let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
+        Ok((image::assemble(config, layers, format)?, uploads))
+    }
+
+    /// The time that the image says it is of, unless that is when it was built. The same for all platforms.
+    fn epoch(&self) -> Option<i64> {
+        let mut epochs = self.planned.iter();
+        let epoch = epochs.find_map(|planned| planned.plan.source_date_epoch);
+        let otherwise = || self.config.times.without_epoch();
+        epoch.or_else(|| otherwise().map(|time| time.seconds))
+    }
+
+    fn image_use(&self, planned: &Planned) -> ImageUse {
+        let foreign_base = base(planned).is_some_and(|base| {
             let home = base.repository.registry();
             self.config
                 .destinations
                 .iter()
                 .any(|to| Repository::of(to).registry() != home)
         });
-        let outputs = &self.config.outputs;
         ImageUse {
             push: self.config.push,
-            export: outputs.tar.is_some() || outputs.oci_layout.is_some(),
+            export: self.exports(),
             foreign_base,
         }
+    }
+
+    fn exports(&self) -> bool {
+        let outputs = &self.config.outputs;
+        outputs.tar.is_some() || outputs.oci_layout.is_some()
     }
 
     fn disposable_root(&self) -> Result<DisposableRoot, BuildError> {
@@ -277,6 +353,7 @@ impl<'a> Build<'a> {
 
     fn layer_factory(
         &self,
+        planned: &Planned,
         workshop: &Workshop,
         format: ImageFormat,
     ) -> Result<LayerFactory, BuildError> {
@@ -292,10 +369,10 @@ impl<'a> Build<'a> {
             .compression_level
             .and_then(|level| u32::try_from(level).ok());
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let settings = CompressionSettings::new(compression)
+        let compression = CompressionSettings::new(compression)
             .level(level)
             .threads(threads);
-        settings
+        compression
             .effective_level()
             .map_err(|source| BuildError::Layer {
                 operation: "--compression-level".to_owned(),
@@ -311,18 +388,20 @@ impl<'a> Build<'a> {
             )
         });
         Ok(LayerFactory {
-            settings,
+            recipe: Recipe {
+                compression,
+                latest: self.config.times.latest(planned.plan.source_date_epoch),
+            },
             work: workshop.work().to_owned(),
             uploads,
-            keep: self.image_use().export,
+            keep: self.exports(),
             events: self.events.clone(),
             cancel: self.cancel.clone(),
         })
     }
 
-    fn images(&self, workshop: &Workshop, needs: &Needs) -> Images {
-        let images: Vec<(ResolvedImage, bool)> = self
-            .planned
+    fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
+        let images: Vec<(ResolvedImage, bool)> = planned
             .images
             .iter()
             .enumerate()
@@ -338,9 +417,10 @@ impl<'a> Build<'a> {
     }
 
     /// What of the root is ours although it is not mounted.
-    fn protection(&self, workshop: &Workshop) -> Protection {
+    fn protection(&self, workshop: &Workshop, backstage: Option<&Backstage>) -> Protection {
         let mut ours = self.own_paths();
         ours.push(workshop.work().to_owned());
+        ours.extend(backstage.map(|backstage| backstage.path().to_owned()));
         let ignored = self.config.ignore_paths.iter();
         let ignored = ignored
             .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
@@ -356,6 +436,7 @@ impl<'a> Build<'a> {
             PathBuf::from("/kaniko"),
             PathBuf::from("/kigumi"),
             PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
+            self.config.cache_mounts(),
         ];
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
@@ -369,7 +450,16 @@ impl<'a> Build<'a> {
         ours
     }
 
-    fn export(&self, image: &Image) -> Result<(), BuildError> {
+    /// What keeps the caches of one project apart from those of another, as with BuildKit.
+    fn cache_namespace(&self) -> String {
+        let arguments = self.config.build_args.iter();
+        let given = arguments
+            .rev()
+            .find(|(name, _)| name == "BUILDKIT_CACHE_MOUNT_NS");
+        given.map_or_else(String::new, |(_, value)| value.clone())
+    }
+
+    fn export(&self, product: &Product) -> Result<(), BuildError> {
         let told = |what, path: &PathBuf| {
             self.events.emit(BuildEvent::Written {
                 what,
@@ -377,10 +467,11 @@ impl<'a> Build<'a> {
             });
         };
         if let Some(path) = &self.config.outputs.oci_layout {
-            export::layout(image, path)?;
+            export::layout(product, path)?;
             told("OCI layout", path);
         }
-        if let Some(path) = &self.config.outputs.tar {
+        // The flags have made sure that there is one image.
+        if let (Some(path), [image]) = (&self.config.outputs.tar, product.images.as_slice()) {
             export::archive(image, path, &self.config.destinations)?;
             told("archive", path);
         }
@@ -388,19 +479,52 @@ impl<'a> Build<'a> {
     }
 
     /// Blobs, then the config, then the manifests: a tag is old or new, never dangling (I6).
-    async fn publish(&self, uploads: &mut Uploads, image: &Image) -> Result<(), BuildError> {
-        uploads.finish().await?;
-        uploads.push_config(image.config.bytes()).await?;
-        for destination in &self.config.destinations {
-            uploads
-                .push_manifest(destination, &image.media_type, image.manifest.bytes())
-                .await?;
+    async fn publish(&self, uploads: &mut [Uploads], product: &Product) -> Result<(), BuildError> {
+        for (uploads, image) in uploads.iter_mut().zip(&product.images) {
+            uploads.finish().await?;
+            uploads.push_config(image.config.bytes()).await?;
+            if product.index.is_some() {
+                for reference in self.unnamed(image.manifest.digest()) {
+                    uploads
+                        .push_manifest(&reference, &image.media_type, image.manifest.bytes())
+                        .await?;
+                }
+            }
+        }
+        if let Some(uploads) = uploads.first() {
+            for destination in &self.config.destinations {
+                let media_type = &product.descriptor.media_type;
+                uploads
+                    .push_manifest(destination, media_type, product.bytes())
+                    .await?;
+            }
         }
         Ok(())
+    }
+
+    /// A manifest that an index will name, in every repository that gets the index.
+    fn unnamed(&self, digest: Digest) -> Vec<Reference> {
+        let mut references: Vec<Reference> = Vec::new();
+        for destination in &self.config.destinations {
+            let (registry, repository) = (destination.registry(), destination.repository());
+            let reference = Reference::with_digest(
+                registry.to_owned(),
+                repository.to_owned(),
+                digest.to_string(),
+            );
+            if !references.contains(&reference) {
+                references.push(reference);
+            }
+        }
+        references
     }
 }
 
 /// The image that the target rests on.
+fn base(planned: &Planned) -> Option<&ResolvedImage> {
+    planned.images.get(base_image(&planned.plan)?.0)
+}
+
 fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     let mut stage = plan.stage(plan.target)?;
     // As many steps as there are stages: the planner refuses circles, and this does not trust it.
@@ -414,13 +538,34 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     None
 }
 
-/// The plan's warnings include the parser's.
-fn tell_warnings(planned: &Planned, events: &Events) {
-    let file = &planned.dockerfile.source;
-    for warning in &planned.plan.warnings {
-        let text = report::one_line(warning);
-        events.warn(format!("{}:{}: {text}", file.name(), warning.span.line));
+/// The plan's warnings include the parser's; what is wrong on every platform is said once.
+fn tell_warnings(planned: &[Planned], events: &Events) {
+    let mut told = Vec::new();
+    for planned in planned {
+        let file = &planned.dockerfile.source;
+        for warning in &planned.plan.warnings {
+            let text = report::one_line(warning);
+            let text = format!("{}:{}: {text}", file.name(), warning.span.line);
+            if !told.contains(&text) {
+                events.warn(text.clone());
+                told.push(text);
+            }
+        }
     }
+}
+
+/// What stages with a RUN work on and with, one platform after the other.
+struct Premises {
+    /// None if no stage has a RUN.
+    ground: Option<Ground>,
+    /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
+    backstage: Option<Backstage>,
+    grants: Grants,
+}
+
+fn has_mounts(plan: &BuildPlan) -> bool {
+    let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    steps.any(|step| matches!(&step.op, Op::Run(run) if !run.mounts.is_empty()))
 }
 
 fn now() -> Timestamp {

@@ -178,9 +178,14 @@ fn sources(plan: &BuildPlan) -> impl Iterator<Item = &CopySource> {
     plan.stages
         .iter()
         .flat_map(|stage| &stage.steps)
-        .filter_map(|step| match &step.op {
-            Op::Copy(copy) => Some(&copy.from),
-            Op::Run(_) | Op::MakeDir(_) | Op::Config => None,
+        .flat_map(|step| match &step.op {
+            Op::Copy(copy) => vec![&copy.from],
+            Op::Run(run) => run
+                .mounts
+                .iter()
+                .filter_map(|mount| mount.from.as_ref())
+                .collect(),
+            Op::MakeDir(_) | Op::Config => Vec::new(),
         })
 }
 

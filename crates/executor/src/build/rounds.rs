@@ -73,20 +73,18 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 /// What the flags mean for the planner.
 pub(crate) fn inputs(
     config: &Config,
+    platform: Platform,
     created: String,
     proxies: Vec<(String, String)>,
 ) -> BuildInputs {
     let build_platform = Platform::host();
-    let platform = config
-        .platform
-        .clone()
-        .unwrap_or_else(|| build_platform.clone());
     BuildInputs {
         build_args: config.build_args.clone(),
         target: config.target.clone(),
         labels: config.labels.clone(),
         build_platform,
         proxies,
+        allowed: config.run.allowed.clone(),
         ..BuildInputs::new(platform, created)
     }
 }

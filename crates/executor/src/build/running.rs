@@ -75,23 +75,32 @@ fn is_noexec(path: &Path) -> bool {
 /// Where scripts of heredocs are while they run. COMPAT(buildkit): `$0` shows it.
 const PIPES: &str = "/dev/pipes";
 
+/// Makes the working directory where something else was mounted over it, or above it.
+pub(crate) fn furnish_directory(run: &RunOp, root: &Path) -> Result<(), BuildError> {
+    make_directory(&run.cwd, root)
+}
+
+fn make_directory(path: &str, root: &Path) -> Result<(), BuildError> {
+    let path = root.join(path.trim_start_matches('/'));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&path)
+        .map_err(|source| BuildError::Furnish {
+            operation: format!("make `{}` for RUN", path.display()),
+            source,
+        })
+}
+
 /// Makes what a RUN expects to be there: its working directory (T-BUG-19), and the script of a heredoc that begins with `#!`.
 pub(crate) fn furnish(run: &RunOp, root: &Path) -> Result<(), BuildError> {
     let failed = |path: &Path| {
         let operation = format!("make `{}` for RUN", path.display());
         move |source| BuildError::Furnish { operation, source }
     };
-    let directory = |path: &str| {
-        let path = root.join(path.trim_start_matches('/'));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&path)
-            .map_err(failed(&path))
-    };
-    directory(&run.cwd)?;
+    make_directory(&run.cwd, root)?;
     if let Some(script) = &run.script {
-        directory(PIPES)?;
+        make_directory(PIPES, root)?;
         let path = script_path(script, root);
         let mut file = OpenOptions::new()
             .write(true)

@@ -12,14 +12,18 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
+use super::Premises;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
+use super::mounts::{self, CacheStore, Mounted};
 use super::needs::Needs;
+use super::pod_files;
 use super::running;
 use super::workshop::Workshop;
+use crate::cli::ExtraHost;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, StepPosition};
 
@@ -62,8 +66,12 @@ pub(crate) struct Stages<'a> {
     pub(crate) workshop: &'a Workshop,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
-    pub(crate) ground: Option<Ground>,
+    pub(crate) premises: &'a mut Premises,
+    pub(crate) caches: CacheStore,
+    /// `BUILDKIT_CACHE_MOUNT_NS`.
+    pub(crate) cache_namespace: String,
     pub(crate) runner: Box<dyn Runner>,
+    pub(crate) hosts: &'a [ExtraHost],
     pub(crate) factory: LayerFactory,
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
@@ -192,7 +200,7 @@ impl Stages<'_> {
     }
 
     fn ground(&mut self) -> Result<&mut Ground, BuildError> {
-        self.ground.as_mut().ok_or_else(no_ground)
+        self.premises.ground.as_mut().ok_or_else(no_ground)
     }
 
     fn step(
@@ -245,21 +253,7 @@ impl Stages<'_> {
     }
 
     fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
-        let source = match &copy.from {
-            CopySource::Context => self.context_tree()?,
-            CopySource::Stage(id) => self.stage_tree(*id)?,
-            CopySource::Image(id) => {
-                let layers = self.images.layers(*id, &mut self.contents)?;
-                self.images.tree(*id, &layers, &self.workshop.cancel)?
-            }
-            CopySource::Scratch => Arc::new(Tree::new()),
-            CopySource::NamedContext(name) => {
-                return Err(BuildError::Copy {
-                    message: format!("the named context `{name}` is not implemented yet"),
-                    source: None,
-                });
-            }
-        };
+        let source = self.source_tree(&copy.from)?;
         let owner = match &copy.chown {
             Some(chown) => {
                 let owner = self.owner(chown, state)?;
@@ -279,6 +273,23 @@ impl Stages<'_> {
         let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
         self.contents.extract(&mut changes)?;
         Ok(changes)
+    }
+
+    /// The files that COPY or a mount may take.
+    pub(crate) fn source_tree(&mut self, from: &CopySource) -> Result<Arc<Tree>, BuildError> {
+        match from {
+            CopySource::Context => self.context_tree(),
+            CopySource::Stage(id) => self.stage_tree(*id),
+            CopySource::Image(id) => {
+                let layers = self.images.layers(*id, &mut self.contents)?;
+                self.images.tree(*id, &layers, &self.workshop.cancel)
+            }
+            CopySource::Scratch => Ok(Arc::new(Tree::new())),
+            CopySource::NamedContext(name) => Err(BuildError::Copy {
+                message: format!("the named context `{name}` is not implemented yet"),
+                source: None,
+            }),
+        }
     }
 
     fn context_tree(&mut self) -> Result<Arc<Tree>, BuildError> {
@@ -312,12 +323,7 @@ impl Stages<'_> {
         } else {
             self.users(state)?
         };
-        let owner = users
-            .owner(spec.as_bytes())
-            .map_err(|source| BuildError::Copy {
-                message: format!("--chown `{spec}`"),
-                source: Some(Box::new(source)),
-            })?;
+        let owner = users.owner(spec.as_bytes());
         Ok((owner.uid, owner.gid))
     }
 
@@ -414,7 +420,7 @@ impl Stages<'_> {
                 State::Value(tree)
             }
             State::Live(index) => {
-                let ground = self.ground.as_mut().ok_or_else(no_ground)?;
+                let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
                 State::Live(Box::new(ground.apply(*index, &changes, &self.contents)?))
             }
         };
@@ -429,16 +435,38 @@ impl Stages<'_> {
         state: State,
     ) -> Result<(State, Option<NewLayer>), BuildError> {
         let users = self.users(&state)?;
+        let wanted = self.prepare_mounts(run)?;
         let State::Live(mut index) = state else {
             return Err(no_ground());
         };
-        let ground = self.ground.as_mut().ok_or_else(no_ground)?;
-        let process = running::process(run, &users, ground.path())?;
+        let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
+        let mut process = running::process(run, &users, ground.path())?;
+        self.premises.grants.confine(run, &mut process);
         ground.settle(&mut index)?;
+        let lent = pod_files::lend(ground.path(), self.hosts)?;
         running::furnish(run, ground.path())?;
+        let mounted = match &self.premises.backstage {
+            Some(backstage) if !wanted.is_empty() => {
+                let (root, exclusions) = ground.parts();
+                let place = mounts::Ground {
+                    root,
+                    exclusions,
+                    backstage,
+                };
+                let stores = (&self.contents, &self.caches);
+                let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
+                running::furnish_directory(run, ground.path())?;
+                Some(mounted)
+            }
+            _ => None,
+        };
         let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
+        let ended = mounted.map_or(Ok(()), |mounted| mounted.end(self.workshop));
         running::clear(run, ground.path());
+        let restored = lent.give_back();
         ran?;
+        ended?;
+        restored?;
         let changes = ground.changes(&mut index)?;
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
@@ -490,12 +518,17 @@ impl Stages<'_> {
         let source = CopySource::Stage(stage);
         let mut wanted = BTreeSet::new();
         for (_, step) in self.plan.readers(&source) {
-            if let Op::Copy(copy) = &step.op {
+            match &step.op {
                 // A source that is missing is told where it is copied.
-                wanted.extend(copying::wanted(copy, &tree, store, self.now).unwrap_or_default());
+                Op::Copy(copy) => {
+                    wanted
+                        .extend(copying::wanted(copy, &tree, store, self.now).unwrap_or_default());
+                }
+                Op::Run(run) => wanted.extend(mounts::wanted_of_stage(run, &source, &tree)),
+                Op::MakeDir(_) | Op::Config => {}
             }
         }
-        let ground = self.ground.as_ref().ok_or_else(no_ground)?;
+        let ground = self.premises.ground.as_ref().ok_or_else(no_ground)?;
         let (root, exclusions) = ground.parts();
         let mut keeper = Keeper::new(root, exclusions, &kept);
         for path in wanted {

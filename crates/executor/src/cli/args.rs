@@ -1,5 +1,8 @@
 use clap::{ArgAction, Parser, Subcommand};
 
+use super::RunFlags;
+use super::times::TimeFlags;
+
 /// What the user typed.
 #[derive(Debug, Parser)]
 #[command(
@@ -72,10 +75,11 @@ pub struct BuildFlags {
     /// Label of the image
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub label: Vec<String>,
-    /// Platform to build for, such as linux/arm64
+    /// Platform to build for, such as linux/arm64; several, with commas between them, become an index
     #[arg(
         long,
         alias = "customPlatform",
+        visible_alias = "platform",
         value_name = "PLATFORM",
         allow_hyphen_values = true,
         help_heading = "Input"
@@ -128,6 +132,9 @@ pub struct BuildFlags {
         help_heading = "Output"
     )]
     pub image_format: String,
+    /// Which time the image and its files bear.
+    #[command(flatten)]
+    pub times: TimeFlags,
 
     /// Push over plain HTTP
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
@@ -166,12 +173,19 @@ pub struct BuildFlags {
     /// Directory of the executor; `KANIKO_DIR` says the same
     #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
     pub kaniko_dir: Option<String>,
+    /// Directory that the caches of RUN --mount=type=cache are kept in; a volume keeps them for the next build [default: cache-mounts in the executor's directory]
+    #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
+    pub cache_mount_dir: Option<String>,
     /// Build although nothing shows that this is a container; never enough on a host
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub force: bool,
     /// Build on a workstation, in a private root of its own
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
+
+    /// What RUN may do and finds.
+    #[command(flatten)]
+    pub run: RunFlags,
 
     /// panic, fatal, error, warn, info, debug or trace
     #[arg(short = 'v', long, default_value = "info", help_heading = "Log")]
@@ -237,8 +251,6 @@ pub struct AbsentFlags {
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     single_snapshot: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    reproducible: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     cleanup: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pre_cleanup: Option<bool>,
@@ -262,10 +274,6 @@ pub struct AbsentFlags {
     ssh: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     build_context: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    add_host: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    ulimit: Vec<String>,
     #[arg(long, hide = true)]
     git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -291,7 +299,6 @@ impl AbsentFlags {
             ("--cache-ttl", cached && text(&self.cache_ttl)),
             ("--cache-copy-layers", cached && on(self.cache_copy_layers)),
             ("--single-snapshot", on(self.single_snapshot)),
-            ("--reproducible", on(self.reproducible)),
             ("--cleanup", on(self.cleanup)),
             ("--pre-cleanup", on(self.pre_cleanup)),
             ("--preserve-context", on(self.preserve_context)),
@@ -310,8 +317,6 @@ impl AbsentFlags {
             ("--secret", !self.secret.is_empty()),
             ("--ssh", !self.ssh.is_empty()),
             ("--build-context", !self.build_context.is_empty()),
-            ("--add-host", !self.add_host.is_empty()),
-            ("--ulimit", !self.ulimit.is_empty()),
             ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),
             ("--registry-map", !self.registry_map.is_empty()),

@@ -5,6 +5,8 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::run_flags::RunSettings;
+use super::times::Times;
 
 /// What the flags, the environment and the working directory mean together.
 #[derive(Debug, Clone)]
@@ -19,8 +21,8 @@ pub struct Config {
     pub target: Option<String>,
     /// `--label`, in order.
     pub labels: Vec<(String, String)>,
-    /// `--custom-platform`.
-    pub platform: Option<Platform>,
+    /// What to build for, in the order asked; never empty.
+    pub platforms: Vec<Platform>,
     /// Where to push; empty with `--no-push` and no names.
     pub destinations: Vec<Reference>,
     /// Whether to push at all.
@@ -33,12 +35,18 @@ pub struct Config {
     pub compression_level: Option<i32>,
     /// `None` is that of the base image.
     pub image_format: Option<ImageFormat>,
+    /// Which time the image and its files bear.
+    pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
     /// Never unpacked to, never recorded.
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
     pub kaniko_dir: PathBuf,
+    /// `--cache-mount-dir`.
+    pub cache_mount_dir: Option<PathBuf>,
+    /// What RUN may do and finds.
+    pub run: RunSettings,
     /// `--force`.
     pub force: bool,
     /// `--sandbox`.
@@ -213,6 +221,16 @@ pub enum ConfigError {
         "--tar-path writes a docker archive, which cannot hold --image-format=oci: use --oci-layout-path"
     )]
     TarOfOci,
+    /// A flag about RUN whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RunFlag {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file of names without names.
     #[error("{flag} needs a --destination: there is no name to write")]
     NameWithoutDestination {
@@ -241,11 +259,13 @@ pub enum ConfigError {
         /// As given.
         text: String,
     },
-    /// Several platforms.
-    #[error("--custom-platform `{text}`: building for several platforms is not implemented yet")]
-    SeveralPlatforms {
-        /// As given.
-        text: String,
+    /// docker-save archives hold one image.
+    #[error(
+        "--tar-path writes a docker archive, which cannot hold {count} platforms: use --oci-layout-path"
+    )]
+    TarOfPlatforms {
+        /// How many.
+        count: usize,
     },
     /// A platform that is none.
     #[error("--custom-platform `{text}`: {reason}")]
@@ -330,18 +350,27 @@ impl Config {
         let compression = compression(flags)?;
         let image_format = image_format(flags)?;
         check_formats(compression, image_format, outputs.tar.is_some())?;
+        let platforms = platforms(flags)?;
+        if let (2.., Some(_)) = (platforms.len(), &outputs.tar) {
+            return Err(ConfigError::TarOfPlatforms {
+                count: platforms.len(),
+            });
+        }
         let context = context(flags, environment)?;
         let dockerfile = dockerfile_candidates(
             Path::new(&flags.dockerfile),
             &environment.working_directory,
             &context,
         );
+        let mut build_args = build_args(flags, environment);
+        let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
-            build_args: build_args(flags, environment),
+            build_args,
+            times,
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
-            platform: platform(flags)?,
+            platforms,
             context,
             destinations,
             push,
@@ -352,9 +381,21 @@ impl Config {
             registry: registry(flags, &absolute)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
+            cache_mount_dir: flags
+                .cache_mount_dir
+                .as_ref()
+                .filter(|text| !text.is_empty())
+                .map(|text| environment.working_directory.join(text)),
+            run: RunSettings::new(&flags.run)?,
             force: flags.force,
             sandbox: flags.sandbox,
         })
+    }
+
+    /// Where the caches of `RUN --mount=type=cache` are kept.
+    pub fn cache_mounts(&self) -> PathBuf {
+        let default = || self.kaniko_dir.join("cache-mounts");
+        self.cache_mount_dir.clone().unwrap_or_else(default)
     }
 }
 
@@ -500,26 +541,26 @@ fn target(flags: &BuildFlags) -> Result<Option<String>, ConfigError> {
     }
 }
 
-fn platform(flags: &BuildFlags) -> Result<Option<Platform>, ConfigError> {
-    let Some(text) = flags
-        .custom_platform
-        .as_deref()
-        .filter(|text| !text.is_empty())
-    else {
-        return Ok(None);
-    };
-    if text.contains(',') {
-        return Err(ConfigError::SeveralPlatforms {
-            text: text.to_owned(),
-        });
+/// Those of a list, each once; that of the machine if there is none.
+fn platforms(flags: &BuildFlags) -> Result<Vec<Platform>, ConfigError> {
+    let text = flags.custom_platform.as_deref().unwrap_or_default();
+    if text.is_empty() {
+        return Ok(vec![Platform::host()]);
     }
-    let platform = text
-        .parse()
-        .map_err(|error: kigumi_oci::Error| ConfigError::Platform {
-            text: text.to_owned(),
-            reason: error.to_string(),
-        })?;
-    Ok(Some(platform))
+    let mut platforms = Vec::new();
+    for word in text.split(',') {
+        let platform =
+            word.trim()
+                .parse()
+                .map_err(|error: kigumi_oci::Error| ConfigError::Platform {
+                    text: text.to_owned(),
+                    reason: error.to_string(),
+                })?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(platforms)
 }
 
 fn pairs(
@@ -678,8 +719,8 @@ mod tests {
             (&[], "no --destination"),
             (&["--no-push", "--cache"], "--cache is not implemented yet"),
             (
-                &["--no-push", "--cleanup", "--reproducible"],
-                "--reproducible, --cleanup are not",
+                &["--no-push", "--cleanup", "--single-snapshot"],
+                "--single-snapshot, --cleanup are not",
             ),
             (&["-d", "r.test/UPPER"], "--destination `r.test/UPPER`"),
             (&["--no-push", "--label", "x"], "--label `x` has no `=`"),
@@ -708,9 +749,10 @@ mod tests {
             ),
             (&["--no-push", "--custom-platform=a/b/c/d"], "a/b/c/d"),
             (
-                &["--no-push", "--custom-platform=linux/amd64,linux/arm64"],
-                "several platforms is not implemented yet",
+                &["--no-push", "--platform=linux/amd64,arm64", "--tar-path=t"],
+                "cannot hold 2 platforms",
             ),
+            (&["--no-push", "--platform=linux/amd64,"], "linux/amd64,"),
             (
                 &["--no-push", "--ssh=default", "--build-context=a=b"],
                 "--ssh, --build-context are not",
@@ -720,6 +762,21 @@ mod tests {
             let message = config(words).unwrap_err().to_string();
             assert!(message.contains(expected), "{words:?}: {message}");
         }
+    }
+
+    #[test]
+    fn a_platform_that_is_listed_twice_is_built_once() {
+        let platforms = |words: &[&str]| -> Vec<String> {
+            let config = config(words).unwrap();
+            config.platforms.iter().map(Platform::to_string).collect()
+        };
+        let list = "--platform=linux/arm64,linux/amd64, linux/aarch64";
+        assert_eq!(
+            platforms(&["--no-push", list]),
+            ["linux/arm64", "linux/amd64"]
+        );
+        let host = Platform::host().to_string();
+        assert_eq!(platforms(&["--no-push", "--custom-platform="]), [host]);
     }
 
     #[test]

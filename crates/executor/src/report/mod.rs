@@ -103,6 +103,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Warning { .. } => Verbosity::Warn,
         BuildEvent::Detail { .. } => Verbosity::Debug,
         BuildEvent::Started { .. }
+        | BuildEvent::PlatformStarted { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }

@@ -32,6 +32,7 @@ fn lines(event: &BuildEvent) -> String {
             env!("CARGO_PKG_VERSION"),
             dockerfile.display()
         ),
+        BuildEvent::PlatformStarted { platform } => format!("for {platform}"),
         BuildEvent::BaseResolved {
             reference,
             digest,

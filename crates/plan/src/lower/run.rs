@@ -7,6 +7,7 @@ use super::scope::Scope;
 use super::stage::{Context, Effect, Outcome};
 use super::{Ground, path};
 use crate::created_by;
+use crate::entitlement;
 use crate::op::{CopySource, Op, RunMount, RunOp, Script};
 use crate::plan::StageId;
 use crate::planner::{FromName, Origin};
@@ -32,7 +33,8 @@ pub(crate) fn is_proxy(name: &str) -> bool {
 
 /// RUN: the command is not expanded; the shell sees the variables.
 pub(super) fn run(context: &Context<'_>, scope: &Scope, run: &Run) -> Outcome {
-    let mut problems = unsupported::run(run);
+    let mut problems = Vec::new();
+    problems.extend(entitlement::refusals(run, context.ground.planner.inputs()));
     let mut mounts = Vec::new();
     for written in &run.mounts {
         match mount(context, scope, written) {
@@ -131,6 +133,9 @@ fn mount(context: &Context<'_>, scope: &Scope, written: &Mount) -> Result<RunMou
         let expanded = word.expand(&|name| scope.lookup(name), context.escape())?;
         Ok(expanded.text)
     })?;
+    if let Some(refusal) = unsupported::mount(&spec, context.at(written.span)) {
+        return Err(refusal);
+    }
     place(scope, &mut spec, written.span)?;
     let from = match &spec {
         MountSpec::Bind { .. } | MountSpec::Cache { .. } => FromName::of_mount(written),

@@ -129,7 +129,9 @@ impl Planner {
             answers: Vec::new(),
         };
         if problems.is_empty() {
-            problems = graph::Needs::of(&planner).problems;
+            let needs = graph::Needs::of(&planner);
+            problems = needs.problems;
+            problems.extend(graph::impossible(&planner, &needs.stages));
         }
         if problems.is_empty() {
             Ok(planner)

@@ -125,23 +125,13 @@ impl Index {
     /// # Errors
     /// [`Error`] when the root cannot be looked at.
     pub fn settle(&mut self, root: &RootDir) -> Result<(), Error> {
-        let resolution = rustix::time::clock_getres(ClockId::RealtimeCoarse);
-        let tick = u64::try_from(resolution.tv_nsec).unwrap_or(TICK_NANOSECONDS);
-        let mut left = 2 * tick.max(TICK_NANOSECONDS) / PAUSE_NANOSECONDS;
-        loop {
-            let now = clock_of(root)?;
-            if now > self.known.newest {
-                return Ok(());
-            }
-            if left == 0 {
-                for seen in self.known.nodes.values_mut() {
-                    seen.is_suspect |= seen.identity.ctime >= now;
-                }
-                return Ok(());
-            }
-            left -= 1;
-            std::thread::sleep(Duration::from_nanos(PAUSE_NANOSECONDS));
+        let Some(now) = wait_past(root, self.known.newest)? else {
+            return Ok(());
+        };
+        for seen in self.known.nodes.values_mut() {
+            seen.is_suspect |= seen.identity.ctime >= now;
         }
+        Ok(())
     }
 
     /// The tree as last seen.
@@ -397,6 +387,25 @@ fn is_as_unpacked(node: &Node, here: &Here) -> bool {
         && node
             .file()
             .is_none_or(|content| content.size == here.stat.identity.size)
+}
+
+/// Waits, at most two clock ticks, until a change on the filesystem of `root` gets a later time than `newest`. Where that does not happen, gives the time
+/// that a change gets.
+pub(crate) fn wait_past(root: &RootDir, newest: Timestamp) -> Result<Option<Timestamp>, Error> {
+    let resolution = rustix::time::clock_getres(ClockId::RealtimeCoarse);
+    let tick = u64::try_from(resolution.tv_nsec).unwrap_or(TICK_NANOSECONDS);
+    let mut left = 2 * tick.max(TICK_NANOSECONDS) / PAUSE_NANOSECONDS;
+    loop {
+        let now = clock_of(root)?;
+        if now > newest {
+            return Ok(None);
+        }
+        if left == 0 {
+            return Ok(Some(now));
+        }
+        left -= 1;
+        std::thread::sleep(Duration::from_nanos(PAUSE_NANOSECONDS));
+    }
 }
 
 /// The time that a change would get now, by the clock of the root's own filesystem: it may be another machine's.

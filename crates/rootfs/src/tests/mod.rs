@@ -4,6 +4,7 @@ mod fixture;
 mod hostile;
 mod keeping;
 mod list;
+mod placing;
 mod scanning;
 mod unpacking;
 

@@ -617,6 +617,18 @@ fn mistakes_are_named_at_their_line() {
     assert!(count >= 90, "{count}");
 }
 
+/// Found by the fuzz target `parse`: the excerpt of such a message could not be shown.
+#[test]
+fn the_place_of_a_mistake_never_cuts_a_character() {
+    for text in ["# ü", "ARG a=ü", "ü", "FROM a\nRUN <<ü", "FROM a\nENV ü"] {
+        let error = parse(text, "Dockerfile").unwrap_err();
+        for item in &error.items {
+            let place = error.file.text().get(item.span.start..item.span.end);
+            assert!(place.is_some(), "{text}: {item:?}");
+        }
+    }
+}
+
 #[test]
 fn all_mistakes_are_collected_in_the_order_of_the_text() {
     let text = "FROM a\nFOO\nCOPY --x --y a /\nRUN ok\nENV\n";

@@ -1,0 +1,418 @@
+//! Directories that outlive a step, and a build if they lie on a volume.
+//!
+//! ```text
+//! DIRECTORY/v1/IDENTITY[-NUMBER]/   one cache; the number counts private copies
+//!     identity                      what it is, for people
+//!     use.lock                      shared: any number at once; locked and private: one
+//!     change.lock                   held shared while it is copied from, alone while it is replaced
+//!     content, …                    see `kigumi_rootfs::Store`
+//! ```
+//!
+//! On the filesystem of the target the content is moved there and back. On another one (a volume) it is copied, and afterwards replaced as a
+//! whole by what the step left: of two builds that share a cache at the same time the later one wins, and neither finds half of anything.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kigumi_dockerfile::instruction::{MountSpec, Owner, Sharing};
+use kigumi_layer::ImagePath;
+use kigumi_oci::Digest;
+use kigumi_rootfs::Store;
+use kigumi_run::Cancel;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::tree::{Files, copy_directory, new_directory};
+use crate::build::contents::Contents;
+use crate::build::workshop::Workshop;
+use crate::error::BuildError;
+use crate::report::BuildEvent;
+
+/// How often a lock that another build holds is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+/// More private copies of one cache than anybody uses at once.
+const MOST_COPIES: u32 = 1000;
+
+/// What makes two cache mounts the same cache (dockerfile.md § 5.4, T-MNT-03).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// `BUILDKIT_CACHE_MOUNT_NS`.
+    pub(crate) namespace: String,
+    /// `id`, or the target.
+    pub(crate) id: String,
+    /// What it begins with: nothing, or a path of a stage or an image.
+    pub(crate) base: String,
+    /// Owner and mode, as written: those of a cache that says nothing about them are the default, and are not the same cache as
+    /// when they are written out.
+    pub(crate) owner: Owner,
+}
+
+impl Identity {
+    fn text(&self) -> String {
+        let number = |value: Option<u32>| value.map_or("-".to_owned(), |value| value.to_string());
+        let Owner { mode, uid, gid } = self.owner;
+        let mode = mode.map_or("-".to_owned(), |mode| format!("{mode:o}"));
+        format!(
+            "namespace {}\nid {}\nbase {}\nmode {mode}\nuid {}\ngid {}\n",
+            self.namespace,
+            self.id,
+            self.base,
+            number(uid),
+            number(gid)
+        )
+    }
+
+    /// A name for a directory.
+    fn name(&self) -> String {
+        Digest::of(self.text().as_bytes()).hex()
+    }
+}
+
+/// A cache mount.
+#[derive(Debug)]
+pub(super) struct Request {
+    identity: Identity,
+    sharing: Sharing,
+    read_only: bool,
+    seed: Option<Files>,
+}
+
+impl Request {
+    pub(super) fn new(spec: &MountSpec, identity: Identity, seed: Option<Files>) -> Self {
+        let (sharing, read_only) = match spec {
+            MountSpec::Cache {
+                sharing, read_only, ..
+            } => (*sharing, *read_only),
+            MountSpec::Bind { .. }
+            | MountSpec::Tmpfs { .. }
+            | MountSpec::Secret { .. }
+            | MountSpec::Ssh { .. } => (Sharing::Shared, false),
+        };
+        Self {
+            identity,
+            sharing,
+            read_only,
+            seed,
+        }
+    }
+
+    /// The pod has mounted a volume exactly there: it is the cache.
+    pub(super) fn tell_mounted(&self, path: &ImagePath, workshop: &Workshop) {
+        workshop.events.emit(BuildEvent::Detail {
+            message: format!(
+                "the volume that the pod mounts at `{path}` is the cache `{}`",
+                self.identity.id
+            ),
+        });
+    }
+}
+
+/// Where caches are kept.
+#[derive(Debug)]
+pub(crate) struct CacheStore {
+    directory: PathBuf,
+}
+
+/// A cache in use.
+#[derive(Debug)]
+pub(super) struct Opened {
+    store: Store,
+    directory: PathBuf,
+    id: String,
+    name: String,
+    read_only: bool,
+    /// Where the content was copied to; none if it was moved.
+    copy: Option<PathBuf>,
+    /// Held until the step is over.
+    _use: File,
+}
+
+impl CacheStore {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// Waits for its turn, and makes the cache if it is new.
+    pub(super) fn open(
+        &self,
+        request: &Request,
+        (contents, in_use): (&Contents, &[Opened]),
+        workshop: &Workshop,
+    ) -> Result<Opened, BuildError> {
+        let id = &request.identity.id;
+        let failed = failed(id);
+        let name = request.identity.name();
+        let is_private = request.sharing == Sharing::Private;
+        if !is_private && in_use.iter().any(|other| other.name == name) {
+            return Err(BuildError::Cache {
+                id: id.clone(),
+                operation: "mount it at two places of one RUN",
+                source: io::Error::from(io::ErrorKind::Unsupported).into(),
+            });
+        }
+        let mut number = 0;
+        let (directory, lock) = loop {
+            let directory = self.directory.join("v1").join(match number {
+                0 => name.clone(),
+                number => format!("{name}-{number}"),
+            });
+            make(&directory).map_err(failed("make its directory"))?;
+            let file = lock_file(&directory, "use.lock").map_err(failed("open its lock"))?;
+            if !is_private {
+                let exclusive = request.sharing == Sharing::Locked;
+                lock(&file, exclusive, id, workshop)?;
+                break (directory, file);
+            }
+            if try_lock(&file, true).map_err(failed("lock it"))? {
+                break (directory, file);
+            }
+            number += 1;
+            if number > MOST_COPIES {
+                return Err(failed("find a copy that is not in use")(io::Error::from(
+                    io::ErrorKind::ResourceBusy,
+                )));
+            }
+        };
+        let store = Store::open(&directory).map_err(|source| store_failed(id, source))?;
+        let opened = Opened {
+            store,
+            directory,
+            id: id.clone(),
+            name,
+            read_only: request.read_only,
+            copy: None,
+            _use: lock,
+        };
+        opened.furnish(request, contents, workshop)?;
+        Ok(opened)
+    }
+}
+
+impl Opened {
+    pub(super) fn content(&self) -> PathBuf {
+        self.store.content()
+    }
+
+    /// Makes the content if there is none: created and seeded on first use only (T-MNT-04).
+    fn furnish(
+        &self,
+        request: &Request,
+        contents: &Contents,
+        workshop: &Workshop,
+    ) -> Result<(), BuildError> {
+        let change = self.change(true, workshop)?;
+        if self.recover()? {
+            return Ok(());
+        }
+        let failed = failed(&self.id);
+        let new = self
+            .store
+            .begin()
+            .map_err(|source| store_failed(&self.id, source))?;
+        let owner = request.identity.owner;
+        if let Some(seed) = &request.seed {
+            seed.write_into(&new, &workshop.cancel, |path, content| {
+                contents.open(path, content)
+            })?;
+        }
+        let is_default = request.seed.is_none();
+        if is_default || owner.uid.is_some() || owner.gid.is_some() {
+            let default = is_default.then_some(0);
+            std::os::unix::fs::chown(&new, owner.uid.or(default), owner.gid.or(default))
+                .map_err(failed("set its owner"))?;
+        }
+        if let Some(mode) = owner.mode.or(is_default.then_some(0o755)) {
+            std::fs::set_permissions(&new, PermissionsExt::from_mode(mode))
+                .map_err(failed("set its mode"))?;
+        }
+        std::fs::write(self.directory.join("identity"), request.identity.text())
+            .map_err(failed("describe it"))?;
+        self.store
+            .commit()
+            .map_err(|source| store_failed(&self.id, source))?;
+        drop(change);
+        Ok(())
+    }
+
+    fn recover(&self) -> Result<bool, BuildError> {
+        self.store
+            .recover()
+            .map_err(|source| store_failed(&self.id, source))
+    }
+
+    fn change(&self, exclusive: bool, workshop: &Workshop) -> Result<File, BuildError> {
+        let file =
+            lock_file(&self.directory, "change.lock").map_err(failed(&self.id)("open its lock"))?;
+        lock(&file, exclusive, &self.id, workshop)?;
+        Ok(file)
+    }
+
+    /// What is to be placed: the content itself, or a copy of it in `area`.
+    pub(super) fn path_for(
+        &mut self,
+        area: &Path,
+        is_movable: bool,
+        workshop: &Workshop,
+    ) -> Result<PathBuf, BuildError> {
+        if is_movable {
+            return Ok(self.content());
+        }
+        let change = self.change(false, workshop)?;
+        let copy = new_directory(area)?;
+        copy_directory(&self.content(), &copy, &workshop.cancel)?;
+        drop(change);
+        self.copy = Some(copy.clone());
+        Ok(copy)
+    }
+
+    /// Keeps what the step left. A build that was told to end keeps what was there before: there may be no time for a copy.
+    pub(super) fn close(self, workshop: &Workshop) -> Result<(), BuildError> {
+        let Some(copy) = self.copy.as_ref().filter(|_| !self.read_only) else {
+            return Ok(());
+        };
+        if workshop.cancel.is_cancelled() || !copy.exists() {
+            return Ok(());
+        }
+        let change = self.change(true, workshop)?;
+        self.recover()?;
+        let new = self
+            .store
+            .begin()
+            .map_err(|source| store_failed(&self.id, source))?;
+        copy_directory(copy, &new, &workshop.cancel)?;
+        self.store
+            .commit()
+            .map_err(|source| store_failed(&self.id, source))?;
+        drop(change);
+        Ok(())
+    }
+}
+
+/// Only root may look at a cache but through its mount: another build's files are in it.
+fn make(directory: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+}
+
+fn lock_file(directory: &Path, name: &str) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(directory.join(name))
+}
+
+fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
+    let operation = if exclusive {
+        FlockOperation::NonBlockingLockExclusive
+    } else {
+        FlockOperation::NonBlockingLockShared
+    };
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits for a lock, or for the build to be told to end.
+fn lock(file: &File, exclusive: bool, id: &str, workshop: &Workshop) -> Result<(), BuildError> {
+    let mut is_told = false;
+    loop {
+        if try_lock(file, exclusive).map_err(failed(id)("lock it"))? {
+            return Ok(());
+        }
+        if !is_told {
+            is_told = true;
+            workshop.events.warn(format!(
+                "waiting for the cache `{id}`, which another build uses"
+            ));
+        }
+        wait(&workshop.cancel)?;
+    }
+}
+
+fn wait(cancel: &Cancel) -> Result<(), BuildError> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let time = Timespec {
+        tv_sec: 0,
+        tv_nsec: RETRY.subsec_nanos().into(),
+    };
+    // However the wait ends, the caller tries again.
+    let _ended = poll(&mut [PollFd::new(cancel, PollFlags::IN)], Some(&time));
+    match cancel.signal() {
+        Some(signal) => Err(BuildError::Cancelled { signal }),
+        None => Ok(()),
+    }
+}
+
+fn failed(id: &str) -> impl Fn(&'static str) -> Box<dyn Fn(io::Error) -> BuildError> {
+    let id = id.to_owned();
+    move |operation| {
+        let id = id.clone();
+        Box::new(move |source| BuildError::Cache {
+            id: id.clone(),
+            operation,
+            source: source.into(),
+        })
+    }
+}
+
+fn store_failed(id: &str, source: kigumi_rootfs::Error) -> BuildError {
+    BuildError::Cache {
+        id: id.to_owned(),
+        operation: "keep its content",
+        source: source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            namespace: String::new(),
+            id: "/c".into(),
+            base: "nothing".into(),
+            owner: Owner::default(),
+        }
+    }
+
+    /// T-MNT-03
+    #[test]
+    fn caches_that_differ_in_anything_are_different_caches() {
+        let owner = |mode, uid, gid| Identity {
+            owner: Owner { mode, uid, gid },
+            ..identity()
+        };
+        let all = [
+            identity(),
+            Identity {
+                namespace: "ns".into(),
+                ..identity()
+            },
+            Identity {
+                id: "/d".into(),
+                ..identity()
+            },
+            Identity {
+                base: "image sha256:1 /".into(),
+                ..identity()
+            },
+            owner(Some(0o755), None, None),
+            owner(Some(0o700), None, None),
+            owner(None, Some(1), None),
+            owner(None, None, Some(1)),
+        ];
+        let names: std::collections::BTreeSet<_> = all.iter().map(Identity::name).collect();
+        assert_eq!(names.len(), all.len());
+        assert_eq!(identity().name(), identity().name());
+    }
+}

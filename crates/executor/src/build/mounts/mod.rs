@@ -1,0 +1,296 @@
+//! `RUN --mount`: from the plan's mounts to things in the root, and back.
+//!
+//! Three steps, in this order, because each may fail and the later ones change more. *Preparing* ([`Wanted`]) reads nothing of the root: it finds
+//! the files of a bind mount and says what is missing. *Placing* ([`Mounted::place`]) writes them beside the root and gives them their names
+//! there ([`kigumi_rootfs::Placer`]). *Ending* ([`Mounted::end`]) happens whatever became of the process.
+
+mod backstage;
+mod cache;
+mod prepare;
+mod tree;
+
+use kigumi_dockerfile::instruction::MountSpec;
+use kigumi_layer::{Follow, ImagePath, Mode, Tree};
+use kigumi_plan::{CopySource, RunMount, RunOp};
+use kigumi_rootfs::{Exclusions, Item, Placer, Stand, Witness, WritableRoot, in_order};
+
+pub(crate) use backstage::Backstage;
+pub(crate) use cache::{CacheStore, Identity};
+pub(crate) use tree::Files;
+
+use super::contents::Contents;
+use super::workshop::Workshop;
+use crate::error::BuildError;
+use cache::{Opened, Request};
+
+/// What shall be at a target, with all that is needed to put it there.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    target: ImagePath,
+    thing: Thing,
+    read_only: bool,
+}
+
+#[derive(Debug)]
+enum Thing {
+    /// Files of the context, a stage or an image.
+    Files(Files),
+    /// A directory that outlives the step.
+    Cache(Request),
+    /// An empty directory.
+    Empty { size_bytes: Option<u64> },
+}
+
+/// Where a mount's `from` leads, and what is there.
+pub(crate) struct Source<'a> {
+    pub(crate) tree: &'a Tree,
+    /// For messages.
+    pub(crate) name: &'a str,
+    /// Files of the user's, which belong to root in the mount.
+    pub(crate) is_context: bool,
+}
+
+/// What a mount with files shows: `source` inside the tree, links followed there and nowhere else (T-MNT-15).
+pub(crate) fn files(
+    mount: &RunMount,
+    source: &Source<'_>,
+    contents: &mut Contents,
+) -> Result<Files, BuildError> {
+    let written = match &mount.spec {
+        MountSpec::Bind { source, .. } | MountSpec::Cache { source, .. } => source.as_str(),
+        MountSpec::Tmpfs { .. } | MountSpec::Secret { .. } | MountSpec::Ssh { .. } => "",
+    };
+    let path = resolved(source.tree, written).ok_or_else(|| BuildError::MountSource {
+        path: written.to_owned(),
+        place: source.name.to_owned(),
+    })?;
+    let mut files = Files::below(source.tree, &path, source.is_context);
+    contents.extract(files.changes_mut())?;
+    Ok(files)
+}
+
+/// The path of a mount's source without links; `None` if nothing is there.
+fn resolved(tree: &Tree, written: &str) -> Option<ImagePath> {
+    let path = ImagePath::clamp(written.as_bytes()).ok()?;
+    let found = tree.resolve(&path, Follow::All).ok()?;
+    found.node.map(|_| found.path)
+}
+
+/// The files of a stage that its mounts in later stages need.
+pub(crate) fn wanted_of_stage(run: &RunOp, source: &CopySource, tree: &Tree) -> Vec<ImagePath> {
+    let mounts = run
+        .mounts
+        .iter()
+        .filter(|mount| mount.from.as_ref() == Some(source));
+    let written = mounts.filter_map(|mount| match &mount.spec {
+        MountSpec::Bind { source, .. } | MountSpec::Cache { source, .. } => Some(source),
+        MountSpec::Tmpfs { .. } | MountSpec::Secret { .. } | MountSpec::Ssh { .. } => None,
+    });
+    // A source that is missing is told where it is mounted.
+    written
+        .filter_map(|written| resolved(tree, written))
+        .flat_map(|path| Files::below(tree, &path, false).stored())
+        .collect()
+}
+
+impl Wanted {
+    /// A bind mount.
+    pub(crate) fn files(mount: &RunMount, files: Files) -> Result<Self, BuildError> {
+        Self::new(mount, Thing::Files(files))
+    }
+
+    /// A cache mount, with what it holds when it is new.
+    pub(crate) fn cache(
+        mount: &RunMount,
+        identity: Identity,
+        seed: Option<Files>,
+    ) -> Result<Self, BuildError> {
+        let request = Request::new(&mount.spec, identity, seed);
+        Self::new(mount, Thing::Cache(request))
+    }
+
+    /// A tmpfs.
+    pub(crate) fn empty(mount: &RunMount, size_bytes: Option<u64>) -> Result<Self, BuildError> {
+        Self::new(mount, Thing::Empty { size_bytes })
+    }
+
+    fn new(mount: &RunMount, thing: Thing) -> Result<Self, BuildError> {
+        let (target, read_only) = match &mount.spec {
+            MountSpec::Bind {
+                target, read_only, ..
+            }
+            | MountSpec::Cache {
+                target, read_only, ..
+            }
+            | MountSpec::Tmpfs {
+                target, read_only, ..
+            } => (target.as_str(), *read_only),
+            MountSpec::Secret { target, .. } | MountSpec::Ssh { target, .. } => {
+                (target.as_deref().unwrap_or_default(), false)
+            }
+        };
+        Ok(Self {
+            target: ImagePath::clamp(target.as_bytes()).map_err(|source| BuildError::Mount {
+                target: target.to_owned(),
+                operation: "use it as a mount point",
+                source: Box::new(source),
+            })?,
+            thing,
+            read_only,
+        })
+    }
+}
+
+/// The root that things are placed in.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) root: &'a WritableRoot,
+    pub(crate) exclusions: &'a Exclusions,
+    pub(crate) backstage: &'a Backstage,
+}
+
+/// What is placed for one RUN. Dropping it undoes everything, but caches do not get what was written to copies of them.
+#[derive(Debug)]
+pub(crate) struct Mounted<'a> {
+    placer: Placer<'a>,
+    targets: Vec<ImagePath>,
+    guarded: Vec<ImagePath>,
+    witnesses: Vec<Witness>,
+    caches: Vec<Opened>,
+}
+
+impl<'a> Mounted<'a> {
+    /// Places everything, the outermost first.
+    pub(crate) fn place(
+        wanted: Vec<Wanted>,
+        ground: Ground<'a>,
+        (contents, caches): (&Contents, &CacheStore),
+        workshop: &Workshop,
+    ) -> Result<Self, BuildError> {
+        let placer = Placer::new(ground.root, ground.exclusions, ground.backstage.path()).map_err(
+            |source| BuildError::Root {
+                operation: "prepare the mounts of RUN".to_owned(),
+                source,
+            },
+        )?;
+        let mut mounted = Self {
+            placer,
+            targets: Vec::new(),
+            guarded: Vec::new(),
+            witnesses: Vec::new(),
+            caches: Vec::new(),
+        };
+        for next in in_order(wanted, |wanted| &wanted.target) {
+            workshop.check_cancelled()?;
+            mounted.place_one(&next, (contents, caches), workshop)?;
+        }
+        mounted.watch()?;
+        Ok(mounted)
+    }
+
+    fn place_one(
+        &mut self,
+        wanted: &Wanted,
+        (contents, caches): (&Contents, &CacheStore),
+        workshop: &Workshop,
+    ) -> Result<(), BuildError> {
+        let failed = failed(&wanted.target);
+        let site = self.placer.survey(&wanted.target).map_err(&failed)?;
+        let item = match &wanted.thing {
+            Thing::Files(files) => {
+                let area = self.placer.area(&site).map_err(&failed)?;
+                let path = files.write(area, contents, &workshop.cancel)?;
+                Some(Item::Existing {
+                    path,
+                    returns: false,
+                })
+            }
+            Thing::Cache(request) if site.is_mounted_directory() => {
+                request.tell_mounted(site.path(), workshop);
+                None
+            }
+            Thing::Cache(request) => {
+                let mut cache = caches.open(request, (contents, &self.caches), workshop)?;
+                let area = self.placer.area(&site).map_err(&failed)?;
+                let path =
+                    cache.path_for(area, Placer::is_movable(&site, &cache.content()), workshop)?;
+                self.caches.push(cache);
+                Some(Item::Existing {
+                    path,
+                    returns: true,
+                })
+            }
+            Thing::Empty { size_bytes } => {
+                if let Some(size) = size_bytes {
+                    workshop.events.warn(format!(
+                        "the size of the tmpfs at `{}` is not limited to {size} bytes: in a pod without mount rights it is an ordinary directory",
+                        site.path()
+                    ));
+                }
+                Some(Item::Directory(Stand {
+                    mode: Mode::new(0o1777),
+                    uid: 0,
+                    gid: 0,
+                }))
+            }
+        };
+        if let Some(item) = item {
+            self.placer.place(&site, &item).map_err(&failed)?;
+            if wanted.read_only {
+                self.guarded.push(site.path().clone());
+            }
+            self.targets.push(site.path().clone());
+        }
+        Ok(())
+    }
+
+    /// Remembers how the read-only ones look, once all are placed.
+    fn watch(&mut self) -> Result<(), BuildError> {
+        for path in &self.guarded {
+            let failed = failed(path);
+            let site = self.placer.survey(path).map_err(&failed)?;
+            let witness = self.placer.witness(&site, &self.targets).map_err(&failed)?;
+            self.witnesses.push(witness);
+        }
+        Ok(())
+    }
+
+    /// Takes everything away, gives the caches what was written to them, and says whether something was written that could not be.
+    pub(crate) fn end(mut self, workshop: &Workshop) -> Result<(), BuildError> {
+        let written = self.written();
+        let taken = self.placer.take_back();
+        let mut kept = Ok(());
+        for cache in self.caches.drain(..) {
+            kept = kept.and(cache.close(workshop));
+        }
+        let cleared = self.placer.undo();
+        let failed = |source| BuildError::Root {
+            operation: "take the mounts of RUN away".to_owned(),
+            source,
+        };
+        taken.and(cleared).map_err(failed)?;
+        kept?;
+        written
+    }
+
+    fn written(&self) -> Result<(), BuildError> {
+        for (witness, mount) in self.witnesses.iter().zip(&self.guarded) {
+            if let Some(path) = witness.changed().map_err(failed(mount))? {
+                return Err(BuildError::ReadOnlyMount {
+                    path: path.to_string(),
+                    mount: mount.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed(target: &ImagePath) -> impl Fn(kigumi_rootfs::Error) -> BuildError {
+    let target = target.to_string();
+    move |source| BuildError::Mount {
+        target: target.clone(),
+        operation: "mount",
+        source: Box::new(source),
+    }
+}

@@ -1,0 +1,187 @@
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kigumi_layer::{Change, Entry, FileContent, ImagePath, Kind, Node, NodeId, Origin, Tree};
+use kigumi_rootfs::{
+    DisposableRoot, Exclusions, Protection, RootDir, Unpacker, Verdict, Virtuals, listing,
+};
+use kigumi_run::Cancel;
+
+use crate::build::contents::Contents;
+use crate::error::BuildError;
+
+/// What a lone file is called in the directory that it is written into.
+const LONE: &[u8] = b"file";
+
+/// A part of a tree, ready to be written somewhere: its top is `/`, or `/file` if it is not a directory.
+#[derive(Debug)]
+pub(crate) struct Files {
+    changes: Vec<Change>,
+    is_directory: bool,
+}
+
+/// Numbers the directories of this process: several may be made in one area.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl Files {
+    /// Everything at `path` and below. Hard links among them stay links.
+    pub(crate) fn below(tree: &Tree, path: &ImagePath, belongs_to_root: bool) -> Self {
+        let is_directory = tree.get(path).is_some_and(Node::is_directory);
+        let top = if is_directory {
+            ImagePath::root()
+        } else {
+            ImagePath::root().join(LONE)
+        };
+        let mut first_names: HashMap<NodeId, ImagePath> = HashMap::new();
+        let mut changes = Vec::new();
+        for (found, id) in tree.walk_below(path) {
+            let below = found.strip_prefix(path).unwrap_or_default();
+            let place = top.join_path(&below);
+            let node = tree.node(id);
+            if !node.is_directory() && node.links() > 1 {
+                if let Some(target) = first_names.get(&id) {
+                    changes.push(Change::Link {
+                        path: place,
+                        target: target.clone(),
+                    });
+                    continue;
+                }
+                first_names.insert(id, place.clone());
+            }
+            let mut metadata = node.metadata.clone();
+            if belongs_to_root {
+                (metadata.uid, metadata.gid) = (0, 0);
+            }
+            changes.push(Change::Put {
+                path: place,
+                entry: entry(node),
+                metadata,
+            });
+        }
+        Self {
+            changes,
+            is_directory,
+        }
+    }
+
+    /// Everything in a directory of the host, to be read there when it is written.
+    fn of_directory(directory: &RootDir) -> Result<Self, kigumi_rootfs::Error> {
+        let tree = listing(directory, 0, &mut |_| Verdict::Take)?;
+        Ok(Self::below(&tree, &ImagePath::root(), false))
+    }
+
+    pub(crate) fn changes_mut(&mut self) -> &mut [Change] {
+        &mut self.changes
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        self.is_directory
+    }
+
+    /// Where the bytes are of those that are kept in a store.
+    pub(crate) fn stored(self) -> Vec<ImagePath> {
+        let contents = self.changes.iter().filter_map(Change::file);
+        contents
+            .filter_map(|content| match &content.origin {
+                Origin::Stored { path, .. } => ImagePath::parse(path).ok(),
+                Origin::Inline(_) | Origin::Blob { .. } | Origin::Live => None,
+            })
+            .collect()
+    }
+
+    /// Writes them into a new directory in `area` and says where the top is.
+    pub(crate) fn write(
+        &self,
+        area: &Path,
+        contents: &Contents,
+        cancel: &Cancel,
+    ) -> Result<PathBuf, BuildError> {
+        let directory = new_directory(area)?;
+        self.write_into(&directory, cancel, |path, content| {
+            contents.open(path, content)
+        })?;
+        Ok(self.top(directory))
+    }
+
+    fn top(&self, directory: PathBuf) -> PathBuf {
+        if self.is_directory {
+            directory
+        } else {
+            directory.join(String::from_utf8_lossy(LONE).as_ref())
+        }
+    }
+
+    pub(super) fn write_into<'a>(
+        &self,
+        directory: &Path,
+        cancel: &Cancel,
+        open: impl Fn(&ImagePath, &FileContent) -> Result<Box<dyn Read + 'a>, BuildError>,
+    ) -> Result<(), BuildError> {
+        let failed = |source| BuildError::Root {
+            operation: "write the files of a mount".to_owned(),
+            source,
+        };
+        let root = DisposableRoot::of_directory(directory)
+            .and_then(|root| root.open())
+            .map_err(failed)?;
+        let exclusions = Exclusions::new(&root, &Protection::default()).map_err(failed)?;
+        let mut tree = Tree::new();
+        let mut unpacker = Unpacker::new(&root, &exclusions, Virtuals::default());
+        for change in &self.changes {
+            if let Some(signal) = cancel.signal() {
+                return Err(BuildError::Cancelled { signal });
+            }
+            let effect = tree
+                .apply(change.clone())
+                .map_err(|source| BuildError::Layer {
+                    operation: format!("put `{}` into a mount", change.path()),
+                    source,
+                })?;
+            let mut content = match change.file() {
+                Some(content) => Some(open(change.path(), content)?),
+                None => None,
+            };
+            let reader = content.as_mut().map(|reader| reader as &mut dyn Read);
+            unpacker.apply(change, &effect, reader).map_err(failed)?;
+        }
+        unpacker.finish().map(drop).map_err(failed)
+    }
+}
+
+/// Copies a directory of the host with everything that files have, into an empty one. Nothing is held in memory but names and attributes.
+pub(super) fn copy_directory(from: &Path, to: &Path, cancel: &Cancel) -> Result<(), BuildError> {
+    let failed = |source| BuildError::Root {
+        operation: format!("copy `{}` to `{}`", from.display(), to.display()),
+        source,
+    };
+    let source = RootDir::open(from).map_err(failed)?;
+    let files = Files::of_directory(&source).map_err(failed)?;
+    files.write_into(to, cancel, |path, _| {
+        let file = source.open_content(path).map_err(failed)?;
+        Ok(Box::new(file))
+    })
+}
+
+pub(super) fn new_directory(area: &Path) -> Result<PathBuf, BuildError> {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let directory = area.join(format!("made-{number}"));
+    std::fs::create_dir(&directory).map_err(|source| BuildError::Work {
+        operation: "make a directory for a mount",
+        directory: area.to_owned(),
+        source,
+    })?;
+    Ok(directory)
+}
+
+fn entry(node: &Node) -> Entry {
+    match &node.kind {
+        Kind::Directory(_) => Entry::Directory,
+        Kind::File(content) => Entry::File(content.clone()),
+        Kind::Symlink(target) => Entry::Symlink(target.clone()),
+        Kind::CharDevice(device) => Entry::CharDevice(*device),
+        Kind::BlockDevice(device) => Entry::BlockDevice(*device),
+        Kind::Fifo => Entry::Fifo,
+    }
+}
