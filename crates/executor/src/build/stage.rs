@@ -436,7 +436,7 @@ impl Stages<'_> {
 
     /// A build that works where the pod has mounted something loses what it makes there.
     fn tell_mounted_directory(&self, run: &RunOp, step: &Step) {
-        let is_mounted = self.ground.as_ref().is_some_and(|ground| {
+        let is_mounted = self.premises.ground.as_ref().is_some_and(|ground| {
             let (_, exclusions) = ground.parts();
             ImagePath::clamp(run.cwd.as_bytes()).is_ok_and(|path| exclusions.is_excluded(&path))
         });
