@@ -33,6 +33,7 @@
 //! ```
 
 mod cancel;
+mod confine;
 mod error;
 mod exit;
 mod harden;
@@ -47,6 +48,9 @@ pub mod supervise;
 mod sys;
 
 pub use cancel::Cancel;
+pub use confine::{
+    CapabilityLimit, Confinement, Limit, NetworkAccess, missing_capabilities, parse_effective,
+};
 pub use error::Error;
 pub use exit::Exit;
 pub use harden::harden_self;

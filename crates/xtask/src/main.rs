@@ -8,6 +8,7 @@ mod cargo;
 mod check;
 mod demo;
 mod deny;
+mod fuzz;
 mod lab;
 mod layers;
 mod summary;
@@ -46,6 +47,11 @@ const CHORES: &[Chore] = &[
         "deny",
         "licences, bans and sources of dependencies, if cargo-deny is installed",
         deny::run,
+    ),
+    (
+        "fuzz",
+        "[target [seconds]]: run the fuzz targets, 60 seconds each unless told otherwise",
+        fuzz::run,
     ),
     (
         "executor",

@@ -7,10 +7,10 @@ use super::scope::Scope;
 use super::stage::{Context, Effect, Outcome};
 use super::{Ground, path};
 use crate::created_by;
+use crate::entitlement;
 use crate::op::{CopySource, Op, RunMount, RunOp, Script};
 use crate::plan::StageId;
 use crate::planner::{FromName, Origin};
-use crate::unsupported;
 use crate::variables::Variables;
 
 /// Variables that a proxy is told by, in upper case. Dockerfile reference § Predefined ARGs.
@@ -32,7 +32,8 @@ pub(crate) fn is_proxy(name: &str) -> bool {
 
 /// RUN: the command is not expanded; the shell sees the variables.
 pub(super) fn run(context: &Context<'_>, scope: &Scope, run: &Run) -> Outcome {
-    let mut problems = unsupported::run(run);
+    let mut problems = Vec::new();
+    problems.extend(entitlement::refusals(run, context.ground.planner.inputs()));
     let mut mounts = Vec::new();
     for written in &run.mounts {
         match mount(context, scope, written) {
