@@ -30,6 +30,7 @@ const NEEDED: &[(&str, &str)] = &[
         "debian-archive-keyring",
     ),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
+    ("ssh-agent", "openssh-client"),
     ("strace", "strace"),
     ("unshare", "util-linux"),
     ("mount", "mount"),

@@ -12,7 +12,6 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
-use super::Premises;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
@@ -24,6 +23,7 @@ use super::off_disk;
 use super::pod_files;
 use super::running;
 use super::workshop::Workshop;
+use super::{Grants, Premises};
 use crate::cli::ExtraHost;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, StepPosition};
@@ -65,6 +65,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) needs: &'a Needs,
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
+    pub(crate) grants: &'a Grants,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
     pub(crate) premises: &'a mut Premises,
@@ -463,8 +464,8 @@ impl Stages<'_> {
             return Err(no_ground());
         };
         let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
-        let mut process = running::process(run, &users, ground.path())?;
-        self.premises.grants.confine(run, &mut process);
+        let mut process = running::process(run, &users, self.grants, ground.path())?;
+        self.premises.powers.confine(run, &mut process);
         ground.settle(&mut index)?;
         let lent = pod_files::lend(ground.path(), self.hosts)?;
         running::furnish(run, ground.path())?;
@@ -476,7 +477,7 @@ impl Stages<'_> {
                     exclusions,
                     backstage,
                 };
-                let stores = (&self.contents, &self.caches);
+                let stores = (&self.contents, &self.caches, self.grants);
                 let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
                 running::furnish_directory(run, ground.path())?;
                 process.confinement.read_only = mounted.read_only(ground.path());

@@ -36,7 +36,7 @@ pub(crate) fn run(
     let check = Check {
         command,
         config: &config,
-        images: Images::new(command, &config, environment)?,
+        images: Images::new(command, &config, environment, events)?,
         events,
     };
     let files = files(command, &config, environment)?;
@@ -182,12 +182,13 @@ impl Images {
         command: &LintCommand,
         config: &Config,
         environment: &Environment,
+        events: &Events,
     ) -> Result<Self, BuildError> {
         let runtime = runtime()?;
         let client = if command.offline {
             None
         } else {
-            let start = Client::start(client_config(config, environment)?);
+            let start = Client::start(client_config(config, environment, events.redactor())?);
             let client = runtime
                 .block_on(start)
                 .map_err(|source| BuildError::Registry {

@@ -6,8 +6,11 @@
 
 mod backstage;
 mod cache;
+mod grant;
 mod memory;
 mod prepare;
+mod secret;
+mod ssh;
 mod tree;
 
 use kigumi_dockerfile::instruction::MountSpec;
@@ -22,12 +25,15 @@ use kigumi_run::ReadOnly;
 
 pub(crate) use backstage::Backstage;
 pub(crate) use cache::{CacheStore, Identity};
+pub(crate) use grant::variables;
 pub(crate) use tree::Files;
 
+use super::Grants;
 use super::contents::Contents;
 use super::workshop::Workshop;
 use crate::error::BuildError;
 use cache::{Opened, Request};
+use grant::{Grant, Granted};
 use memory::Limited;
 
 /// What shall be at a target, with all that is needed to put it there.
@@ -46,6 +52,8 @@ enum Thing {
     Cache(Request),
     /// An empty directory.
     Empty { size_bytes: Option<u64> },
+    /// A secret or an agent.
+    Grant(Grant),
 }
 
 /// Where a mount's `from` leads, and what is there.
@@ -121,6 +129,15 @@ impl Wanted {
         Self::new(mount, Thing::Empty { size_bytes })
     }
 
+    /// A secret or an agent.
+    fn grant(grant: Grant) -> Self {
+        Self {
+            target: grant.target.clone(),
+            thing: Thing::Grant(grant),
+            read_only: false,
+        }
+    }
+
     fn new(mount: &RunMount, thing: Thing) -> Result<Self, BuildError> {
         let (target, read_only) = match &mount.spec {
             MountSpec::Bind {
@@ -137,15 +154,19 @@ impl Wanted {
             }
         };
         Ok(Self {
-            target: ImagePath::clamp(target.as_bytes()).map_err(|source| BuildError::Mount {
-                target: target.to_owned(),
-                operation: "use it as a mount point",
-                source: Box::new(source),
-            })?,
+            target: mount_point(target)?,
             thing,
             read_only,
         })
     }
+}
+
+fn mount_point(target: &str) -> Result<ImagePath, BuildError> {
+    ImagePath::clamp(target.as_bytes()).map_err(|source| BuildError::Mount {
+        target: target.to_owned(),
+        operation: "use it as a mount point",
+        source: Box::new(source),
+    })
 }
 
 /// The root that things are placed in.
@@ -159,6 +180,8 @@ pub(crate) struct Ground<'a> {
 /// What is placed for one RUN. Dropping it undoes everything, but caches do not get what was written to copies of them.
 #[derive(Debug)]
 pub(crate) struct Mounted<'a> {
+    // Dropped before the placer takes their names away.
+    granted: Granted,
     placer: Placer<'a>,
     targets: Vec<ImagePath>,
     guarded: Vec<ImagePath>,
@@ -181,7 +204,7 @@ impl<'a> Mounted<'a> {
     pub(crate) fn place(
         wanted: Vec<Wanted>,
         ground: Ground<'a>,
-        (contents, caches): (&Contents, &CacheStore),
+        stores: (&Contents, &CacheStore, &Grants),
         workshop: &Workshop,
     ) -> Result<Self, BuildError> {
         let placer = Placer::new(ground.root, ground.exclusions, ground.backstage.path()).map_err(
@@ -191,6 +214,7 @@ impl<'a> Mounted<'a> {
             },
         )?;
         let mut mounted = Self {
+            granted: Granted::default(),
             placer,
             targets: Vec::new(),
             guarded: Vec::new(),
@@ -200,7 +224,7 @@ impl<'a> Mounted<'a> {
         };
         for next in in_order(wanted, |wanted| &wanted.target) {
             workshop.check_cancelled()?;
-            mounted.place_one(&next, (contents, caches), workshop)?;
+            mounted.place_one(&next, stores, workshop)?;
         }
         mounted.watch()?;
         Ok(mounted)
@@ -209,7 +233,7 @@ impl<'a> Mounted<'a> {
     fn place_one(
         &mut self,
         wanted: &Wanted,
-        (contents, caches): (&Contents, &CacheStore),
+        (contents, caches, grants): (&Contents, &CacheStore, &Grants),
         workshop: &Workshop,
     ) -> Result<(), BuildError> {
         let failed = failed(&wanted.target);
@@ -237,6 +261,12 @@ impl<'a> Mounted<'a> {
                     path,
                     returns: true,
                 })
+            }
+            Thing::Grant(grant) => {
+                let given = (grants, &workshop.events);
+                self.granted.place(&mut self.placer, &site, grant, given)?;
+                self.targets.push(site.path().clone());
+                None
             }
             Thing::Empty { size_bytes } => {
                 let limited = size_bytes
@@ -296,6 +326,7 @@ impl<'a> Mounted<'a> {
     /// Takes everything away, gives the caches what was written to them, and says whether something was written that could not be.
     pub(crate) fn end(mut self, workshop: &Workshop) -> Result<(), BuildError> {
         let written = self.written();
+        let revoked = self.granted.revoke();
         let taken = self.placer.take_back();
         let mut kept = Ok(());
         for cache in self.caches.drain(..) {
@@ -307,6 +338,8 @@ impl<'a> Mounted<'a> {
             source,
         };
         taken.and(cleared).map_err(failed)?;
+        revoked?;
+        self.granted.check_gone()?;
         kept?;
         written
     }
