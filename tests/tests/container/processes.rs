@@ -1,5 +1,7 @@
 //! The process of a RUN: its user, its environment, its directory and its end (Dockerfile specification §§ 5.2, 5.3).
 
+use std::fmt::Write as _;
+
 use anyhow::{Result, ensure};
 use kigumi_tests::{Built, Context, ImageBuilder, Lab, LayerBuilder, Pod};
 
@@ -53,8 +55,10 @@ fn every_form_of_user_gives_the_ids_that_the_files_of_the_image_say() -> Result<
         ("4242:4243", 4242, 4243, "4243"),
     ] {
         let ids = "$(busybox id -u):$(busybox id -g):$(busybox id -G)";
-        dockerfile +=
-            &format!("USER {user}\nRUN busybox test \"{ids}\" = '{uid}:{gid}:{groups}'\n");
+        writeln!(
+            dockerfile,
+            "USER {user}\nRUN busybox test \"{ids}\" = '{uid}:{gid}:{groups}'"
+        )?;
     }
     Built::of_dockerfile(lab, &dockerfile).map(drop)
 }
@@ -89,7 +93,7 @@ fn home_is_that_of_the_current_user_unless_the_image_says_otherwise() -> Result<
         ("1", "/usr/sbin"),
         ("4242", "/"),
     ] {
-        dockerfile += &format!("USER {user}\nRUN busybox test $HOME = {home}\n");
+        writeln!(dockerfile, "USER {user}\nRUN busybox test $HOME = {home}")?;
     }
     dockerfile += "ENV HOME=/elsewhere\nRUN busybox test $HOME = /elsewhere\n";
     Built::of_dockerfile(lab, &dockerfile).map(drop)
