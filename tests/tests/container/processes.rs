@@ -1,7 +1,5 @@
 //! The process of a RUN: its user, its environment, its directory and its end (Dockerfile specification §§ 5.2, 5.3).
 
-use std::fmt::Write as _;
-
 use anyhow::{Result, ensure};
 use kigumi_tests::{Built, Context, ImageBuilder, Lab, LayerBuilder, Pod};
 
@@ -55,10 +53,9 @@ fn every_form_of_user_gives_the_ids_that_the_files_of_the_image_say() -> Result<
         ("4242:4243", 4242, 4243, "4243"),
     ] {
         let ids = "$(busybox id -u):$(busybox id -g):$(busybox id -G)";
-        writeln!(
-            dockerfile,
-            "USER {user}\nRUN busybox test \"{ids}\" = '{uid}:{gid}:{groups}'"
-        )?;
+        dockerfile.extend([format!(
+            "USER {user}\nRUN busybox test \"{ids}\" = '{uid}:{gid}:{groups}'\n"
+        )]);
     }
     Built::of_dockerfile(lab, &dockerfile).map(drop)
 }
@@ -93,7 +90,7 @@ fn home_is_that_of_the_current_user_unless_the_image_says_otherwise() -> Result<
         ("1", "/usr/sbin"),
         ("4242", "/"),
     ] {
-        writeln!(dockerfile, "USER {user}\nRUN busybox test $HOME = {home}")?;
+        dockerfile.extend([format!("USER {user}\nRUN busybox test $HOME = {home}\n")]);
     }
     dockerfile += "ENV HOME=/elsewhere\nRUN busybox test $HOME = /elsewhere\n";
     Built::of_dockerfile(lab, &dockerfile).map(drop)
@@ -123,7 +120,7 @@ fn proxies_reach_a_run_in_both_cases_of_letters_and_nothing_of_the_image() -> Re
     Ok(())
 }
 
-// T-BUG-19
+/// D 5.2
 #[test]
 fn a_working_directory_that_is_gone_is_made_again() -> Result<()> {
     let built = on_busybox(
