@@ -2,6 +2,8 @@
 
 mod big;
 mod confinement;
+mod copies;
+mod kaniko_bugs;
 mod leaks;
 mod mount_points;
 mod outputs;

@@ -52,6 +52,7 @@ use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
+use confinement::Powers;
 use contents::Contents;
 use contexts::NamedContexts;
 use downloads::Downloads;
@@ -223,9 +224,9 @@ impl<'a> Build<'a> {
             .iter()
             .map(|planned| Needs::new(&planned.plan, self.image_use(planned)))
             .collect();
-        let confinement = confinement::Grants::gather(&self.config.run.limits);
+        let powers = Powers::gather(&self.config.run.limits);
         for planned in &self.planned {
-            confinement.check(&planned.plan, &planned.dockerfile.source, self.events)?;
+            powers.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
         // Before the first write, and before a byte is pulled.
         let root = if needs.iter().any(Needs::needs_root) {
@@ -235,10 +236,10 @@ impl<'a> Build<'a> {
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
-        let mut premises = self.premises(root.as_ref(), &workshop, confinement)?;
+        let mut premises = self.premises(root.as_ref(), &workshop, powers)?;
         let (mut images, mut uploads) = (Vec::new(), Vec::new());
         for (planned, needs) in self.planned.iter().zip(&needs) {
-            let (image, sent) = self.image(planned, needs, &workshop, (grants, &mut premises))?;
+            let (image, sent) = self.image((planned, needs), &workshop, grants, &mut premises)?;
             images.push(image);
             uploads.extend(sent);
         }
@@ -262,7 +263,7 @@ impl<'a> Build<'a> {
         &self,
         root: Option<&DisposableRoot>,
         workshop: &Workshop,
-        grants: confinement::Grants,
+        powers: Powers,
     ) -> Result<Premises, BuildError> {
         let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
         let backstage = match root {
@@ -275,17 +276,17 @@ impl<'a> Build<'a> {
         Ok(Premises {
             ground,
             backstage,
-            grants,
+            powers,
         })
     }
 
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
-        planned: &Planned,
-        needs: &Needs,
+        (planned, needs): (&Planned, &Needs),
         workshop: &Workshop,
-        (grants, premises): (&Grants, &mut Premises),
+        grants: &Grants,
+        premises: &mut Premises,
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
         let target = plan.stage(plan.target);
@@ -627,7 +628,7 @@ struct Premises {
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
-    grants: confinement::Grants,
+    powers: Powers,
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {

@@ -478,7 +478,7 @@ impl Stages<'_> {
         };
         let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
         let mut process = running::process(run, &users, self.grants, ground.path())?;
-        self.premises.grants.confine(run, &mut process);
+        self.premises.powers.confine(run, &mut process);
         ground.settle(&mut index)?;
         let lent = pod_files::lend(ground.path(), self.hosts)?;
         running::furnish(run, ground.path())?;
@@ -493,6 +493,7 @@ impl Stages<'_> {
                 let stores = (&self.contents, &self.caches, self.grants);
                 let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
                 running::furnish_directory(run, ground.path())?;
+                process.confinement.read_only = mounted.read_only(ground.path());
                 Some(mounted)
             }
             _ => None,

@@ -26,12 +26,12 @@ pub struct Config {
     pub labels: Vec<(String, String)>,
     /// `--build-context`, in order; of several with one name the last counts.
     pub contexts: Vec<ContextFlag>,
+    /// What to build for, in the order asked; never empty.
+    pub platforms: Vec<Platform>,
     /// `--secret`, in order; of two with one id the later counts.
     pub secrets: Vec<SecretFlag>,
     /// `--ssh`, in order; of two with one id the later counts.
     pub ssh: Vec<SshFlag>,
-    /// What to build for, in the order asked; never empty.
-    pub platforms: Vec<Platform>,
     /// Where to push; empty with `--no-push` and no names.
     pub destinations: Vec<Reference>,
     /// Whether to push at all.
@@ -284,9 +284,6 @@ pub enum ConfigError {
         /// Why not.
         reason: String,
     },
-    /// A secret or an agent that cannot be what it is said to be.
-    #[error(transparent)]
-    Secret(#[from] SecretFlagError),
     /// docker-save archives hold one image.
     #[error(
         "--tar-path writes a docker archive, which cannot hold {count} platforms: use --oci-layout-path"
@@ -295,6 +292,9 @@ pub enum ConfigError {
         /// How many.
         count: usize,
     },
+    /// A secret or an agent that cannot be what it is said to be.
+    #[error(transparent)]
+    Secret(#[from] SecretFlagError),
     /// A platform that is none.
     #[error("--custom-platform `{text}`: {reason}")]
     Platform {
@@ -418,9 +418,9 @@ impl Config {
                 .iter()
                 .map(|text| contexts::context(text, &environment.working_directory))
                 .collect::<Result<_, _>>()?,
+            platforms,
             secrets: secrets::secrets(&flags.secret, environment)?,
             ssh: secrets::ssh(&flags.ssh, environment)?,
-            platforms,
             context,
             destinations,
             push,
