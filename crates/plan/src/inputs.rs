@@ -1,7 +1,10 @@
 //! What a build is given besides the Dockerfile and the context.
 
+use std::collections::BTreeSet;
+
 use kigumi_oci::Platform;
 
+use crate::Entitlement;
 use crate::context::NamedContext;
 
 /// The answers of the command line. Values are final: nothing here is expanded.
@@ -25,6 +28,8 @@ pub struct BuildInputs {
     pub proxies: Vec<(String, String)>,
     /// `--build-context`, in order; of several with one name the last counts.
     pub contexts: Vec<NamedContext>,
+    /// `--allow`
+    pub allowed: BTreeSet<Entitlement>,
 }
 
 impl BuildInputs {
@@ -40,6 +45,7 @@ impl BuildInputs {
             created: created.into(),
             proxies: Vec::new(),
             contexts: Vec::new(),
+            allowed: BTreeSet::new(),
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod context;
 mod created_by;
+mod entitlement;
 mod epoch;
 mod inputs;
 mod lower;
@@ -23,6 +24,7 @@ mod unsupported;
 mod variables;
 
 pub use context::{ContextKind, NamedContext};
+pub use entitlement::Entitlement;
 pub use epoch::rfc3339;
 pub use inputs::BuildInputs;
 pub use lower::{Remote, remote_kind};

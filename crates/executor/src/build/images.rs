@@ -197,6 +197,7 @@ fn describe(image: &FoundImage, contents: &mut Contents) -> Result<Vec<NumberedL
                 descriptor: descriptor.clone(),
                 diff_id: *diff_id,
                 compression,
+                latest: None,
                 spool: None,
             };
             Ok((layer, contents.add_layer(None)))
