@@ -12,6 +12,7 @@ mod pod;
 mod processes;
 mod refusals;
 mod registries;
+mod remote;
 mod reproducible;
 mod secrets;
 mod snapshots;
