@@ -135,6 +135,17 @@ pub enum BuildError {
         #[source]
         source: Arc<kigumi_registry::Error>,
     },
+    /// A file of the web cannot be had.
+    #[error(transparent)]
+    Web(Arc<kigumi_registry::Error>),
+    /// A file whose time is to be that of the build has none.
+    #[error(
+        "`{url}` has no Last-Modified, so it gives the build no time; pass a number as SOURCE_DATE_EPOCH"
+    )]
+    NoTime {
+        /// The file.
+        url: String,
+    },
     /// A layer cannot be read or written.
     #[error("{operation}")]
     Layer {
@@ -211,6 +222,10 @@ pub enum BuildError {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// A git repository that cannot be had.
+    #[cfg(feature = "git")]
+    #[error(transparent)]
+    Git(Box<kigumi_context::git::GitError>),
     /// COPY, ADD or WORKDIR that contradicts the files there are.
     #[error(transparent)]
     CopyEngine(Box<kigumi_context::CopyError>),

@@ -78,6 +78,7 @@ fn spec(
     argv.push("--kaniko-dir=/kaniko".into());
     argv.push(flag("--dockerfile", &dockerfile(config, &mut binds)));
     argv.extend(outputs(config, &mut binds));
+    argv.extend(contexts(config, &mut binds));
     argv.extend(grants(config, &mut binds));
     if let Some(directory) = &config.cache_mount_dir {
         argv.push(flag("--cache-mount-dir", Path::new(CACHE_MOUNTS)));
@@ -190,6 +191,19 @@ fn outputs(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
             inside,
             writable: true,
         });
+    }
+    flags
+}
+
+/// The directories of named contexts, and the flags that name them there: of two with one name the later counts.
+fn contexts(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
+    let mut flags = Vec::new();
+    for flag in &config.contexts {
+        let inside = PathBuf::from(format!("/kaniko/contexts/{}", binds.len()));
+        if let (Some(path), Some(text)) = (flag.path(), flag.moved_to(&inside)) {
+            binds.push(readable(path, &inside));
+            flags.push(format!("--build-context={text}").into());
+        }
     }
     flags
 }

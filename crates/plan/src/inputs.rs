@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kigumi_oci::Platform;
 
 use crate::Entitlement;
+use crate::context::NamedContext;
 
 /// The answers of the command line. Values are final: nothing here is expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct BuildInputs {
     pub proxies: Vec<(String, String)>,
     /// `--allow`
     pub allowed: BTreeSet<Entitlement>,
+    /// `--build-context`, in order; of several with one name the last counts.
+    pub contexts: Vec<NamedContext>,
 }
 
 impl BuildInputs {
@@ -42,6 +45,7 @@ impl BuildInputs {
             created: created.into(),
             proxies: Vec::new(),
             allowed: BTreeSet::new(),
+            contexts: Vec::new(),
         }
     }
 

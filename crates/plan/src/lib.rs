@@ -10,6 +10,7 @@
 //!
 //! Specification: the Dockerfile reference, with BuildKit as the arbiter wherever the two differ.
 
+mod context;
 mod created_by;
 mod entitlement;
 mod epoch;
@@ -22,12 +23,14 @@ mod render;
 mod unsupported;
 mod variables;
 
+pub use context::{ContextKind, NamedContext};
 pub use entitlement::Entitlement;
 pub use epoch::rfc3339;
 pub use inputs::BuildInputs;
+pub use lower::{Remote, remote_kind};
 pub use op::{Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Script, Source, Unpack};
 pub use plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan, Step};
-pub use planner::{BaseImage, ImageQuery, Planner};
+pub use planner::{BaseImage, ImageQuery, Planner, TimeQuery};
 
 #[cfg(test)]
 mod tests;

@@ -145,7 +145,7 @@ pub enum CopySource {
     Stage(StageId),
     /// An image.
     Image(ImageId),
-    /// `--build-context`
+    /// The files of a `--build-context`, by the name it was given.
     NamedContext(String),
 }
 

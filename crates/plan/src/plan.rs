@@ -104,6 +104,8 @@ pub enum Base {
     Image(ImageId),
     /// The end of an earlier stage.
     Stage(StageId),
+    /// The files of a named context, which become its first layer.
+    Context(String),
 }
 
 /// One instruction, lowered.

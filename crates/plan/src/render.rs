@@ -8,6 +8,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use kigumi_dockerfile::instruction::{MountSpec, Network, Security};
 use kigumi_oci::ContainerConfig;
 
+use crate::lower::without_password;
 use crate::op::{Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Source, Unpack};
 use crate::plan::{Base, BuildPlan, ImageId, StageId, StagePlan, Step};
 
@@ -45,6 +46,7 @@ impl BuildPlan {
             Base::Scratch => "scratch".to_owned(),
             Base::Image(id) => self.image_text(*id),
             Base::Stage(id) => self.stage_text(*id),
+            Base::Context(name) => format!("context {name:?}"),
         }
     }
 
@@ -205,7 +207,7 @@ fn source(source: &Source) -> String {
     match source {
         Source::Path(path) if path.is_empty() => "\"\"".to_owned(),
         Source::Path(path) => path.clone(),
-        Source::Url(url) | Source::Git(url) => url.clone(),
+        Source::Url(url) | Source::Git(url) => without_password(url),
         Source::Inline { name, content } => format!("<<{name} ({} bytes)", content.len()),
     }
 }

@@ -4,23 +4,11 @@
 use kigumi_dockerfile::{Diagnostic, Span};
 use kigumi_oci::Platform;
 
-use crate::op::Source;
-
 /// The name of all diagnostics of this module.
 const NAME: &str = "Unsupported";
 
 fn refuse(span: Span, what: &str) -> Diagnostic {
     Diagnostic::error(NAME, span, format!("{what} is not supported yet"))
-}
-
-/// Sources of ADD. Shown as written: an expanded URL may hold a token.
-pub(crate) fn source(source: &Source, written: &str, span: Span) -> Option<Diagnostic> {
-    let kind = match source {
-        Source::Path(_) | Source::Inline { .. } => return None,
-        Source::Url(_) => "a URL",
-        Source::Git(_) => "a git repository",
-    };
-    Some(refuse(span, &format!("ADD of {kind} (`{written}`)")))
 }
 
 /// Operating systems.
@@ -29,7 +17,8 @@ pub(crate) fn platform(platform: &Platform, span: Span) -> Option<Diagnostic> {
     (!is_linux).then(|| refuse(span, &format!("building for platform `{platform}`")))
 }
 
-/// Sources of `SOURCE_DATE_EPOCH` other than a number.
-pub(crate) fn epoch_from(what: &str, span: Span) -> Diagnostic {
-    refuse(span, &format!("SOURCE_DATE_EPOCH taken from `{what}`"))
+/// A git repository as the source of `SOURCE_DATE_EPOCH`, as written.
+pub(crate) fn epoch_of_git(what: &str, span: Span) -> Diagnostic {
+    let what = format!("SOURCE_DATE_EPOCH taken from a git repository (`{what}`)");
+    refuse(span, &what)
 }

@@ -19,6 +19,12 @@ impl Variables {
         matching.next().map(|(_, value)| value.as_str())
     }
 
+    /// The same without one of them.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let others = self.0.iter().filter(|(existing, _)| existing != name);
+        Self(others.cloned().collect())
+    }
+
     /// All of them.
     pub(crate) fn pairs(&self) -> &[(String, String)] {
         &self.0

@@ -29,7 +29,7 @@ const KEYCHAIN_TIMEOUT: Duration = Duration::from_mins(1);
 /// What a token must allow.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Scopes {
-    target: Repository,
+    pub(crate) target: Repository,
     direction: Direction,
     /// Repositories of the same registry that blobs are mounted from.
     sources: BTreeSet<String>,

@@ -9,33 +9,33 @@ use kigumi_oci::Digest;
 
 use crate::{Repository, SpoolFailure};
 
-/// What was being done, and where: the subject of every error about a registry. Cheap to clone.
+/// What was being done, and where: the subject of every error about a registry or a file of the web. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Operation(Arc<Subject>);
 
 #[derive(PartialEq, Eq, Debug)]
 struct Subject {
     what: String,
-    repository: Repository,
+    place: String,
 }
 
 impl Operation {
     pub(crate) fn new(what: impl Into<String>, repository: &Repository) -> Self {
-        Self(Arc::new(Subject {
-            what: what.into(),
-            repository: repository.clone(),
-        }))
+        Self::at(what, repository.to_string())
     }
 
-    /// The repository, and with it the registry.
-    pub fn repository(&self) -> &Repository {
-        &self.0.repository
+    /// The same somewhere else. `place` must not hold what nobody may see: users and queries of URLs.
+    pub(crate) fn at(what: impl Into<String>, place: String) -> Self {
+        Self(Arc::new(Subject {
+            what: what.into(),
+            place,
+        }))
     }
 }
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`", self.0.what, self.0.repository)
+        write!(f, "{} `{}`", self.0.what, self.0.place)
     }
 }
 
@@ -187,8 +187,8 @@ pub enum Error {
         /// What is wrong with the answer.
         what: String,
     },
-    /// A URL that the registry supplied and that is not followed.
-    #[error("{operation}: the registry points to {url}: {reason}")]
+    /// A URL that a server supplied and that is not followed.
+    #[error("{operation}: it points to {url}: {reason}")]
     RefusedUrl {
         /// What was being done.
         operation: Operation,
@@ -197,12 +197,12 @@ pub enum Error {
         /// Which rule it breaks.
         reason: String,
     },
-    /// A blob that ended too early, attempt after attempt.
+    /// A blob or file that ended too early, attempt after attempt.
     #[error("{operation}: it ended after {actual} of {expected} bytes")]
     Truncated {
         /// What was being done.
         operation: Operation,
-        /// The size in the descriptor, in bytes.
+        /// The size that was promised, in bytes.
         expected: u64,
         /// What came, in bytes.
         actual: u64,
@@ -214,6 +214,20 @@ pub enum Error {
         operation: Operation,
         /// The limit in bytes.
         limit: u64,
+    },
+    /// A text that is no URL of a file.
+    #[error("`{url}` cannot be fetched: {reason}")]
+    Url {
+        /// The text, without a user in it.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A credential for a URL that no header can hold.
+    #[error("{source_name} cannot be sent: it holds line breaks or other control characters")]
+    UnusableCredential {
+        /// Where it came from.
+        source_name: String,
     },
     /// Bytes that are not what was asked for.
     #[error("{operation}")]

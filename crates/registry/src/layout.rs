@@ -30,6 +30,20 @@ pub struct LayoutImage {
     pub descriptor: Descriptor,
 }
 
+/// Which image of a layout is meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LayoutName {
+    /// The one image there is, or the one for the platform.
+    Only,
+    /// The one that `index.json` names so: image-spec v1.1 annotations.md, `org.opencontainers.image.ref.name`.
+    Tag(String),
+    /// The one whose manifest or index has this digest.
+    Digest(Digest),
+}
+
+/// The annotation that names an entry of `index.json`.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
 /// A layout on disk.
 #[derive(Clone, Debug)]
 pub struct OciLayout {
@@ -117,12 +131,17 @@ impl OciLayout {
     /// The image of `platform`.
     ///
     /// # Errors
-    /// As for a registry: digests, sizes and limits are the same.
-    pub fn resolve(&self, platform: &Platform) -> Result<LayoutImage, Error> {
+    /// As for a registry: digests, sizes and limits are the same. [`Error::Layout`] when there is none of this name.
+    pub fn resolve(&self, name: &LayoutName, platform: &Platform) -> Result<LayoutImage, Error> {
         let subject = format!("layout `{}`", self.path.display());
-        let index = self.read_file(INDEX, limits::MANIFEST)?;
-        let index = Raw::<Index>::parse("index", index).map_err(|source| self.content(source))?;
-        let (manifest, descriptor, index_digest) = self.walk(&subject, &index, platform)?;
+        let mut walk = Walk::new(subject.clone());
+        let start = match name {
+            LayoutName::Digest(digest) => self.blob_of_digest(*digest)?,
+            LayoutName::Tag(tag) => self.entry(&mut walk, &self.named(tag)?, platform)?,
+            LayoutName::Only => self.entry(&mut walk, &self.index()?, platform)?,
+        };
+        let (manifest, descriptor) = self.walk(&mut walk, start, platform)?;
+        let index_digest = walk.root();
         let config = &manifest.value().config;
         check_config_type(&subject, config)?;
         let config = self.read_blob(config, limits::JSON)?;
@@ -136,26 +155,74 @@ impl OciLayout {
         })
     }
 
-    fn walk(
+    fn index(&self) -> Result<Raw<Index>, Error> {
+        let index = self.read_file(INDEX, limits::MANIFEST)?;
+        Raw::parse("index", index).map_err(|source| self.content(source))
+    }
+
+    /// What `index.json` calls `tag`: alone, or behind the name of a repository.
+    fn named(&self, tag: &str) -> Result<Raw<Index>, Error> {
+        let mut index = self.index()?.value().clone();
+        let name = |entry: &Descriptor| entry.annotations.get(REF_NAME).cloned();
+        let known: Vec<String> = index.manifests.iter().filter_map(name).collect();
+        let is_named = |full: &str| {
+            full == tag
+                || full
+                    .strip_suffix(tag)
+                    .is_some_and(|rest| rest.ends_with(':'))
+        };
+        index
+            .manifests
+            .retain(|entry| name(entry).is_some_and(|full| is_named(&full)));
+        if index.manifests.is_empty() {
+            let known = if known.is_empty() {
+                "it names none".to_owned()
+            } else {
+                format!("it names {}", known.join(", "))
+            };
+            return Err(self.error(&format!("no image is called `{tag}`; {known}")));
+        }
+        Raw::write("index", index).map_err(|source| self.content(source))
+    }
+
+    fn entry(
         &self,
-        subject: &str,
+        walk: &mut Walk,
         index: &Raw<Index>,
         platform: &Platform,
-    ) -> Result<(Raw<Manifest>, Descriptor, Option<Digest>), Error> {
-        let mut walk = Walk::new(subject.to_owned());
-        let mut descriptor = match index.value().manifests.as_slice() {
+    ) -> Result<Descriptor, Error> {
+        match index.value().manifests.as_slice() {
+            [] => Err(self.error("it has no image")),
             // The one entry may be an index of platforms itself.
-            [entry] => entry.clone(),
-            _ => walk.step(index, platform)?,
-        };
+            [entry] => Ok(entry.clone()),
+            _ => walk.step(index, platform),
+        }
+    }
+
+    /// A manifest or index that is known by its digest alone; what it is its own bytes say.
+    fn blob_of_digest(&self, digest: Digest) -> Result<Descriptor, Error> {
+        let path = self.blob_path(digest);
+        let metadata = fs::metadata(&path).map_err(|source| file_error("open", &path, source))?;
+        let any = MediaType::Other(String::new());
+        Ok(Descriptor::new(any, digest, metadata.len()))
+    }
+
+    fn walk(
+        &self,
+        walk: &mut Walk,
+        start: Descriptor,
+        platform: &Platform,
+    ) -> Result<(Raw<Manifest>, Descriptor), Error> {
+        let mut descriptor = start;
         loop {
             let bytes = self.read_blob(&descriptor, limits::MANIFEST)?;
             let media_type = descriptor.media_type.to_string();
-            let document = Document::parse(Some(&media_type), bytes);
+            let media_type = Some(media_type.as_str()).filter(|text| !text.is_empty());
+            let document = Document::parse(media_type, bytes);
             match document.map_err(|source| self.content(source))? {
                 Document::Manifest(manifest) => {
                     let descriptor = describe(&manifest);
-                    return Ok((*manifest, descriptor, walk.root()));
+                    return Ok((*manifest, descriptor));
                 }
                 Document::Index(index) => descriptor = walk.step(&index, platform)?,
             }

@@ -1,8 +1,8 @@
-//! Moves blobs and manifests to and from a registry, an OCI layout or an archive.
+//! Moves blobs and manifests to and from a registry, an OCI layout or an archive; fetches files of the web.
 //!
 //! What enters: references, descriptors, credentials, growing spools of bytes. What leaves: verified bytes, and blobs and
 //! manifests on the other side. What never happens here: bytes pass for a blob whose digest and size were not checked;
-//! a credential goes to any host but the registry it is for and the token server that registry may name; a file is read
+//! a credential goes to any host but the one it is for and the token server that a registry may name; a file is read
 //! after [`Client::start`], since the root filesystem is replaced under us.
 //!
 //! Specifications: distribution-spec v1.1, image-spec v1.1 `image-layout.md`, Docker registry v2 authentication.
@@ -45,11 +45,12 @@ mod retry;
 mod secret;
 mod spool;
 mod transport;
+mod web;
 
 pub use archive::{ArchiveWriter, UNNAMED};
 pub use client::{BlobSource, Client, PushOutcome, ResolvedImage};
 pub use error::{Error, ErrorAnswer, Operation};
-pub use layout::{LayoutImage, OciLayout};
+pub use layout::{LayoutImage, LayoutName, OciLayout};
 pub use name::{Registry, Repository};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
@@ -57,3 +58,4 @@ pub use spool::{Finished, Spool, SpoolFailure, SpoolReader, SpoolWriter};
 pub use transport::{
     ClientCertificate, ClientConfig, Direction, NameFiles, Pem, Proxies, Relaxation, Timeouts,
 };
+pub use web::{Authentication, Downloaded, WebAnswer, WebBody, WebRequest, WebSource};

@@ -31,6 +31,7 @@ const NEEDED: &[(&str, &str)] = &[
     ),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ("ssh-agent", "openssh-client"),
+    ("/usr/lib/git-core/git-http-backend", "git"),
     ("strace", "strace"),
     ("unshare", "util-linux"),
     ("mount", "mount"),

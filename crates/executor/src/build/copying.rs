@@ -1,6 +1,7 @@
 //! From the plan's COPY, ADD and WORKDIR to the copy engine's, and what it answers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kigumi_context::{
     Archives, Chmod, CopyError, CopyItem, CopySpec, Destination, Owner, archive_candidates,
@@ -17,6 +18,8 @@ use crate::error::BuildError;
 pub(crate) struct Sources<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) source: &'a Tree,
+    /// Those of git repositories, in the order in which they are named.
+    pub(crate) git: &'a [Arc<Tree>],
 }
 
 fn path_error(written: &str) -> impl Fn(PathError) -> BuildError {
@@ -31,14 +34,13 @@ fn copy_error(error: CopyError) -> BuildError {
     BuildError::CopyEngine(Box::new(error))
 }
 
-/// What the copy engine is asked.
-pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySpec, BuildError> {
-    let unpack = copy.unpack != Unpack::Never;
-    let items = copy
-        .sources
-        .iter()
-        .map(|source| item(source, unpack))
-        .collect::<Result<_, _>>()?;
+/// What the copy engine is asked: `copy` with an item for each of its sources.
+pub(crate) fn spec(
+    copy: &CopyOp,
+    items: Vec<CopyItem>,
+    owner: Owner,
+    now: Timestamp,
+) -> Result<CopySpec, BuildError> {
     let chmod = match &copy.chmod {
         None => None,
         Some(plan::Chmod::Octal(bits)) => Some(Chmod::parse(&format!("{bits:o}"))),
@@ -65,22 +67,20 @@ pub(crate) fn spec(copy: &CopyOp, owner: Owner, now: Timestamp) -> Result<CopySp
     })
 }
 
-fn item(source: &Source, unpack: bool) -> Result<CopyItem, BuildError> {
+/// The item of a source that does not lie elsewhere.
+pub(crate) fn item(source: &Source, unpack: Unpack) -> Result<CopyItem, BuildError> {
     match source {
         Source::Path(pattern) => Ok(CopyItem::Path {
             source: 0,
             pattern: pattern.clone(),
-            unpack,
+            unpack: unpack != Unpack::Never,
         }),
         Source::Inline { name, content } => Ok(CopyItem::Inline {
             name: name.clone().into_bytes(),
             content: content.as_bytes().into(),
         }),
-        // The planner has refused these with their line.
-        Source::Url(url) | Source::Git(url) => Err(BuildError::Copy {
-            message: format!(
-                "source `{url}`: ADD of URLs and git repositories is not implemented yet"
-            ),
+        Source::Url(_) | Source::Git(_) => Err(BuildError::Copy {
+            message: "a source that lies elsewhere is not supported yet".to_owned(),
             source: None,
         }),
     }
@@ -92,7 +92,8 @@ pub(crate) fn changes(
     sources: &Sources<'_>,
     contents: &mut Contents,
 ) -> Result<Vec<Change>, BuildError> {
-    let trees = [sources.source];
+    let git = sources.git.iter().map(Arc::as_ref);
+    let trees: Vec<&Tree> = [sources.source].into_iter().chain(git).collect();
     let mut archives = Archives::none();
     for candidate in archive_candidates(spec, &trees).map_err(copy_error)? {
         if let Some(archive) = super::archives::read(&candidate, contents)? {
@@ -143,7 +144,8 @@ pub(crate) fn wanted(
     now: Timestamp,
 ) -> Result<BTreeSet<ImagePath>, BuildError> {
     // Into an empty root: what is selected does not depend on where it goes.
-    let mut spec = spec(copy, Owner::Kept, now)?;
+    let items = copy.sources.iter().map(|source| item(source, copy.unpack));
+    let mut spec = spec(copy, items.collect::<Result<_, _>>()?, Owner::Kept, now)?;
     spec.destination = Destination {
         path: ImagePath::root(),
         is_directory: true,

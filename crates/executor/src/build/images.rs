@@ -4,12 +4,13 @@ use std::sync::Arc;
 use kigumi_layer::Tree;
 use kigumi_oci::{Descriptor, layer_compression};
 use kigumi_plan::ImageId;
-use kigumi_registry::{Client, ResolvedImage, Spool};
+use kigumi_registry::{Client, OciLayout, Repository, Spool};
 use kigumi_run::Cancel;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use super::contents::Contents;
+use super::found::{self, FoundImage, Home};
 use super::ground;
 use super::layers::Layer;
 use super::stage::NumberedLayer;
@@ -31,7 +32,7 @@ pub(crate) struct Images {
 
 #[derive(Debug)]
 struct Image {
-    resolved: ResolvedImage,
+    found: FoundImage,
     keep: bool,
     layers: Option<Vec<NumberedLayer>>,
     tree: Option<Arc<Tree>>,
@@ -44,12 +45,12 @@ impl Images {
         handle: Handle,
         stopped: watch::Receiver<bool>,
         work: PathBuf,
-        images: impl IntoIterator<Item = (ResolvedImage, bool)>,
+        images: impl IntoIterator<Item = (FoundImage, bool)>,
     ) -> Self {
         let entries = images
             .into_iter()
-            .map(|(resolved, keep)| Image {
-                resolved,
+            .map(|(found, keep)| Image {
+                found,
                 keep,
                 layers: None,
                 tree: None,
@@ -66,8 +67,8 @@ impl Images {
     }
 
     /// What is known of an image but its layers.
-    pub(crate) fn resolved(&self, id: ImageId) -> Option<&ResolvedImage> {
-        self.entries.get(id.0).map(|image| &image.resolved)
+    pub(crate) fn found(&self, id: ImageId) -> Option<&FoundImage> {
+        self.entries.get(id.0).map(|image| &image.found)
     }
 
     /// The layers of an image, base layer first, as far as they are known without asking for a byte.
@@ -80,7 +81,7 @@ impl Images {
             return Ok(Vec::new());
         };
         if image.layers.is_none() {
-            image.layers = Some(describe(&image.resolved, contents)?);
+            image.layers = Some(describe(&image.found, contents)?);
         }
         Ok(image.layers.clone().unwrap_or_default())
     }
@@ -97,7 +98,7 @@ impl Images {
         };
         for (layer, number) in &mut layers {
             if layer.spool.is_none() {
-                layer.spool = Some(self.fetch(&image.resolved, &layer.descriptor)?);
+                layer.spool = Some(self.fetch(&image.found, &layer.descriptor)?);
                 contents.set_layer(*number, layer.spool.clone().filter(|_| image.keep));
             }
         }
@@ -141,14 +142,28 @@ impl Images {
         Ok(tree)
     }
 
-    fn fetch(&self, image: &ResolvedImage, descriptor: &Descriptor) -> Result<Spool, BuildError> {
+    fn fetch(&self, image: &FoundImage, descriptor: &Descriptor) -> Result<Spool, BuildError> {
+        match &image.home {
+            Home::Registry(repository) => self.pull(repository, descriptor),
+            Home::Layout(layout) => self.read(layout, descriptor),
+        }
+    }
+
+    fn read(&self, layout: &OciLayout, descriptor: &Descriptor) -> Result<Spool, BuildError> {
+        found::from_layout(layout, descriptor, &self.work).map_err(|source| BuildError::Registry {
+            operation: "read a layer of the base".to_owned(),
+            source: Arc::new(source),
+        })
+    }
+
+    fn pull(&self, repository: &Repository, descriptor: &Descriptor) -> Result<Spool, BuildError> {
         let (writer, spool) = Spool::create(&self.work).map_err(|source| BuildError::Registry {
             operation: "make a file for a layer of the base".to_owned(),
             source: Arc::new(source),
         })?;
         let (client, permits) = (self.client.clone(), Arc::clone(&self.permits));
         let mut stopped = self.stopped.clone();
-        let (repository, blob) = (image.repository.clone(), descriptor.clone());
+        let (repository, blob) = (repository.clone(), descriptor.clone());
         self.handle.spawn(async move {
             let Ok(_permit) = permits.acquire().await else {
                 return;
@@ -164,17 +179,14 @@ impl Images {
 }
 
 /// Layers of a manifest with the content that its config promises; the client has checked that there are as many of both.
-fn describe(
-    image: &ResolvedImage,
-    contents: &mut Contents,
-) -> Result<Vec<NumberedLayer>, BuildError> {
+fn describe(image: &FoundImage, contents: &mut Contents) -> Result<Vec<NumberedLayer>, BuildError> {
     let diff_ids = &image.config.value().rootfs.diff_ids;
     let layers = image.manifest.value().layers.iter().zip(diff_ids);
     layers
         .map(|(descriptor, diff_id)| {
             let Some(compression) = layer_compression(&descriptor.media_type) else {
                 return Err(BuildError::UnusableImage {
-                    reference: image.reference.to_string(),
+                    reference: image.reference.clone(),
                     reason: format!(
                         "a layer is a `{}`, which cannot be unpacked",
                         descriptor.media_type

@@ -200,7 +200,7 @@ impl LayerFactory {
     }
 
     /// Brings the layers of the image's base to where the image goes.
-    pub(crate) fn send_base(&mut self, layers: &[NumberedLayer], from: &Repository) {
+    pub(crate) fn send_base(&mut self, layers: &[NumberedLayer], from: Option<&Repository>) {
         if let Some(uploads) = &mut self.uploads {
             for (layer, _) in layers {
                 uploads.start_base(layer, from);

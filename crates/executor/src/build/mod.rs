@@ -3,9 +3,13 @@
 mod archives;
 mod confinement;
 mod contents;
+mod contexts;
 mod copying;
 mod devices;
+mod downloads;
 mod export;
+mod found;
+mod git;
 mod ground;
 mod image;
 mod images;
@@ -21,6 +25,7 @@ mod rounds;
 mod running;
 mod setup;
 mod shebang;
+mod sources;
 mod stage;
 mod workshop;
 
@@ -32,23 +37,28 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
-use kigumi_plan::{Base, BuildPlan, ImageId, Op, rfc3339};
-use kigumi_registry::{Client, Repository, ResolvedImage};
+use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
+use kigumi_registry::{Client, Repository};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
-pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs, resolve};
+pub(crate) use found::find as find_image;
+pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, credential_files, proxies};
 
-use crate::cli::{BUILD_ID, Config, Environment, LintMode};
+use crate::cli::{BUILD_ID, Config, ContextFlag, Environment, LintMode};
 use crate::error::BuildError;
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
 use confinement::Powers;
 use contents::Contents;
+use contexts::NamedContexts;
+use downloads::Downloads;
+use found::FoundImage;
+use git::GitTrees;
 use ground::Ground;
 use image::Image;
 use images::Images;
@@ -57,7 +67,7 @@ use mounts::{Backstage, CacheStore};
 use needs::{ImageUse, Needs};
 use product::Product;
 use push::Uploads;
-use rounds::Planned;
+use rounds::{Planned, World};
 use stage::Stages;
 use workshop::Workshop;
 
@@ -83,7 +93,8 @@ pub fn run(
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime)
+    let secrets = &grants.secrets;
+    let result = Build::prepare(config, environment, secrets, events, cancel, &runtime)
         .and_then(|build| build.run(grants));
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
@@ -106,11 +117,13 @@ pub fn plan(
     cancel: &Cancel,
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime).map(|build| {
-        let plans = build.planned.iter();
-        let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
-        plans.join("\n")
-    });
+    let secrets = Secrets::default();
+    let result =
+        Build::prepare(config, environment, &secrets, events, cancel, &runtime).map(|build| {
+            let plans = build.planned.iter();
+            let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
+            plans.join("\n")
+        });
     runtime.shutdown_background();
     result
 }
@@ -146,6 +159,7 @@ impl<'a> Build<'a> {
     fn prepare(
         config: &'a Config,
         environment: &'a Environment,
+        secrets: &Secrets,
         events: &'a Events,
         cancel: &'a Cancel,
         runtime: &'a Runtime,
@@ -153,6 +167,7 @@ impl<'a> Build<'a> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
+        hide_passwords(dockerfile.source.text(), events);
         let created = config.times.without_epoch().unwrap_or(now);
         let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
@@ -168,16 +183,27 @@ impl<'a> Build<'a> {
                         operation: "prepare to speak to registries".to_owned(),
                         source: Arc::new(source),
                     })?;
+            let world = World {
+                client: &client,
+                contexts: &config.contexts,
+                secrets,
+                events,
+            };
             let mut planned = Vec::new();
             for platform in &config.platforms {
                 let created = rfc3339(created.seconds);
                 let proxies = setup::proxies(environment);
                 let inputs = rounds::inputs(config, platform.clone(), created, proxies);
-                planned.push(rounds::plan(dockerfile.clone(), inputs, &client, events).await?);
+                planned.push(rounds::plan(dockerfile.clone(), inputs, &world).await?);
             }
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        let named = config.contexts.iter().filter_map(ContextFlag::url);
+        let sources = planned.iter().flat_map(|one| remote_sources(&one.plan));
+        for url in sources.chain(named) {
+            hide_passwords(url, events);
+        }
         tell_warnings(&planned, config.lint.mode, events);
         let files = planned.iter().map(|one| (&one.dockerfile, &one.lint));
         lint::before_build(files, &path, config, events)?;
@@ -203,6 +229,7 @@ impl<'a> Build<'a> {
             .collect();
         let powers = Powers::gather(&self.config.run.limits);
         for planned in &self.planned {
+            git::check(&planned.plan, &planned.dockerfile.source)?;
             powers.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
         // Before the first write, and before a byte is pulled.
@@ -280,6 +307,8 @@ impl<'a> Build<'a> {
             file: &planned.dockerfile.source,
             images: self.images(planned, workshop, needs),
             contents: Contents::new(workshop.work())?,
+            downloads: Downloads::new(self.client.clone()),
+            git: GitTrees::new(self.client.clone()),
             workshop,
             grants,
             premises,
@@ -291,6 +320,7 @@ impl<'a> Build<'a> {
             now: self.now,
             finished: BTreeMap::new(),
             context: None,
+            contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
         };
         let layers = stages.build()?;
@@ -309,11 +339,11 @@ impl<'a> Build<'a> {
 
     fn image_use(&self, planned: &Planned) -> ImageUse {
         let foreign_base = base(planned).is_some_and(|base| {
-            let home = base.repository.registry();
+            let home = base.repository().map(Repository::registry);
             self.config
                 .destinations
                 .iter()
-                .any(|to| Repository::of(to).registry() != home)
+                .any(|to| Some(Repository::of(to).registry()) != home)
         });
         ImageUse {
             push: self.config.push,
@@ -420,7 +450,7 @@ impl<'a> Build<'a> {
     }
 
     fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
-        let images: Vec<(ResolvedImage, bool)> = planned
+        let images: Vec<(FoundImage, bool)> = planned
             .images
             .iter()
             .enumerate()
@@ -464,6 +494,7 @@ impl<'a> Build<'a> {
                 .filter(|file| file.exists()),
         );
         ours.extend(self.config.outputs.paths().map(PathBuf::from));
+        ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
         ours.extend(self.config.secret_files().map(PathBuf::from));
         // A path that is the root itself would protect everything.
@@ -542,7 +573,7 @@ impl<'a> Build<'a> {
 }
 
 /// The image that the target rests on.
-fn base(planned: &Planned) -> Option<&ResolvedImage> {
+fn base(planned: &Planned) -> Option<&FoundImage> {
     planned.images.get(base_image(&planned.plan)?.0)
 }
 
@@ -552,11 +583,31 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     for _ in &plan.stages {
         match stage.base {
             Base::Image(id) => return Some(id),
-            Base::Scratch => return None,
+            Base::Scratch | Base::Context(_) => return None,
             Base::Stage(id) => stage = plan.stage(id)?,
         }
     }
     None
+}
+
+/// Whoever writes a password into a URL does not want to read it in the log.
+fn hide_passwords(text: &str, events: &Events) {
+    for password in passwords(text) {
+        events.redactor().hide(password.as_bytes());
+    }
+}
+
+/// The URLs of all ADDs, expanded.
+fn remote_sources(plan: &BuildPlan) -> impl Iterator<Item = &str> {
+    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    let sources = steps.flat_map(|step| match &step.op {
+        Op::Copy(copy) => copy.sources.as_slice(),
+        Op::Run(_) | Op::MakeDir(_) | Op::Config => &[],
+    });
+    sources.filter_map(|source| match source {
+        Source::Url(url) | Source::Git(url) => Some(url.as_str()),
+        Source::Path(_) | Source::Inline { .. } => None,
+    })
 }
 
 /// The plan's warnings include the parser's; what is wrong on every platform is said once.

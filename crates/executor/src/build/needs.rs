@@ -94,6 +94,19 @@ impl Needs {
         }
     }
 
+    /// Who wants the layer of the context that the stage is built on: the image, and whoever has to unpack it.
+    pub(crate) fn context_layer_of(&self, stage: StageId) -> Wanted {
+        match (
+            self.in_image(stage),
+            self.is_parent(stage) || self.is_live(stage),
+        ) {
+            (false, false) => Wanted::No,
+            (true, false) => Wanted::ByImage,
+            (false, true) => Wanted::ByStages,
+            (true, true) => Wanted::ByBoth,
+        }
+    }
+
     /// Whether another stage is built on it.
     pub(crate) fn is_parent(&self, stage: StageId) -> bool {
         self.parents.contains(&stage)
@@ -166,7 +179,7 @@ fn chain(plan: &BuildPlan) -> BTreeSet<StageId> {
 fn parent(base: &Base) -> Option<StageId> {
     match base {
         Base::Stage(id) => Some(*id),
-        Base::Scratch | Base::Image(_) => None,
+        Base::Scratch | Base::Image(_) | Base::Context(_) => None,
     }
 }
 

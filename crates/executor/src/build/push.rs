@@ -78,17 +78,20 @@ impl Uploads {
 
     /// Brings a layer of the base to where the image goes: mounted where the registry has it, sent from its bytes if they are kept, else
     /// from registry to registry.
-    pub(crate) fn start_base(&mut self, layer: &Layer, from: &Repository) {
+    /// `from` is the repository it is in, if that is one.
+    pub(crate) fn start_base(&mut self, layer: &Layer, from: Option<&Repository>) {
         for repositories in &self.targets {
             let task = self.task(repositories);
-            let (layer, from, work) = (layer.clone(), from.clone(), self.work.clone());
-            let foreign = repositories
-                .iter()
-                .all(|target| target.registry() != from.registry());
+            let (layer, from, work) = (layer.clone(), from.cloned(), self.work.clone());
+            let foreign = from.as_ref().is_none_or(|from| {
+                let mut targets = repositories.iter();
+                targets.all(|target| target.registry() != from.registry())
+            });
             self.running.push(self.handle.spawn(async move {
-                match layer.spool.clone().filter(|_| foreign) {
-                    Some(spool) => task.push(&spool, vec![from]).await,
-                    None => task.copy(&layer, &from, &work).await,
+                match (layer.spool.clone().filter(|_| foreign), from) {
+                    (Some(spool), from) => task.push(&spool, from.into_iter().collect()).await,
+                    (None, Some(from)) => task.copy(&layer, &from, &work).await,
+                    (None, None) => layer.bytes().map(drop),
                 }
             }));
         }

@@ -1,16 +1,18 @@
 //! The rounds before anything is executed: the Dockerfile is read, the planner asks for images until it has no question left.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use kigumi_dockerfile::{Diagnostics, Dockerfile, parse_bytes};
-use kigumi_oci::{Platform, parse_reference};
-use kigumi_plan::{BaseImage, BuildInputs, BuildPlan, ImageId, ImageQuery, Planner};
-use kigumi_registry::{Client, ResolvedImage};
+use kigumi_oci::Platform;
+use kigumi_plan::{BaseImage, BuildInputs, BuildPlan, ImageId, ImageQuery, Planner, TimeQuery};
+use kigumi_registry::Client;
 
-use crate::cli::Config;
+use super::downloads;
+use super::found::{self, FoundImage};
+use crate::cli::{Config, ContextFlag};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
+use crate::secrets::Secrets;
 
 /// Longest Dockerfile that is read, in bytes. The longest generated ones have a few hundred kilobytes.
 const LONGEST_DOCKERFILE: u64 = 64 << 20;
@@ -21,7 +23,7 @@ pub(crate) struct Planned {
     /// The plan.
     pub plan: BuildPlan,
     /// In the order of [`ImageId`].
-    pub images: Vec<ResolvedImage>,
+    pub images: Vec<FoundImage>,
     /// The Dockerfile, for excerpts.
     pub dockerfile: Dockerfile,
     /// What rules about the Dockerfile need to know.
@@ -94,8 +96,22 @@ pub(crate) fn inputs(
         build_platform,
         proxies,
         allowed: config.run.allowed.clone(),
+        contexts: config
+            .contexts
+            .iter()
+            .map(|flag| flag.context.clone())
+            .collect(),
         ..BuildInputs::new(platform, created)
     }
+}
+
+/// What answers the planner's questions.
+#[derive(Clone, Copy)]
+pub(crate) struct World<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) contexts: &'a [ContextFlag],
+    pub(crate) secrets: &'a Secrets,
+    pub(crate) events: &'a Events,
 }
 
 /// Answers the planner's questions until it has none.
@@ -105,22 +121,27 @@ pub(crate) fn inputs(
 pub(crate) async fn plan(
     dockerfile: Dockerfile,
     inputs: BuildInputs,
-    client: &Client,
-    events: &Events,
+    world: &World<'_>,
 ) -> Result<Planned, BuildError> {
     let wrong = |found: Diagnostics| BuildError::Dockerfile(Box::new(found));
     let mut planner = Planner::new(&dockerfile, inputs).map_err(wrong)?;
-    let mut answers: Vec<(ImageQuery, ResolvedImage)> = Vec::new();
+    let mut answers: Vec<(ImageQuery, FoundImage)> = Vec::new();
+    if let Some(query) = planner.wanted_time().cloned() {
+        let seconds = time(&query, world)
+            .await
+            .map_err(|error| error.at(&dockerfile.source, query.span, &query.shown))?;
+        planner.supply_time(seconds);
+    }
     loop {
         let wanted = planner.wanted();
         if wanted.is_empty() {
             break;
         }
         for query in wanted {
-            let image = resolve(&query, client)
+            let image = found::find(&query, world.contexts, world.client)
                 .await
                 .map_err(|error| error.at(&dockerfile.source, query.span, &query.reference))?;
-            tell(&query, &image, events);
+            tell(&query, &image, world.events);
             planner.supply(
                 &query,
                 BaseImage {
@@ -154,29 +175,18 @@ pub(crate) async fn plan(
     })
 }
 
-/// Asks a registry.
-///
-/// # Errors
-/// [`BuildError::UnusableImage`], [`BuildError::Registry`].
-pub(crate) async fn resolve(
-    query: &ImageQuery,
-    client: &Client,
-) -> Result<ResolvedImage, BuildError> {
-    let reference =
-        parse_reference(&query.reference).map_err(|error| BuildError::UnusableImage {
-            reference: query.reference.clone(),
-            reason: error.to_string(),
-        })?;
-    client
-        .resolve(&reference, &query.platform)
-        .await
-        .map_err(|source| BuildError::Registry {
-            operation: format!("find the image `{}`", query.reference),
-            source: Arc::new(source),
-        })
+/// When a file of the web was changed.
+async fn time(query: &TimeQuery, world: &World<'_>) -> Result<i64, BuildError> {
+    let source = downloads::source(&query.url, None, world.secrets)?;
+    let said = world.client.last_modified(&source).await;
+    let said = said.map_err(downloads::web)?;
+    let seconds = said.as_deref().and_then(downloads::http_date);
+    seconds.ok_or_else(|| BuildError::NoTime {
+        url: source.shown(),
+    })
 }
 
-fn tell(query: &ImageQuery, image: &ResolvedImage, events: &Events) {
+fn tell(query: &ImageQuery, image: &FoundImage, events: &Events) {
     let layers = &image.manifest.value().layers;
     events.emit(BuildEvent::BaseResolved {
         reference: query.reference.clone(),

@@ -13,7 +13,10 @@ use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
 use super::contents::Contents;
+use super::contexts::NamedContexts;
 use super::copying::{self, Sources};
+use super::downloads::Downloads;
+use super::git::GitTrees;
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
@@ -66,8 +69,10 @@ pub(crate) struct Stages<'a> {
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
     pub(crate) grants: &'a Grants,
+    pub(crate) git: GitTrees,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
+    pub(crate) downloads: Downloads,
     pub(crate) premises: &'a mut Premises,
     pub(crate) caches: CacheStore,
     /// `BUILDKIT_CACHE_MOUNT_NS`.
@@ -78,6 +83,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
     pub(crate) context: Option<Arc<Tree>>,
+    pub(crate) contexts: NamedContexts<'a>,
     /// The stage whose final state still lies on the root filesystem.
     pub(crate) standing: Option<(StageId, Box<Index>)>,
 }
@@ -125,26 +131,31 @@ impl Stages<'_> {
     /// Lays the base: on the root filesystem for a stage with a RUN, as a value for any other.
     fn begin(&mut self, stage: &StagePlan) -> Result<(State, Vec<NumberedLayer>), BuildError> {
         let live = self.needs.is_live(stage.id);
-        let layers = match stage.base {
+        let layers = match &stage.base {
             Base::Scratch => Vec::new(),
-            Base::Image(id) if self.needs.fetches_base(stage.id) => {
-                self.images.layers(id, &mut self.contents)?
+            Base::Context(name) => {
+                let wanted = self.needs.context_layer_of(stage.id);
+                let layer = self.context_layer(name, wanted)?;
+                self.number(layer).into_iter().collect()
             }
-            Base::Image(id) => self.images.described(id, &mut self.contents)?,
+            Base::Image(id) if self.needs.fetches_base(stage.id) => {
+                self.images.layers(*id, &mut self.contents)?
+            }
+            Base::Image(id) => self.images.described(*id, &mut self.contents)?,
             Base::Stage(id) => {
                 if live
-                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| *standing == id)
+                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| standing == id)
                 {
-                    return Ok((State::Live(index), self.layers_of(id)));
+                    return Ok((State::Live(index), self.layers_of(*id)));
                 }
-                self.layers_of(id)
+                self.layers_of(*id)
             }
         };
         if let Base::Image(id) = stage.base
             && self.needs.in_image(stage.id)
-            && let Some(image) = self.images.resolved(id)
+            && let Some(image) = self.images.found(id)
         {
-            self.factory.send_base(&layers, &image.repository);
+            self.factory.send_base(&layers, image.repository());
         }
         let state = if live {
             self.standing = None;
@@ -159,7 +170,7 @@ impl Stages<'_> {
         };
         let layers = match stage.base {
             Base::Image(id) => self.images.release(id, layers),
-            Base::Scratch | Base::Stage(_) => layers,
+            Base::Scratch | Base::Stage(_) | Base::Context(_) => layers,
         };
         Ok((state, layers))
     }
@@ -183,6 +194,7 @@ impl Stages<'_> {
             Base::Scratch => Ok(Tree::new()),
             Base::Image(id) => Ok((*self.images.tree(*id, layers, &self.workshop.cancel)?).clone()),
             Base::Stage(id) => Ok((*self.stage_tree(*id)?).clone()),
+            Base::Context(name) => Ok((*self.named_tree(name)?).clone()),
         }
     }
 
@@ -261,7 +273,12 @@ impl Stages<'_> {
     }
 
     fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
-        let source = self.source_tree(&copy.from)?;
+        let gathered = self.gather(copy)?;
+        let source = if gathered.reads_paths() {
+            self.source_tree(&copy.from)?
+        } else {
+            Arc::new(Tree::new())
+        };
         let owner = match &copy.chown {
             Some(chown) => {
                 let owner = self.owner(chown, state)?;
@@ -273,10 +290,11 @@ impl Stages<'_> {
             None if copy.from == CopySource::Context => Owner::ROOT,
             None => Owner::Kept,
         };
-        let spec = copying::spec(copy, owner, self.now)?;
+        let spec = copying::spec(copy, gathered.items, owner, self.now)?;
         let sources = Sources {
             tree: state.tree(),
             source: &source,
+            git: &gathered.git,
         };
         let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
         self.contents.extract(&mut changes)?;
@@ -293,10 +311,7 @@ impl Stages<'_> {
                 self.images.tree(*id, &layers, &self.workshop.cancel)
             }
             CopySource::Scratch => Ok(Arc::new(Tree::new())),
-            CopySource::NamedContext(name) => Err(BuildError::Copy {
-                message: format!("the named context `{name}` is not implemented yet"),
-                source: None,
-            }),
+            CopySource::NamedContext(name) => self.named_tree(name),
         }
     }
 
@@ -573,6 +588,7 @@ impl Stages<'_> {
                 .image(*id)
                 .map_or_else(String::new, |image| image.reference.clone()),
             Base::Stage(id) => self.plan.stage(*id).map_or_else(String::new, name_of),
+            Base::Context(name) => format!("context `{name}`"),
         }
     }
 }

@@ -69,6 +69,9 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub context_sub_path: String,
+    /// Named context, repeatable: a directory, a URL of http, https or git, `docker-image://IMAGE`, `oci-layout://DIRECTORY[:TAG|@DIGEST]`
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    pub build_context: Vec<String>,
     /// Value of a build argument; without `=`, taken from the environment
     #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub build_arg: Vec<String>,
@@ -281,7 +284,6 @@ pub struct AbsentFlags {
     #[arg(long, hide = true, action = ArgAction::Append)]
     annotation: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
-    build_context: Vec<String>,
     #[arg(long, hide = true)]
     git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -322,7 +324,6 @@ impl AbsentFlags {
             ),
             ("--bucket", text(&self.bucket)),
             ("--annotation", !self.annotation.is_empty()),
-            ("--build-context", !self.build_context.is_empty()),
             ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),
             ("--registry-map", !self.registry_map.is_empty()),

@@ -5,6 +5,7 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::contexts::{self, ContextFlag};
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
@@ -25,6 +26,8 @@ pub struct Config {
     pub labels: Vec<(String, String)>,
     /// What to build for, in the order asked; never empty.
     pub platforms: Vec<Platform>,
+    /// `--build-context`, in order; of several with one name the last counts.
+    pub contexts: Vec<ContextFlag>,
     /// `--secret`, in order; of two with one id the later counts.
     pub secrets: Vec<SecretFlag>,
     /// `--ssh`, in order; of two with one id the later counts.
@@ -281,6 +284,14 @@ pub enum ConfigError {
         /// How many.
         count: usize,
     },
+    /// A named context that is none.
+    #[error("--build-context `{name}`: {reason}")]
+    BuildContext {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// A secret or an agent that cannot be what it is said to be.
     #[error(transparent)]
     Secret(#[from] SecretFlagError),
@@ -342,6 +353,11 @@ impl LogOptions {
 }
 
 impl Config {
+    /// The directories that `--build-context` names.
+    pub fn context_paths(&self) -> impl Iterator<Item = &Path> {
+        self.contexts.iter().filter_map(ContextFlag::path)
+    }
+
     /// The files and sockets that `--secret` and `--ssh` name.
     pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
         let files = self.secrets.iter().filter_map(|flag| match &flag.source {
@@ -398,6 +414,11 @@ impl Config {
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
             platforms,
+            contexts: flags
+                .build_context
+                .iter()
+                .map(|text| contexts::context(text, &environment.working_directory))
+                .collect::<Result<_, _>>()?,
             secrets: secrets::secrets(&flags.secret, environment)?,
             ssh: secrets::ssh(&flags.ssh, environment)?,
             context,
@@ -784,8 +805,12 @@ mod tests {
             ),
             (&["--no-push", "--platform=linux/amd64,"], "linux/amd64,"),
             (
+                &["--no-push", "--build-context=n=x://y"],
+                "--build-context `n`",
+            ),
+            (
                 &["--no-push", "--ulimit=nofile=1", "--build-context=a=b"],
-                "--build-context, --ulimit are not",
+                "--ulimit is not",
             ),
         ];
         for (words, expected) in cases {

@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod contexts;
 mod lint_flags;
 mod run_flags;
 mod secrets;
@@ -15,6 +16,7 @@ pub use args::{Args, BuildFlags, Command, parse};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, RegistryFlags, Verbosity,
 };
+pub use contexts::{ContextFlag, ContextPlace};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};
 pub use secrets::{SecretFlag, SecretFlagError, SecretSource, SshFlag};

@@ -9,8 +9,8 @@ use kigumi_plan::{BaseImage, BuildInputs, Planner};
 use kigumi_registry::Client;
 
 use super::{Linted, checkstyle, gitlab, json, sarif, text};
-use crate::build::{client_config, find_dockerfile, planner_inputs, proxies, resolve, runtime};
-use crate::cli::{Config, Environment, LintCommand, LintFormat};
+use crate::build::{client_config, find_dockerfile, find_image, planner_inputs, proxies, runtime};
+use crate::cli::{Config, ContextFlag, Environment, LintCommand, LintFormat};
 use crate::error::{BuildError, chain};
 use crate::report::Events;
 
@@ -173,6 +173,7 @@ struct Images {
     runtime: tokio::runtime::Runtime,
     /// None with `--offline`.
     client: Option<Client>,
+    contexts: Vec<ContextFlag>,
     created: String,
     proxies: Vec<(String, String)>,
 }
@@ -201,6 +202,7 @@ impl Images {
             runtime,
             client,
             // No image is made; nobody sees the time.
+            contexts: config.contexts.clone(),
             created: "1970-01-01T00:00:00Z".to_owned(),
             proxies: proxies(environment),
         })
@@ -227,7 +229,8 @@ impl Images {
             if is_known {
                 continue;
             }
-            match self.runtime.block_on(resolve(query, client)) {
+            let finding = find_image(query, &self.contexts, client);
+            match self.runtime.block_on(finding) {
                 Ok(image) => planner.supply(
                     query,
                     BaseImage {

@@ -5,6 +5,8 @@
 
 mod redact;
 mod store;
+mod urls;
 
 pub use redact::{Redactor, StreamRedactor};
 pub use store::{SecretError, SecretValue, Secrets};
+pub(crate) use urls::passwords;

@@ -2,15 +2,15 @@
 
 use kigumi_dockerfile::instruction::{Add, Copy, Heredoc, SourcesAndDestination};
 use kigumi_dockerfile::{Diagnostic, Word, word};
+use kigumi_oci::Digest;
 
-use super::remote::{Remote, classify};
+use super::remote::{Remote, remote_kind, without_password};
 use super::scope::Scope;
 use super::stage::{Context, Effect, Outcome};
 use super::{chmod, path, run};
 use crate::created_by;
 use crate::op::{Chmod, CopyOp, CopySource, Op, Source, Unpack};
 use crate::planner::FromName;
-use crate::unsupported;
 
 /// COPY
 pub(super) fn copy(context: &Context<'_>, scope: &Scope, copy: &Copy) -> Outcome {
@@ -50,14 +50,16 @@ pub(super) fn add(context: &Context<'_>, scope: &Scope, add: &Add) -> Outcome {
         .as_ref()
         .map(|word| scope.expand(word, context.escape()));
     let checksum = keep(checksum.transpose(), &mut problems).flatten();
+    // A variable that expands to nothing is like no flag.
+    let checksum = checksum.filter(|text| !text.is_empty());
     let flags = Flags {
         chown: add.chown.as_ref(),
         chmod: add.chmod.as_ref(),
         parents: false,
     };
     let lowered = lower(context, scope, "ADD", &flags, &add.paths, &mut problems);
-    if let (Some(_), Some(word), Some(lowered)) = (&checksum, &add.checksum, &lowered) {
-        problems.extend(checksum_problem(&lowered.sources, word));
+    if let (Some(checksum), Some(word), Some(lowered)) = (&checksum, &add.checksum, &lowered) {
+        problems.extend(checksum_problem(&lowered.sources, checksum, word));
     }
     let (Some(lowered), true) = (lowered, problems.is_empty()) else {
         return Err(problems);
@@ -100,12 +102,15 @@ fn keep<T>(result: Result<T, Diagnostic>, problems: &mut Vec<Diagnostic>) -> Opt
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
-fn checksum_problem(sources: &[Source], word: &Word) -> Option<Diagnostic> {
-    let remote = |source: &Source| matches!(source, Source::Url(_) | Source::Git(_));
+fn checksum_problem(sources: &[Source], checksum: &str, word: &Word) -> Option<Diagnostic> {
     let message = match sources {
-        [one] if remote(one) => return None,
-        [_] => "--checksum needs a source behind http, https or git",
-        _ => "--checksum needs exactly one source",
+        [Source::Git(_)] => return None,
+        [Source::Url(_)] => {
+            let problem = checksum.parse::<Digest>().err()?;
+            format!("--checksum of a URL has to be `sha256:` and 64 digits: {problem}")
+        }
+        [_] => "--checksum needs a source behind http, https or git".to_owned(),
+        _ => "--checksum needs exactly one source".to_owned(),
     };
     Some(Diagnostic::error("InvalidChecksum", word.span, message))
 }
@@ -183,9 +188,12 @@ fn lower(
             .expand(word, escape)
             .and_then(|text| Ok((source(name, &text, word)?, text)));
         let (source, text) = keep(source, problems)?;
-        problems.extend(unsupported::source(&source, &word.raw, word.span));
+        shown.push(match source {
+            // What opens a door stays out of the image (T-ADD-10).
+            Source::Url(_) | Source::Git(_) => without_password(&text),
+            Source::Path(_) | Source::Inline { .. } => text,
+        });
         sources.push(source);
-        shown.push(text);
     }
     for heredoc in &paths.heredocs {
         sources.push(keep(inline(scope, heredoc), problems)?);
@@ -211,7 +219,7 @@ fn lower(
 
 /// A path, or for ADD what lies elsewhere.
 fn source(instruction: &str, text: &str, word: &Word) -> Result<Source, Diagnostic> {
-    match classify(text) {
+    match remote_kind(text) {
         None => Ok(Source::Path(text.to_owned())),
         Some(remote) if instruction == "COPY" => {
             let what = match remote {

@@ -19,8 +19,11 @@ use std::collections::BTreeMap;
 use kigumi_dockerfile::Diagnostic;
 use kigumi_oci::ImageConfig;
 
+pub(crate) use remote::without_password;
+pub use remote::{Remote, remote_kind};
 pub(crate) use run::is_proxy;
 
+use crate::created_by;
 use crate::epoch;
 use crate::plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan};
 use crate::planner::{ImageQuery, Origin, Planner};
@@ -36,6 +39,7 @@ pub(crate) fn build_plan(
 ) -> Result<BuildPlan, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut warnings = planner.dockerfile().warnings.clone();
+    warnings.extend_from_slice(planner.warnings());
     let created = match planner.epoch() {
         Some(seconds) => epoch::rfc3339(seconds),
         None => planner.inputs().created.clone(),
@@ -127,6 +131,7 @@ fn start(
             base: Base::Stage(StageId(parent)),
             scope: ends.get(&parent)?.child(),
         }),
+        Origin::Files(name) => Some(on_context(ground, name)),
         Origin::Image(query) => {
             let image = planner.answer(&query)?;
             warnings.extend(platform_warning(&image.config, &query));
@@ -135,6 +140,18 @@ fn start(
                 scope: Scope::on_image(&image.config, &query.platform),
             })
         }
+    }
+}
+
+/// A stage on the files of a context: an empty image with one layer.
+fn on_context(ground: &Ground<'_>, name: String) -> Start {
+    let mut scope = Scope::scratch(&ground.planner.inputs().platform);
+    let text = created_by::words("FROM", [name.as_str()]) + created_by::ON_STATE;
+    // One entry for each layer (T-HIST-02).
+    scope.remember(created_by::entry(ground.created, text, true));
+    Start {
+        base: Base::Context(name),
+        scope,
     }
 }
 

@@ -162,6 +162,7 @@ pub(super) fn source(context: &Context<'_>, name: &FromName) -> Result<CopySourc
     Ok(match ground.planner.resolve(context.stage, name)? {
         Origin::Scratch => CopySource::Scratch,
         Origin::Stage(stage) => CopySource::Stage(StageId(stage)),
+        Origin::Files(name) => CopySource::NamedContext(name),
         Origin::Image(query) => {
             let image = ground.image_id(&query).ok_or_else(|| {
                 let message = format!("image `{}` was not resolved", query.reference);

@@ -74,7 +74,8 @@ pub(super) fn lower(ground: &Ground<'_>, stage: usize, start: Start) -> Lowered 
             Err(problem) => work.problems.push(problem),
         }
     }
-    for instruction in written
+    let instructions = written.filter(|_| !planner.is_overridden(stage));
+    for instruction in instructions
         .into_iter()
         .flat_map(|written| &written.instructions)
     {

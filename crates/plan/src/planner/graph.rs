@@ -10,6 +10,7 @@ use kigumi_oci::Platform;
 
 use super::from::{FromBase, SCRATCH, normalise};
 use super::{ImageQuery, Planner, triggers};
+use crate::context::{ContextKind, NamedContext, find};
 
 /// What a reference to content other than the build context means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) enum Origin {
     Stage(usize),
     /// An image.
     Image(ImageQuery),
+    /// The files of a named context.
+    Files(String),
 }
 
 /// What the needed stages need.
@@ -45,7 +48,7 @@ impl Needs {
             }
             for origin in origins(planner, stage, &mut needs.problems) {
                 match origin {
-                    Origin::Scratch => {}
+                    Origin::Scratch | Origin::Files(_) => {}
                     Origin::Stage(other) => open.push(other),
                     Origin::Image(query) => images.push((stage, query)),
                 }
@@ -72,7 +75,9 @@ fn origins(planner: &Planner, stage: usize, problems: &mut Vec<Diagnostic>) -> V
     };
     take(base_origin(planner, stage));
     let triggers = triggers::of_stage(planner, stage);
-    if let Some(from) = planner.dockerfile.stages.get(stage) {
+    if let Some(from) = planner.dockerfile.stages.get(stage)
+        && !is_overridden(planner, stage)
+    {
         let span = from.from.span;
         for trigger in triggers.iter().filter_map(|trigger| trigger.as_ref().ok()) {
             for name in references(trigger) {
@@ -93,19 +98,46 @@ pub(crate) fn base_origin(planner: &Planner, stage: usize) -> Result<Origin, Dia
     let (Some(from), Some(written)) = (from, written) else {
         return Ok(Origin::Scratch);
     };
+    let span = written.from.base.span;
+    if let Some(context) = override_of(planner, stage) {
+        return Ok(named(context, &from.platform, span));
+    }
     match &from.base {
         FromBase::Scratch => Ok(Origin::Scratch),
         FromBase::Stage(parent) => Ok(Origin::Stage(*parent)),
         FromBase::Image(text) => {
-            let span = written.from.base.span;
-            image(
-                &planner.dockerfile,
-                stage,
-                text,
-                from.platform.clone(),
-                span,
-            )
+            if let Some(context) = find(&planner.inputs.contexts, text, &from.platform) {
+                return Ok(named(context, &from.platform, span));
+            }
+            let platform = from.platform.clone();
+            image(&planner.dockerfile, stage, text, platform, span)
         }
+    }
+}
+
+/// The context that stands in for a whole stage, because it has its name: nothing of the stage is looked at (T-STAGE-15).
+fn override_of(planner: &Planner, stage: usize) -> Option<&NamedContext> {
+    let name = planner.dockerfile.stages.get(stage)?.from.stage_name()?;
+    let platform = &planner.froms.get(stage)?.platform;
+    find(&planner.inputs.contexts, name, platform)
+}
+
+/// Whether a context stands in for the stage.
+pub(crate) fn is_overridden(planner: &Planner, stage: usize) -> bool {
+    override_of(planner, stage).is_some()
+}
+
+/// What a named context is for whoever refers to it.
+fn named(context: &NamedContext, platform: &Platform, span: Span) -> Origin {
+    match context.kind() {
+        ContextKind::Scratch => Origin::Scratch,
+        ContextKind::Files => Origin::Files(context.name().to_owned()),
+        ContextKind::Image(reference) => Origin::Image(ImageQuery {
+            reference: reference.clone(),
+            platform: platform.clone(),
+            span,
+            help: None,
+        }),
     }
 }
 
@@ -216,7 +248,8 @@ pub(super) fn stage_named(dockerfile: &Dockerfile, name: &str, limit: usize) -> 
         .rposition(|stage| stage.from.stage_name() == Some(name.as_str()))
 }
 
-/// What `name`, used in `stage`, means. Stages come before images, earlier ones only.
+/// What `name`, used in `stage`, means. Stages come before named contexts (which stand in for stages of their names), earlier ones only,
+/// and images last.
 pub(crate) fn resolve(
     planner: &Planner,
     stage: usize,
@@ -235,13 +268,14 @@ pub(crate) fn resolve(
     if name == SCRATCH {
         return Ok(Origin::Scratch);
     }
+    let platform = &planner.inputs.platform;
+    if let Some(context) = find(&planner.inputs.contexts, name, platform) {
+        return Ok(named(context, platform, *span));
+    }
     match stage_named(dockerfile, name, dockerfile.stages.len()) {
         Some(_) if is_called(dockerfile, stage, name) => Err(circular(name, *span)),
         Some(later) => Err(forward(dockerfile, name, stage, later, *span)),
-        None => {
-            let platform = planner.inputs.platform.clone();
-            image(dockerfile, stage, name, platform, *span)
-        }
+        None => image(dockerfile, stage, name, platform.clone(), *span),
     }
 }
 

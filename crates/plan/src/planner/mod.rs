@@ -13,6 +13,8 @@ use kigumi_oci::{Digest, ImageConfig, Platform};
 pub(crate) use from::StageFrom;
 pub(crate) use globals::PLATFORM_ARGS;
 pub(crate) use graph::{FromName, Origin};
+use time::Epoch;
+pub use time::TimeQuery;
 
 use crate::inputs::BuildInputs;
 use crate::lower;
@@ -93,7 +95,9 @@ pub struct Planner {
     /// Position of the target stage.
     target: usize,
     /// `SOURCE_DATE_EPOCH`, if the build has one.
-    epoch: Option<i64>,
+    epoch: Epoch,
+    /// What came up before any lowering.
+    warnings: Vec<Diagnostic>,
     answers: Vec<(ImageQuery, BaseImage)>,
 }
 
@@ -115,9 +119,11 @@ impl Planner {
             .and_then(|stage| stage.from.stage_name());
         let globals = globals::globals(dockerfile, &inputs, target_name, &mut problems);
         let froms = from::evaluate(dockerfile, &inputs, &globals, &mut problems);
-        let epoch = time::epoch(dockerfile, &inputs, &globals).unwrap_or_else(|problem| {
+        let mut warnings = Vec::new();
+        let epoch = time::epoch(dockerfile, &inputs, &globals, &mut warnings);
+        let epoch = epoch.unwrap_or_else(|problem| {
             problems.push(problem);
-            None
+            Epoch::Known(None)
         });
         let planner = Self {
             dockerfile: dockerfile.clone(),
@@ -126,6 +132,7 @@ impl Planner {
             froms,
             target,
             epoch,
+            warnings,
             answers: Vec::new(),
         };
         if problems.is_empty() {
@@ -178,9 +185,24 @@ impl Planner {
                     let image = self.image(&query);
                     Some((query, image))
                 }
-                Ok(Origin::Scratch | Origin::Stage(_)) | Err(_) => None,
+                Ok(Origin::Scratch | Origin::Stage(_) | Origin::Files(_)) | Err(_) => None,
             })
             .collect()
+    }
+
+    /// The file whose time is that of the build, if that was asked for and not answered yet.
+    #[must_use]
+    pub fn wanted_time(&self) -> Option<&TimeQuery> {
+        match &self.epoch {
+            Epoch::Known(_) => None,
+            Epoch::Wanted(query) => Some(query),
+        }
+    }
+
+    /// Answers [`Planner::wanted_time`], in seconds since 1970. From now on `SOURCE_DATE_EPOCH` is that number wherever it is seen.
+    pub fn supply_time(&mut self, seconds: i64) {
+        time::settle(&mut self.inputs, &mut self.globals, seconds);
+        self.epoch = Epoch::Known(Some(seconds));
     }
 
     /// Lowers the needed stages.
@@ -195,6 +217,10 @@ impl Planner {
                 let message = format!("image `{}` was not resolved", query.reference);
                 problems.push(Diagnostic::error("UnresolvedImage", query.span, message));
             }
+        }
+        if let Epoch::Wanted(query) = &self.epoch {
+            let message = format!("the time of `{}` was not resolved", query.shown);
+            problems.push(Diagnostic::error("UnresolvedTime", query.span, message));
         }
         if !problems.is_empty() {
             return Err(self.diagnostics(problems));
@@ -240,7 +266,14 @@ impl Planner {
     }
 
     pub(crate) fn epoch(&self) -> Option<i64> {
-        self.epoch
+        match &self.epoch {
+            Epoch::Known(epoch) => *epoch,
+            Epoch::Wanted(_) => None,
+        }
+    }
+
+    pub(crate) fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     pub(crate) fn stage_from(&self, stage: usize) -> Option<&StageFrom> {
@@ -253,6 +286,10 @@ impl Planner {
 
     pub(crate) fn base_origin(&self, stage: usize) -> Result<Origin, Diagnostic> {
         graph::base_origin(self, stage)
+    }
+
+    pub(crate) fn is_overridden(&self, stage: usize) -> bool {
+        graph::is_overridden(self, stage)
     }
 
     pub(crate) fn resolve(&self, stage: usize, name: &FromName) -> Result<Origin, Diagnostic> {

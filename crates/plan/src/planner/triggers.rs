@@ -4,7 +4,7 @@ use kigumi_dockerfile::{Diagnostic, Instruction, InstructionKind, parse_onbuild_
 
 use super::Planner;
 use super::from::FromBase;
-use super::graph::{Origin, base_origin};
+use super::graph::{Origin, base_origin, is_overridden};
 
 /// The triggers that run at the start of a stage, parsed, with errors at its FROM line. None as long as the base image
 /// was not supplied.
@@ -36,17 +36,25 @@ fn texts(planner: &Planner, stage: usize) -> Vec<String> {
         return Vec::new();
     };
     match &from.base {
+        // A context stands in for all that the stage would do.
+        _ if is_overridden(planner, stage) => Vec::new(),
         FromBase::Scratch => Vec::new(),
+        FromBase::Stage(parent) if is_overridden(planner, *parent) => of_image(planner, *parent),
         FromBase::Stage(parent) => stored(planner, *parent),
-        FromBase::Image(_) => match base_origin(planner, stage) {
-            Ok(Origin::Image(query)) => {
-                let image = planner.image(&query);
-                image
-                    .and_then(|image| image.config.config.on_build.clone())
-                    .unwrap_or_default()
-            }
-            Ok(Origin::Scratch | Origin::Stage(_)) | Err(_) => Vec::new(),
-        },
+        FromBase::Image(_) => of_image(planner, stage),
+    }
+}
+
+/// What the image leaves that a stage starts from.
+fn of_image(planner: &Planner, stage: usize) -> Vec<String> {
+    match base_origin(planner, stage) {
+        Ok(Origin::Image(query)) => {
+            let image = planner.image(&query);
+            image
+                .and_then(|image| image.config.config.on_build.clone())
+                .unwrap_or_default()
+        }
+        Ok(Origin::Scratch | Origin::Stage(_) | Origin::Files(_)) | Err(_) => Vec::new(),
     }
 }
 

@@ -129,23 +129,64 @@ fn a_checksum_needs_one_remote_source() {
 }
 
 /// Rule zero: refused with line and name, never ignored. A secret in a URL is not shown.
+/// T-ADD-08, T-ADD-09
 #[test]
-fn what_add_cannot_do_yet_is_refused() {
-    for (source, expected) in [
-        (
-            "https://h.invalid/$t/a",
-            "ADD of a URL (`https://h.invalid/$t/a`)",
-        ),
-        ("https://h.invalid/r.git#v1", "ADD of a git repository"),
+fn a_git_repository_is_a_source_of_its_own() {
+    for source in [
+        "https://h.invalid/o/r.git#v1:sub",
+        "https://h.invalid/o/r.git?branch=main&subdir=sub",
+        "git@h.invalid:o/r.git",
+        "ssh://git@h.invalid/r",
+        "git://h.invalid/r",
     ] {
-        let build = Build::of(&format!("FROM scratch\nARG t\nADD {source} /d/")).arg("t", "s3cret");
-        let problems = build.problems();
-        assert!(problems.starts_with("Dockerfile:3: error: "), "{problems}");
+        let flags = "--checksum=abc --keep-git-dir=true";
+        let copy = copy_in(&format!("FROM scratch\nADD {flags} {source} /d/"));
+        assert_eq!(copy.sources, [Source::Git(source.to_owned())]);
+        assert_eq!(copy.checksum.as_deref(), Some("abc"));
+        assert_eq!(copy.keep_git_dir, Some(true));
+        let problems = Build::of(&format!("FROM scratch\nCOPY {source} /d/")).problems();
         assert!(
-            problems.contains(expected) && !problems.contains("s3cret"),
+            problems.contains("is a git repository") && problems.contains("use ADD"),
             "{problems}"
         );
     }
+}
+
+/// T-ADD-08
+#[test]
+fn the_checksum_of_a_url_is_a_sha256() {
+    let digits = "c81662749eb30a2c7f6b6b9b1a561a7b0be5cc115759b72442ddb476e7712751";
+    let file = |checksum: &str| {
+        format!("FROM scratch\nARG sum\nADD --checksum={checksum} https://h.invalid/a /d/")
+    };
+    let copy = copy_in(&file(&format!("sha256:{digits}")));
+    assert_eq!(copy.checksum, Some(format!("sha256:{digits}")));
+    assert_eq!(copy.sources, [Source::Url("https://h.invalid/a".into())]);
+    assert_eq!(copy_in(&file("$sum")).checksum, None);
+    for wrong in [digits, "sha256:00", "sha512:00", "md5:00", "sha256:"] {
+        let problems = Build::of(&file(wrong)).problems();
+        assert!(
+            problems.starts_with("Dockerfile:3: error: --checksum") && problems.contains(wrong),
+            "{problems}"
+        );
+    }
+}
+
+/// T-ADD-10
+#[test]
+fn a_password_in_a_url_is_kept_for_the_request_and_out_of_the_image() {
+    let build = Build::of("FROM scratch\nARG t\nADD https://user:$t@h.invalid/$t /d/");
+    let plan = build.arg("t", "s3cret").result();
+    let Some(Op::Copy(copy)) = plan.steps.last().map(|step| &step.op) else {
+        panic!("{plan:?}");
+    };
+    let url = "https://user:s3cret@h.invalid/s3cret";
+    assert_eq!(copy.sources, [Source::Url(url.into())]);
+    let text = plan.steps.last().unwrap().history.as_ref().unwrap();
+    assert_eq!(
+        text.created_by.as_deref(),
+        Some("ADD https://xxxxx:xxxxx@h.invalid/s3cret /d/ # buildkit")
+    );
 }
 
 #[test]

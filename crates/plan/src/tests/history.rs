@@ -145,15 +145,102 @@ fn source_date_epoch_sets_all_new_times_and_empty_resets_it() {
 
 /// D 3
 #[test]
-fn an_epoch_that_is_no_number_is_an_error() {
-    let build = || Build::of("FROM scratch AS src\nFROM scratch");
-    for (value, expected) in [
-        ("yesterday", "SOURCE_DATE_EPOCH `yesterday` is not a number"),
-        ("src", "taken from `src` is not supported yet"),
-        ("context", "taken from `context` is not supported yet"),
+fn an_epoch_that_is_neither_a_number_nor_a_name_is_an_error() {
+    let build = Build::of("FROM scratch AS src\nFROM scratch");
+    let problems = build.arg("SOURCE_DATE_EPOCH", "yesterday").problems();
+    assert!(
+        problems.contains("SOURCE_DATE_EPOCH `yesterday` is not a number"),
+        "{problems}"
+    );
+}
+
+/// T-FMT-05
+#[test]
+fn an_epoch_may_be_the_time_of_a_stage_that_adds_one_file() {
+    let file = "ARG SOURCE_DATE_EPOCH=src\nARG host=h.invalid\nFROM scratch AS src\nARG host\nARG dir=d\n\
+                ADD https://$host/$dir /f\nFROM base\nARG SOURCE_DATE_EPOCH\nLABEL epoch=$SOURCE_DATE_EPOCH";
+    let file = kigumi_dockerfile::parse(file, "Dockerfile").unwrap();
+    let inputs = Build::of("").arg("dir", "given").inputs;
+    let mut planner = crate::Planner::new(&file, inputs).unwrap();
+    let query = planner.wanted_time().unwrap().clone();
+    assert_eq!(
+        (query.url.as_str(), query.shown.as_str(), query.span.line),
+        ("https://h.invalid/given", "https://$host/$dir", 6)
+    );
+    planner.supply_time(1_445_412_480);
+    assert_eq!(planner.wanted_time(), None);
+    for query in planner.wanted() {
+        planner.supply(
+            &query,
+            crate::BaseImage {
+                reference: query.reference.clone(),
+                digest: kigumi_oci::Digest::of(b""),
+                config: ImageConfig::default(),
+            },
+        );
+    }
+    let plan = planner.finish().unwrap();
+    assert_eq!(plan.source_date_epoch, Some(1_445_412_480));
+    let config = &plan.stages[0].config;
+    assert_eq!(config.created.as_deref(), Some("2015-10-21T07:28:00Z"));
+    assert_eq!(
+        config.config.labels.as_ref().unwrap()["epoch"],
+        "1445412480"
+    );
+}
+
+/// T-FMT-05
+#[test]
+fn a_stage_that_is_more_than_one_file_has_no_time() {
+    for (stage, expected) in [
+        (
+            "FROM base AS src\nADD https://h.invalid/a /",
+            "does not start with `FROM scratch`",
+        ),
+        ("FROM scratch AS src", "has no ADD"),
+        (
+            "FROM scratch AS src\nADD a /",
+            "something of the build context",
+        ),
+        (
+            "FROM scratch AS src\nADD https://h.invalid/a https://h.invalid/b /",
+            "more than one source",
+        ),
+        (
+            "FROM scratch AS src\nADD https://h.invalid/a <<E /\nE",
+            "more than one source",
+        ),
+        (
+            "FROM scratch AS src\nADD https://h.invalid/a /\nADD https://h.invalid/b /",
+            "more than one ADD",
+        ),
+        (
+            "FROM scratch AS src\nADD https://h.invalid/a /\nENV a=b",
+            "more than one ADD",
+        ),
+        (
+            "FROM scratch AS src\nADD https://h.invalid/a.git /",
+            "git repository",
+        ),
     ] {
-        let problems = build().arg("SOURCE_DATE_EPOCH", value).problems();
-        assert!(problems.contains(expected), "{problems}");
+        let build = Build::of(&format!("{stage}\nFROM base\n"));
+        let problems = build.arg("SOURCE_DATE_EPOCH", "src").problems();
+        assert!(problems.contains(expected), "{stage}: {problems}");
+    }
+}
+
+/// T-FMT-05
+#[test]
+fn a_context_without_a_time_gives_the_build_none() {
+    for name in ["context", "named"] {
+        let build = Build::of("FROM base").context("named", crate::ContextKind::Files);
+        let plan = build.arg("SOURCE_DATE_EPOCH", name).plan();
+        assert_eq!(plan.source_date_epoch, None);
+        let warning = plan
+            .warnings
+            .iter()
+            .find(|warning| warning.name == "NoEpoch");
+        assert!(warning.unwrap().message.contains(name));
     }
 }
 

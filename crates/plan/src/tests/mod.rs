@@ -1,6 +1,7 @@
 //! Whole plans: a Dockerfile and answers in, a value out.
 
 mod args;
+mod contexts;
 mod copy;
 mod history;
 mod metadata;
@@ -11,7 +12,10 @@ mod stages;
 use kigumi_dockerfile::{Diagnostics, parse};
 use kigumi_oci::{ContainerConfig, DiffId, Digest, HistoryEntry, ImageConfig, Platform};
 
-use crate::{BaseImage, BuildInputs, BuildPlan, ImageQuery, Op, Planner, RunOp, StagePlan};
+use crate::{
+    BaseImage, BuildInputs, BuildPlan, ContextKind, ImageQuery, NamedContext, Op, Planner, RunOp,
+    StagePlan,
+};
 
 pub(super) const CREATED: &str = "2026-01-02T03:04:05Z";
 
@@ -41,6 +45,14 @@ impl Build {
     /// A `--build-arg`.
     pub(super) fn arg(mut self, name: &str, value: &str) -> Self {
         self.inputs.build_args.push((name.into(), value.into()));
+        self
+    }
+
+    /// A `--build-context`.
+    pub(super) fn context(mut self, name: &str, kind: ContextKind) -> Self {
+        self.inputs
+            .contexts
+            .push(NamedContext::new(name, kind).unwrap());
         self
     }
 

@@ -68,19 +68,8 @@ impl Endpoint {
         self.transport.foreign(url, *class)
     }
 
-    /// The class of the registry's own address. One that cannot be resolved (behind a proxy) may point to public hosts only.
     async fn find_class(&self) -> AddressClass {
-        let addresses = match self.base.host() {
-            Some(Host::Ipv4(address)) => vec![address.into()],
-            Some(Host::Ipv6(address)) => vec![address.into()],
-            Some(Host::Domain(name)) => self.names.lookup(name).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        addresses
-            .into_iter()
-            .filter_map(classify)
-            .min()
-            .unwrap_or(AddressClass::Public)
+        class_of(&self.base, &self.names).await
     }
 
     /// Where a `Location` leads from `current`, if a registry may lead there.
@@ -115,6 +104,21 @@ impl Endpoint {
     pub(crate) const fn registry(&self) -> &Registry {
         &self.registry
     }
+}
+
+/// The class of the address that a URL names. A name that cannot be resolved (behind a proxy) may point to public hosts only.
+pub(crate) async fn class_of(url: &Url, names: &Names) -> AddressClass {
+    let addresses = match url.host() {
+        Some(Host::Ipv4(address)) => vec![address.into()],
+        Some(Host::Ipv6(address)) => vec![address.into()],
+        Some(Host::Domain(name)) => names.lookup(name).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    addresses
+        .into_iter()
+        .filter_map(classify)
+        .min()
+        .unwrap_or(AddressClass::Public)
 }
 
 fn with_path_of(mut base: Url, other: &Url) -> Url {

@@ -72,7 +72,7 @@ impl Client {
         };
         let authorization = self.authorization(request, &request.url).await?;
         let client = clients.by_scheme(endpoint.base().scheme());
-        let name = request.operation.repository().name().to_owned();
+        let name = request.scopes.target.name().to_owned();
         let registry = endpoint.registry().authority().to_owned();
         let image = Reference::with_tag(registry, name, tag.to_owned());
         if let Some(authorization) = &authorization {

@@ -17,8 +17,9 @@ use reqwest::StatusCode;
 use tokio::sync::Mutex;
 use url::Url;
 
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, class_of};
 pub use push::{BlobSource, PushOutcome};
+pub(crate) use request::{is_redirect, refused};
 pub use resolve::ResolvedImage;
 pub(crate) use resolve::{Walk, check_config_type, check_layers, describe};
 
@@ -59,6 +60,14 @@ impl Client {
                 endpoints: Mutex::default(),
             }),
         })
+    }
+
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn transports(&self) -> &Transports {
+        &self.inner.transports
     }
 
     /// How `repository`'s registry is reached; tried out once.
@@ -131,7 +140,7 @@ impl Client {
     }
 
     /// Tries again what may work the next time, as the policy says.
-    async fn retrying<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+    pub(crate) async fn retrying<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {

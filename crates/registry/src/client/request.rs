@@ -204,12 +204,12 @@ impl Client {
     }
 }
 
-fn is_redirect(status: StatusCode) -> bool {
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// The refusal to go to `url`, which is shown without its query: that may be a signature.
-pub(super) fn refused(operation: &Operation, url: &Url, reason: &str) -> Error {
+pub(crate) fn refused(operation: &Operation, url: &Url, reason: &str) -> Error {
     let mut shown = url.clone();
     shown.set_query(None);
     shown.set_fragment(None);

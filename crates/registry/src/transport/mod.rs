@@ -227,7 +227,19 @@ impl Transports {
         registry: &Registry,
         direction: Direction,
     ) -> Option<Arc<Transport>> {
-        let verification = if config.skip_tls_verify.applies(registry, direction) {
+        self.verifying(
+            registry,
+            config.skip_tls_verify.applies(registry, direction),
+        )
+    }
+
+    /// The transport for any host of the web: what was said of this very host counts, what was said of all registries does not.
+    pub(crate) fn of_host(&self, config: &ClientConfig, host: &Registry) -> Option<Arc<Transport>> {
+        self.verifying(host, config.skip_tls_verify.registries.contains(host))
+    }
+
+    fn verifying(&self, registry: &Registry, skipped: bool) -> Option<Arc<Transport>> {
+        let verification = if skipped {
             Verification::Skipped
         } else {
             Verification::Required

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kigumi_oci::{Digest, MediaType, Platform};
-use kigumi_registry::{ArchiveWriter, Error, OciLayout, UNNAMED};
+use kigumi_registry::{ArchiveWriter, Error, LayoutName, OciLayout, UNNAMED};
 use kigumi_testkit::{PublishedImage, TestImage};
 
 fn image() -> PublishedImage {
@@ -35,7 +35,7 @@ fn an_image_is_read_from_a_layout_as_it_was_written() {
     let image = image();
     write(directory.path(), &image);
     let layout = OciLayout::open(directory.path()).unwrap();
-    let resolved = layout.resolve(&amd64()).unwrap();
+    let resolved = layout.resolve(&LayoutName::Only, &amd64()).unwrap();
     assert_eq!(resolved.manifest, image.manifest);
     assert_eq!(resolved.config, image.config);
     for (descriptor, blob) in image.layers.iter().zip(&image.blobs) {
@@ -44,6 +44,45 @@ fn an_image_is_read_from_a_layout_as_it_was_written() {
         reader.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, *blob);
     }
+}
+
+/// T-STAGE-15
+#[test]
+fn an_image_of_a_layout_is_found_by_its_name_and_by_its_digest() {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, second) = (TestImage::new().file("x", b"x").build(), image());
+    let layout = write(directory.path(), &first);
+    write(directory.path(), &second);
+    let entry = |image: &PublishedImage, name: &str| {
+        serde_json::json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": image.manifest.digest().to_string(),
+            "size": image.manifest.size(),
+            "annotations": {"org.opencontainers.image.ref.name": name},
+        })
+    };
+    let index = serde_json::json!({
+        "schemaVersion": 2,
+        "manifests": [entry(&first, "registry.test/app:v1"), entry(&second, "latest")],
+    });
+    fs::write(directory.path().join("index.json"), index.to_string()).unwrap();
+    let tag = |text: &str| LayoutName::Tag(text.to_owned());
+    for (name, expected) in [
+        (tag("v1"), &first),
+        (tag("registry.test/app:v1"), &first),
+        (tag("latest"), &second),
+        (LayoutName::Digest(first.manifest.digest()), &first),
+    ] {
+        let resolved = layout.resolve(&name, &amd64()).unwrap();
+        assert_eq!(resolved.manifest, expected.manifest, "{name:?}");
+    }
+    let error = layout.resolve(&tag("1"), &amd64()).unwrap_err().to_string();
+    assert!(
+        error.contains("`1`; it names registry.test/app:v1, latest"),
+        "{error}"
+    );
+    let missing = LayoutName::Digest(Digest::of(b"nothing"));
+    layout.resolve(&missing, &amd64()).unwrap_err();
 }
 
 /// K-OUT-08.
@@ -113,7 +152,8 @@ fn a_damaged_layout_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path(), &image);
         damage(directory.path());
-        let resolved = OciLayout::open(directory.path()).and_then(|l| l.resolve(&amd64()));
+        let resolved =
+            OciLayout::open(directory.path()).and_then(|l| l.resolve(&LayoutName::Only, &amd64()));
         assert!(resolved.is_err(), "{what}");
     }
 }

@@ -7,3 +7,4 @@ mod layout;
 mod pull;
 mod push;
 mod support;
+mod web;

@@ -115,6 +115,7 @@ impl Stages<'_> {
         match self.plan.stage(id).map(|stage| &stage.base) {
             Some(Base::Image(id)) => self.image_digest(*id),
             Some(Base::Stage(id)) => format!("stage {}", self.stage_name(*id)),
+            Some(Base::Context(name)) => format!("context {name}"),
             Some(Base::Scratch) | None => "nothing".to_owned(),
         }
     }
