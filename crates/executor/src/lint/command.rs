@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use kigumi_context::{dockerfile_candidates, ignore_file_candidates, read_ignore_file};
 use kigumi_dockerfile::lint::{Inputs, Target};
-use kigumi_dockerfile::{Dockerfile, parse_bytes};
+use kigumi_dockerfile::{Diagnostic, Diagnostics, DirectiveKind, Dockerfile, parse_bytes};
 use kigumi_plan::{BaseImage, BuildInputs, Planner};
 use kigumi_registry::Client;
 
-use super::{Linted, checkstyle, gitlab, json, sarif, text};
+use super::{Linted, checkstyle, gitlab, json, page, sarif, text};
 use crate::build::{client_config, find_dockerfile, planner_inputs, proxies, resolve, runtime};
 use crate::cli::{Config, Environment, LintCommand, LintFormat};
 use crate::error::{BuildError, chain};
@@ -32,6 +32,9 @@ pub(crate) fn run(
     environment: &Environment,
     events: &Events,
 ) -> Result<(String, u8), BuildError> {
+    if command.rules {
+        return Ok((page::render(), CLEAN));
+    }
     let config = config(command, environment)?;
     let check = Check {
         command,
@@ -157,7 +160,11 @@ impl Check<'_> {
             restricted: self.command.tier == "restricted",
             ..known
         };
-        let report = super::report(&parsed, inputs, &config.lint)?;
+        let report = match super::report(&parsed, inputs, &config.lint) {
+            Ok(report) => report,
+            // One file that makes no sense does not hide the others.
+            Err(error) => return Ok(unconfigured(file, &parsed, &error)),
+        };
         Ok(Linted {
             name: file.name.clone(),
             source: parsed.source.clone(),
@@ -165,6 +172,24 @@ impl Check<'_> {
             fails: report.fails,
             errors,
         })
+    }
+}
+
+/// The `check` directive, or the build argument that replaces it, makes no sense.
+fn unconfigured(file: &File, parsed: &Dockerfile, error: &BuildError) -> Linted {
+    let mut directives = parsed.directives.iter();
+    let directive = directives.find(|one| one.kind == DirectiveKind::Check);
+    let span = directive.map_or_else(|| parsed.source.span(0, 0), |one| one.value.span);
+    let mistake = Diagnostic::error("InvalidCheckOption", span, chain(error));
+    Linted {
+        name: file.name.clone(),
+        source: parsed.source.clone(),
+        findings: Vec::new(),
+        fails: false,
+        errors: Some(Diagnostics {
+            file: parsed.source.clone(),
+            items: vec![mistake],
+        }),
     }
 }
 
