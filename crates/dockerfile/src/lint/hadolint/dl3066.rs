@@ -38,7 +38,7 @@ fn check(subject: &Subject<'_>, out: &mut Reporter<'_>) {
         let uses = |name: &&str| {
             user.raw.contains(&format!("${{{name}}}")) || user.raw.contains(&format!("${name}"))
         };
-        let is_chosen = arguments.iter().any(|name| uses(&name));
+        let is_chosen = arguments.iter().any(uses);
         if !is_number && !is_chosen {
             let message = format!("the user `{name}` is not a number");
             out.report(Place::of(instruction), message);
