@@ -32,7 +32,9 @@ pub mod conformance;
 pub mod image;
 pub mod lab;
 
+mod agent;
 mod built;
+mod canaries;
 mod context;
 mod peer;
 mod pod;
@@ -40,7 +42,9 @@ mod proxy;
 mod service;
 mod tool;
 
+pub use agent::{SshAgent, SshKey};
 pub use built::Built;
+pub use canaries::Canaries;
 pub use context::Context;
 pub use image::{Image, ImageBuilder, Index, LayerBuilder};
 pub use lab::{Lab, Registry, Variant};

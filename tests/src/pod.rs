@@ -35,6 +35,7 @@ pub struct Pod<'a> {
     docker_config: String,
     arguments: Vec<String>,
     bare: bool,
+    service_account: bool,
     entrypoint: Option<String>,
     environment: Vec<(String, String)>,
     host_aliases: Vec<(String, String)>,
@@ -102,6 +103,7 @@ impl<'a> Pod<'a> {
             docker_config: "{}".to_owned(),
             arguments: Vec::new(),
             bare: false,
+            service_account: true,
             entrypoint: None,
             environment: Vec::new(),
             host_aliases: Vec::new(),
@@ -160,6 +162,13 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn bare(mut self) -> Self {
         self.bare = true;
+        self
+    }
+
+    /// `automountServiceAccountToken: false`: nothing is mounted below `/var/run`.
+    #[must_use]
+    pub fn without_service_account(mut self) -> Self {
+        self.service_account = false;
         self
     }
 
@@ -316,8 +325,10 @@ impl<'a> Pod<'a> {
         // podman adds these, containerd does not.
         command.args(["--unsetenv=container", "--unsetenv=TERM"]);
         command.arg("--pidfile").arg(places.pid_file());
-        for mount in places.mounts().iter().chain(&self.mounts) {
-            command.args(["--volume", mount]);
+        let of_account = self.service_account.then(|| places.account_mount());
+        let mounts = places.mounts().into_iter().chain(of_account);
+        for mount in mounts.chain(self.mounts.iter().cloned()) {
+            command.args(["--volume", &mount]);
         }
         command.args(["--env", "KUBERNETES_SERVICE_HOST=127.0.0.1"]);
         command.args(["--env", "KUBERNETES_SERVICE_PORT=443"]);
@@ -386,7 +397,12 @@ impl RunningPod<'_> {
     }
 
     /// Waits for the container's end; fails when the deadline passes first.
-    pub fn wait(mut self) -> Result<Outcome> {
+    pub fn wait(self) -> Result<Outcome> {
+        self.wait_and_look(|_| Ok(()))
+    }
+
+    /// The same, and shows the root filesystem as the container left it, without what was mounted in it.
+    pub fn wait_and_look(mut self, look: impl FnOnce(&Path) -> Result<()>) -> Result<Outcome> {
         while self.podman.try_wait().context("wait for podman")?.is_none() {
             if Instant::now() > self.deadline {
                 let said = tool::tail(&self.log.text(Stream::Stderr));
@@ -408,6 +424,9 @@ impl RunningPod<'_> {
             .trim()
             .split_once(' ')
             .context("podman inspect")?;
+        let mounted = tool::run(self.lab.podman().args(["mount", &self.name]))?;
+        look(Path::new(mounted.stdout.trim()))?;
+        tool::run(self.lab.podman().args(["umount", &self.name]))?;
         self.remove()?;
         let places = std::mem::replace(&mut self.places, Places::elsewhere(self.lab)?);
         Ok(Outcome {
@@ -554,11 +573,13 @@ impl Places {
             mount(self.path("hostname"), "/etc/hostname"),
             mount(self.path("resolv.conf"), "/etc/resolv.conf"),
             mount(self.termination_log(), "/dev/termination-log"),
-            mount(
-                self.volume("projected/kube-api-access"),
-                "/var/run/secrets/kubernetes.io/serviceaccount:ro",
-            ),
         ]
+    }
+
+    fn account_mount(&self) -> String {
+        let source = self.volume("projected/kube-api-access");
+        let target = "/var/run/secrets/kubernetes.io/serviceaccount";
+        format!("{}:{target}:ro", source.display())
     }
 }
 

@@ -1,7 +1,12 @@
-//! One record of comma-separated values, as Go's `encoding/csv` reads it: mounts and devices are written that way.
+//! One record of comma-separated values, as Go's `encoding/csv` reads it: mounts and devices are written that way, and
+//! the flags of the command line that belong to them.
 
 /// Splits a record into fields. A field in double quotes may contain commas, and `""` for a quote.
-pub(crate) fn fields(record: &str) -> Result<Vec<String>, &'static str> {
+///
+/// # Errors
+///
+/// What is wrong with the record, in words that repeat nothing of it.
+pub fn fields(record: &str) -> Result<Vec<String>, &'static str> {
     if record.is_empty() {
         return Err("the value is empty");
     }

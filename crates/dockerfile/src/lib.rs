@@ -7,7 +7,7 @@
 //!
 //! Specification: the Dockerfile reference, with `BuildKit` as the arbiter wherever the two differ.
 
-mod csv;
+pub mod csv;
 mod diagnostic;
 mod dockerfile;
 pub mod glob;

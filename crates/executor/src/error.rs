@@ -8,6 +8,8 @@ use kigumi_oci::{DiffId, Digest};
 
 use crate::cli::ConfigError;
 use crate::report;
+use crate::secrets::SecretError;
+use crate::ssh::SshError;
 
 /// The exit code of a build that could go on and must not.
 const GATE_FAILED: u8 = 42;
@@ -19,6 +21,55 @@ pub enum BuildError {
     /// The command line is wrong.
     #[error(transparent)]
     Config(ConfigError),
+    /// A secret that cannot be had.
+    #[error(transparent)]
+    Secret(SecretError),
+    /// An ssh agent that there cannot be.
+    #[error(transparent)]
+    Ssh(SshError),
+    /// A secret that a RUN requires and nobody gave.
+    #[error(
+        "secret {id}: not found; give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
+    )]
+    NoSecret {
+        /// Of the secret.
+        id: String,
+    },
+    /// The file of a secret.
+    #[error("secret {id}: {operation}")]
+    SecretFile {
+        /// Of the secret.
+        id: String,
+        /// What was to be done.
+        operation: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A secret that would have stayed.
+    #[error(
+        "secret {id}: the step has moved or hard-linked the file of the secret to another place of the root filesystem; it was emptied there. A mount cannot be moved; if the image shall hold the secret, copy it"
+    )]
+    SecretMoved {
+        /// Of the secret.
+        id: String,
+    },
+    /// An agent that a RUN requires and nobody gave.
+    #[error("ssh agent {id}: not found; give it with --ssh {id}=SOCKET or --ssh {id}=KEYFILE")]
+    NoAgent {
+        /// Of the agent.
+        id: String,
+    },
+    /// A secret that no variable can hold.
+    #[error(
+        "secret {id}: it holds a zero byte, so that the variable `{variable}` cannot have it; mount it as a file"
+    )]
+    SecretVariable {
+        /// Of the secret.
+        id: String,
+        /// Which.
+        variable: String,
+    },
     /// No Dockerfile where it should be.
     #[error("no Dockerfile: looked for {}", list(.looked_for))]
     NoDockerfile {

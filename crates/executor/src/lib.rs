@@ -10,6 +10,8 @@ mod error;
 mod lint;
 pub mod report;
 mod sandbox;
+pub mod secrets;
+pub mod ssh;
 mod start;
 mod time;
 

@@ -13,7 +13,7 @@ use kigumi_run::sandbox::{self, Bind, SandboxSpec};
 use tempfile::NamedTempFile;
 
 use crate::build::credential_files;
-use crate::cli::{Config, Environment};
+use crate::cli::{Config, Environment, SecretSource};
 use crate::error::BuildError;
 
 /// Where the context is inside.
@@ -78,6 +78,7 @@ fn spec(
     argv.push("--kaniko-dir=/kaniko".into());
     argv.push(flag("--dockerfile", &dockerfile(config, &mut binds)));
     argv.extend(outputs(config, &mut binds));
+    argv.extend(grants(config, &mut binds));
     if let Some(directory) = &config.cache_mount_dir {
         argv.push(flag("--cache-mount-dir", Path::new(CACHE_MOUNTS)));
         binds.push(Bind {
@@ -193,6 +194,33 @@ fn outputs(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
     flags
 }
 
+/// The files of secrets and agents, and the flags that name them there: of two with one id the later counts.
+fn grants(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
+    let mut inside = |path: &Path| {
+        let inside = PathBuf::from(format!("/kaniko/grants/{}", binds.len()));
+        binds.push(readable(path, &inside));
+        inside
+    };
+    let mut flags = Vec::new();
+    for secret in &config.secrets {
+        if let SecretSource::File(path) = &secret.source {
+            let place = inside(path);
+            // CSV: a quote is written twice.
+            let id = secret.id.replace('"', "\"\"");
+            flags.push(format!("--secret=\"id={id}\",src={}", place.display()).into());
+        }
+    }
+    for agent in &config.ssh {
+        let places: Vec<String> = agent
+            .paths
+            .iter()
+            .map(|path| inside(path).display().to_string())
+            .collect();
+        flags.push(format!("--ssh={}={}", agent.id, places.join(",")).into());
+    }
+    flags
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +266,33 @@ mod tests {
             (bind.host.as_path(), bind.writable),
             (Path::new("/home/me/out"), true)
         );
+    }
+
+    #[test]
+    fn secrets_and_agents_are_mounted_where_the_flags_inside_name_them() {
+        let spec = spec_of(&[
+            "--sandbox",
+            "--no-push",
+            "--secret=\"id=a\"\",b\",src=s",
+            "--ssh=git=/k,l",
+        ]);
+        let inner =
+            Config::new(&parse(&spec.argv).unwrap().build, &Environment::default()).unwrap();
+        let host = |inside: &Path| {
+            let mut binds = spec.binds.iter();
+            let bind = binds.find(|bind| bind.inside == inside).unwrap();
+            assert!(!bind.writable);
+            bind.host.clone()
+        };
+        let secret = inner.secrets.last().unwrap();
+        assert_eq!(secret.id, "a\",b");
+        let SecretSource::File(file) = &secret.source else {
+            panic!("{secret:?}")
+        };
+        assert_eq!(host(file), Path::new("/home/me/s"));
+        let agent = inner.ssh.last().unwrap();
+        let hosts: Vec<PathBuf> = agent.paths.iter().map(|path| host(path)).collect();
+        assert_eq!(hosts, [PathBuf::from("/k"), "/home/me/l".into()]);
     }
 
     #[test]

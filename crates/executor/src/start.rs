@@ -4,7 +4,7 @@ use std::io::Write;
 
 use kigumi_run::{Cancel, harden_self, init, signals};
 
-use crate::build;
+use crate::build::{self, Grants};
 use crate::cli::{
     self, BUILD_ID, BuildFlags, Command, Config, Environment, LintCommand, LogOptions,
 };
@@ -12,6 +12,8 @@ use crate::error::{BuildError, chain};
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::sandbox;
+use crate::secrets::Secrets;
+use crate::ssh::Agents;
 
 /// `executor lint` could not look at a file.
 const LINT_UNUSABLE: u8 = 2;
@@ -121,8 +123,27 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
         .forward_to(cancel.clone())
         .map_err(supervised("wait for signals"))?;
     install_crypto();
-    build::run(&config, &environment, events, &cancel)?;
+    let grants = grants(&config, &environment, events)?;
+    build::run(&config, &environment, &grants, events, &cancel)?;
     Ok(0)
+}
+
+/// Before anything else: what is read later may have been moved or wiped, and what is not known yet is not hidden (T-MNT-08).
+fn grants(
+    config: &Config,
+    environment: &Environment,
+    events: &Events,
+) -> Result<Grants, BuildError> {
+    let redactor = events.redactor();
+    let secrets =
+        Secrets::load(&config.secrets, environment, redactor).map_err(BuildError::Secret)?;
+    for id in secrets.too_short_to_hide() {
+        events.warn(format!(
+            "the secret `{id}` is too short to be hidden in the log"
+        ));
+    }
+    let agents = Agents::load(&config.ssh, redactor).map_err(BuildError::Ssh)?;
+    Ok(Grants { secrets, agents })
 }
 
 fn cancel() -> Result<Cancel, BuildError> {

@@ -1,7 +1,6 @@
 //! What this version understands but does not execute yet. The only place that refuses such things: making one of them
 //! work means removing its entry here.
 
-use kigumi_dockerfile::instruction::MountSpec;
 use kigumi_dockerfile::{Diagnostic, Span};
 use kigumi_oci::Platform;
 
@@ -12,16 +11,6 @@ const NAME: &str = "Unsupported";
 
 fn refuse(span: Span, what: &str) -> Diagnostic {
     Diagnostic::error(NAME, span, format!("{what} is not supported yet"))
-}
-
-/// Types of `RUN --mount`.
-pub(crate) fn mount(spec: &MountSpec, span: Span) -> Option<Diagnostic> {
-    let kind = match spec {
-        MountSpec::Bind { .. } | MountSpec::Cache { .. } | MountSpec::Tmpfs { .. } => return None,
-        MountSpec::Secret { .. } => "secret",
-        MountSpec::Ssh { .. } => "ssh",
-    };
-    Some(refuse(span, &format!("RUN --mount=type={kind}")))
 }
 
 /// Sources of ADD. Shown as written: an expanded URL may hold a token.

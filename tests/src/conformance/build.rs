@@ -15,7 +15,7 @@ use super::case::{Case, Options};
 use super::images::{KnownImage, Shelf};
 use super::server::Server;
 use super::tree::materialise;
-use crate::{Context, Image, Lab, Outcome, Pod, tool};
+use crate::{Context, Image, Lab, Outcome, Pod, SshAgent, tool};
 
 /// Where the files of a plain web server are.
 const HTTP: &str = "{{http}}";
@@ -35,6 +35,8 @@ const NOBODY: u32 = 65534;
 pub struct Prepared {
     directory: TempDir,
     server: Server,
+    /// By id.
+    agents: BTreeMap<String, SshAgent>,
     /// The images that the registry has, by name.
     pub images: BTreeMap<String, Vec<KnownImage>>,
     /// Relative to the directory.
@@ -128,9 +130,12 @@ impl Prepared {
             fs::create_dir(&place)?;
             materialise(&place, context.files.as_deref().unwrap_or_default())?;
         }
+        let agent = |id: &String| Ok((id.clone(), SshAgent::start()?));
+        let agents = options.ssh.iter().map(agent).collect::<Result<_>>()?;
         Ok(Self {
             directory,
             server,
+            agents,
             images: shelf.images,
             dockerfile,
         })
@@ -150,6 +155,7 @@ impl Prepared {
         let mut command = Command::new(executor);
         command
             .args(self.arguments(case, root))
+            .args(self.forwarded(|id, agent| format!("{id}={}", agent.socket().display())))
             .arg("--kaniko-dir")
             .arg(root.join("kaniko"));
         command.env_clear().env("HOME", &home).current_dir(&home);
@@ -171,11 +177,17 @@ impl Prepared {
     }
 
     fn build_in_pod(&self, case: &Case, lab: &Lab) -> Result<Finished> {
-        let outcome = Pod::new(lab)
+        // Its token would keep `/run/secrets` from being absent where it is in BuildKit.
+        let mut pod = Pod::new(lab).without_service_account();
+        for (id, agent) in &self.agents {
+            pod = pod.mount(&agent.socket(), &agent_in_pod(id));
+        }
+        let outcome = pod
             .context(Context::copy_of(lab, self.directory.path())?)
             .host_alias(&self.server.address().ip().to_string(), DOCKER_HUB)
             .bare()
             .args(self.arguments(case, Path::new(WORKSPACE)))
+            .args(self.forwarded(|id, _| format!("{id}={}", agent_in_pod(id))))
             .run()?;
         let layout = outcome.workspace().join("layout");
         let output = format!("{}{}", outcome.stdout, outcome.stderr);
@@ -198,6 +210,14 @@ impl Prepared {
             _outcome: outcome,
             placeholders: vec![(http, HTTP), (git, GIT)],
         }
+    }
+
+    /// The flags for agents.
+    fn forwarded(&self, value: impl Fn(&str, &SshAgent) -> String) -> Vec<String> {
+        let agents = self.agents.iter();
+        agents
+            .flat_map(|(id, agent)| ["--ssh".to_owned(), value(id, agent)])
+            .collect()
     }
 
     /// The command line, for a builder that sees the files of the case below `root`.
@@ -295,6 +315,11 @@ fn with_commits(text: &str) -> String {
     whole
 }
 
+/// Where a pod has the socket of an agent.
+fn agent_in_pod(id: &str) -> String {
+    format!("/agents/{id}")
+}
+
 /// What the options of a case are on the command line.
 fn options(options: &Options, root: &Path) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
@@ -314,9 +339,6 @@ fn options(options: &Options, root: &Path) -> Vec<String> {
     for name in options.secrets.keys() {
         let place = root.join("secrets").join(name);
         flag("--secret", format!("id={name},src={}", place.display()));
-    }
-    for id in &options.ssh {
-        flag("--ssh", id.clone());
     }
     for (name, context) in &options.build_contexts {
         let place = match &context.image {

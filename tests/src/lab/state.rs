@@ -87,12 +87,16 @@ impl State {
             &format!(
                 "[containers]\ndefault_ulimits = []\n\
              [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n\
+             hooks_dir = [\"{tools}/hooks\"]\n\
              tmp_dir = \"{runtime}/libpod\"\nimage_copy_tmp_dir = \"{tmp}\"\n\
              [network]\nnetwork_config_dir = \"{tools}/networks\"\n",
                 tmp = self.path("tmp").display(),
                 tools = tools.display(),
             ),
         )?;
+        let hooks = tools.join("hooks");
+        fs::create_dir_all(&hooks).with_context(|| format!("mkdir {}", hooks.display()))?;
+        write(&hooks.join("no-containerenv.json"), NO_CONTAINERENV)?;
         // Otherwise a mount of the storage on itself outlives the lab, and `cargo clean` fails.
         write(
             &tools.join("storage.conf"),
@@ -141,6 +145,19 @@ impl State {
         self.path(&format!("tmp/tools-{}", std::process::id()))
     }
 }
+
+/// podman mounts a file `/run/.containerenv` into every container and cannot be asked not to; a kubelet does not, so that a pod may have no `/run` at
+/// all. This takes the mount out of the runtime's configuration. oci-hooks(5).
+const NO_CONTAINERENV: &str = r#"{
+    "version": "1.0.0",
+    "hook": {
+        "path": "/bin/sed",
+        "args": ["sed", "s|{\"destination\":\"/run/[.]containerenv\"[^}]*},*||; s/,]/]/g"]
+    },
+    "when": {"always": true},
+    "stages": ["precreate"]
+}
+"#;
 
 /// A word that no other caller got, in this process or another.
 pub(crate) fn unique() -> String {

@@ -2,10 +2,17 @@
 
 mod big;
 mod confinement;
+mod copies;
+mod kaniko_bugs;
+mod leaks;
+mod mount_points;
 mod outputs;
 mod platforms;
 mod pod;
+mod processes;
 mod refusals;
 mod registries;
 mod reproducible;
+mod secrets;
 mod snapshots;
+mod ssh;

@@ -23,7 +23,6 @@ fn refused(dockerfile: &str, arguments: &[&str]) -> Result<Outcome> {
 #[test]
 fn what_is_not_supported_yet_is_named_with_its_line() -> Result<()> {
     for (line, words) in [
-        ("RUN --mount=type=secret,id=x cat /run/secrets/x", "mount"),
         ("RUN --network=host true", "--allow=network.host"),
         ("RUN --security=insecure true", "--allow=security.insecure"),
         (

@@ -251,7 +251,7 @@ impl Lines {
 }
 
 /// The line without its continuation mark: an escape character, perhaps followed by blanks, that is not escaped itself.
-fn continued(line: &str, escape: char) -> Option<&str> {
+pub(crate) fn continued(line: &str, escape: char) -> Option<&str> {
     let head = line.trim_end_matches([' ', '\t']).strip_suffix(escape)?;
     (!head.ends_with(escape)).then_some(head)
 }

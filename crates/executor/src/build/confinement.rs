@@ -16,14 +16,14 @@ use crate::report::Events;
 
 /// What this pod has to give, found before anything is unpacked.
 #[derive(Debug, Default)]
-pub(crate) struct Grants {
+pub(crate) struct Powers {
     devices: Devices,
     /// Capabilities that a privileged container has and this one has not.
     missing: Vec<String>,
     limits: Vec<Limit>,
 }
 
-impl Grants {
+impl Powers {
     /// Looks at this pod.
     pub(crate) fn gather(limits: &[Limit]) -> Self {
         Self {
@@ -82,6 +82,7 @@ impl Grants {
                 Security::Insecure => CapabilityLimit::Executor,
             },
             limits: self.limits.clone(),
+            ..process.confinement.clone()
         };
         for device in &run.devices {
             // What is wrong with a device was said before the build began.
@@ -139,12 +140,12 @@ mod tests {
             (&["CAP_SYS_TIME", "CAP_SYS_ADMIN"], true),
             (&["CAP_NET_ADMIN"], true),
         ] {
-            let grants = Grants {
+            let powers = Powers {
                 missing: missing.iter().map(|name| (*name).to_owned()).collect(),
-                ..Grants::default()
+                ..Powers::default()
             };
-            grants.check_run(&run(Security::Sandbox)).unwrap();
-            match grants.check_run(&run(Security::Insecure)) {
+            powers.check_run(&run(Security::Sandbox)).unwrap();
+            match powers.check_run(&run(Security::Insecure)) {
                 Ok(()) => assert!(!refused, "{missing:?}"),
                 Err(reason) => {
                     assert!(

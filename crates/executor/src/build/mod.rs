@@ -12,6 +12,7 @@ mod images;
 mod layers;
 mod mounts;
 mod needs;
+mod off_disk;
 mod outputs;
 mod pod_files;
 mod product;
@@ -44,7 +45,9 @@ use crate::cli::{BUILD_ID, Config, Environment, LintMode};
 use crate::error::BuildError;
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
-use confinement::Grants;
+use crate::secrets::Secrets;
+use crate::ssh::Agents;
+use confinement::Powers;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
@@ -58,6 +61,15 @@ use rounds::Planned;
 use stage::Stages;
 use workshop::Workshop;
 
+/// What only the steps may have that ask for it.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// `--secret`.
+    pub secrets: Secrets,
+    /// `--ssh`.
+    pub agents: Agents,
+}
+
 /// Builds what the flags ask for and gives the digest of the image.
 ///
 /// # Errors
@@ -65,12 +77,14 @@ use workshop::Workshop;
 pub fn run(
     config: &Config,
     environment: &Environment,
+    grants: &Grants,
     events: &Events,
     cancel: &Cancel,
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime).and_then(Build::run);
+    let result = Build::prepare(config, environment, events, cancel, &runtime)
+        .and_then(|build| build.run(grants));
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
     let digest = result?;
@@ -145,7 +159,7 @@ impl<'a> Build<'a> {
             dockerfile: path.clone(),
             platform: platforms.join(", "),
         });
-        let client_config = setup::client_config(config, environment)?;
+        let client_config = setup::client_config(config, environment, events.redactor())?;
         let prepared = async {
             let client =
                 Client::start(client_config)
@@ -181,15 +195,15 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn run(self) -> Result<Digest, BuildError> {
+    fn run(self, grants: &Grants) -> Result<Digest, BuildError> {
         let needs: Vec<Needs> = self
             .planned
             .iter()
             .map(|planned| Needs::new(&planned.plan, self.image_use(planned)))
             .collect();
-        let grants = Grants::gather(&self.config.run.limits);
+        let powers = Powers::gather(&self.config.run.limits);
         for planned in &self.planned {
-            grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
+            powers.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
         // Before the first write, and before a byte is pulled.
         let root = if needs.iter().any(Needs::needs_root) {
@@ -199,10 +213,10 @@ impl<'a> Build<'a> {
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
-        let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
+        let mut premises = self.premises(root.as_ref(), &workshop, powers)?;
         let (mut images, mut uploads) = (Vec::new(), Vec::new());
         for (planned, needs) in self.planned.iter().zip(&needs) {
-            let (image, sent) = self.image(planned, needs, &workshop, &mut premises)?;
+            let (image, sent) = self.image((planned, needs), &workshop, grants, &mut premises)?;
             images.push(image);
             uploads.extend(sent);
         }
@@ -226,7 +240,7 @@ impl<'a> Build<'a> {
         &self,
         root: Option<&DisposableRoot>,
         workshop: &Workshop,
-        grants: Grants,
+        powers: Powers,
     ) -> Result<Premises, BuildError> {
         let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
         let backstage = match root {
@@ -239,16 +253,16 @@ impl<'a> Build<'a> {
         Ok(Premises {
             ground,
             backstage,
-            grants,
+            powers,
         })
     }
 
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
-        planned: &Planned,
-        needs: &Needs,
+        (planned, needs): (&Planned, &Needs),
         workshop: &Workshop,
+        grants: &Grants,
         premises: &mut Premises,
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
@@ -267,6 +281,7 @@ impl<'a> Build<'a> {
             images: self.images(planned, workshop, needs),
             contents: Contents::new(workshop.work())?,
             workshop,
+            grants,
             premises,
             caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
@@ -449,6 +464,8 @@ impl<'a> Build<'a> {
                 .filter(|file| file.exists()),
         );
         ours.extend(self.config.outputs.paths().map(PathBuf::from));
+        // Another build in the same container wants them again, and no image has them.
+        ours.extend(self.config.secret_files().map(PathBuf::from));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
@@ -565,7 +582,7 @@ struct Premises {
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
-    grants: Grants,
+    powers: Powers,
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {

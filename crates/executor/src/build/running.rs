@@ -14,13 +14,16 @@ use rustix::fs::StatVfsMountFlags;
 
 use super::shebang::Shebang;
 use super::workshop::Workshop;
+use super::{Grants, mounts};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, LineSplitter, StepPosition};
+use crate::secrets::StreamRedactor;
 
-/// The process of a RUN: the image's user, environment and directory, and nothing of ours (T-RUN-02).
+/// The process of a RUN: the image's user, environment and directory, the secrets it asks for, and nothing of ours (T-RUN-02).
 pub(crate) fn process(
     run: &RunOp,
     users: &UserDatabase,
+    grants: &Grants,
     root: &Path,
 ) -> Result<ProcessSpec, BuildError> {
     let user = run.user.as_deref().unwrap_or_default();
@@ -41,6 +44,11 @@ pub(crate) fn process(
             .home
             .map_or_else(|| OsString::from("/"), OsString::from_vec);
         spec.env.push(("HOME".into(), home));
+    }
+    for (name, value) in mounts::variables(run, grants)? {
+        // Of two variables with one name programs see the first.
+        spec.env.retain(|(other, _)| *other != *name);
+        spec.env.push((name.into(), value));
     }
     spec.cwd = run.cwd.clone().into();
     spec.user = Credentials {
@@ -137,8 +145,8 @@ pub(crate) fn run(
     let mut output = Lines {
         events: workshop.events.clone(),
         step: position.clone(),
-        stdout: LineSplitter::default(),
-        stderr: LineSplitter::default(),
+        stdout: Lines::stream(&workshop.events),
+        stderr: Lines::stream(&workshop.events),
     };
     let exit = runner.run(process, &mut output, &workshop.cancel);
     output.finish();
@@ -174,35 +182,42 @@ fn shown(run: &RunOp) -> String {
     format!("\"{}\"", run.argv.join(" "))
 }
 
+/// Makes lines of output. Secrets are hidden before it is cut into lines: afterwards one could lie across the cut.
 struct Lines {
     events: Events,
     step: StepPosition,
-    stdout: LineSplitter,
-    stderr: LineSplitter,
+    stdout: (StreamRedactor, LineSplitter),
+    stderr: (StreamRedactor, LineSplitter),
 }
 
 impl Lines {
+    fn stream(events: &Events) -> (StreamRedactor, LineSplitter) {
+        (events.redactor().stream(), LineSplitter::default())
+    }
+
     fn finish(&mut self) {
-        for line in [self.stdout.finish(), self.stderr.finish()]
-            .into_iter()
-            .flatten()
-        {
-            self.events.emit(BuildEvent::Output {
-                step: self.step.clone(),
-                line,
-            });
+        let (events, step) = (&self.events, &self.step);
+        for (redactor, splitter) in [&mut self.stdout, &mut self.stderr] {
+            let tell = |line| {
+                events.emit(BuildEvent::Output {
+                    step: step.clone(),
+                    line,
+                });
+            };
+            splitter.push(&redactor.finish(), tell);
+            splitter.finish().map(tell);
         }
     }
 }
 
 impl Output for Lines {
     fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
-        let splitter = match stream {
+        let (redactor, splitter) = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
         let (events, step) = (&self.events, &self.step);
-        splitter.push(bytes, |line| {
+        splitter.push(&redactor.push(bytes), |line| {
             events.emit(BuildEvent::Output {
                 step: step.clone(),
                 line,

@@ -10,11 +10,13 @@ use kigumi_registry::{ClientConfig, NameFiles, Pem, Proxies, Registry, Relaxatio
 
 use crate::cli::{Config, Environment};
 use crate::error::BuildError;
+use crate::secrets::Redactor;
 
 /// Everything a registry client will ever need.
 pub(crate) fn client_config(
     config: &Config,
     environment: &Environment,
+    redactor: &Redactor,
 ) -> Result<ClientConfig, BuildError> {
     let flags = &config.registry;
     let hosts = |hosts: &[String]| hosts.iter().map(|host| Registry::new(host)).collect();
@@ -49,7 +51,7 @@ pub(crate) fn client_config(
             attempts,
             ..defaults.retry
         },
-        keychain: Arc::new(keychain(environment)?),
+        keychain: Arc::new(keychain(environment, redactor)?),
         ..defaults
     })
 }
@@ -112,7 +114,7 @@ fn pem(path: &Path) -> Result<Pem, BuildError> {
 }
 
 /// `DOCKER_AUTH_CONFIG` first, then the first `config.json` there is (contract § 6.2).
-fn keychain(environment: &Environment) -> Result<Keychains, BuildError> {
+fn keychain(environment: &Environment, redactor: &Redactor) -> Result<Keychains, BuildError> {
     let mut keychains: Vec<Box<dyn Keychain>> = Vec::new();
     let path = environment
         .variables
@@ -128,10 +130,17 @@ fn keychain(environment: &Environment) -> Result<Keychains, BuildError> {
         )
     };
     let parse = |origin: &str, bytes: &[u8]| {
-        DockerConfig::parse(origin, bytes, helpers()).map_err(|source| BuildError::Registry {
-            operation: "read the registry credentials".to_owned(),
-            source: Arc::new(source),
-        })
+        let config = DockerConfig::parse(origin, bytes, helpers()).map_err(|source| {
+            BuildError::Registry {
+                operation: "read the registry credentials".to_owned(),
+                source: Arc::new(source),
+            }
+        })?;
+        // RUN can read the file that they are from.
+        for credential in config.own_credentials() {
+            redactor.hide(credential.secret().expose().as_bytes());
+        }
+        Ok(config)
     };
     if let Some(inline) = environment
         .variables

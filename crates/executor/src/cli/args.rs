@@ -78,6 +78,12 @@ pub struct BuildFlags {
     /// Label of the image
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub label: Vec<String>,
+    /// Secret for RUN --mount=type=secret, repeatable: id=ID[,src=FILE|,env=VARIABLE][,type=file|env]
+    #[arg(long, value_name = "SECRET", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    pub secret: Vec<String>,
+    /// Agent socket or private keys for RUN --mount=type=ssh, repeatable: default|ID[=SOCKET|KEY[,KEY]]
+    #[arg(long, value_name = "SSH", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    pub ssh: Vec<String>,
     /// Platform to build for, such as linux/arm64; several, with commas between them, become an index
     #[arg(
         long,
@@ -275,10 +281,6 @@ pub struct AbsentFlags {
     #[arg(long, hide = true, action = ArgAction::Append)]
     annotation: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
-    secret: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    ssh: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
     build_context: Vec<String>,
     #[arg(long, hide = true)]
     git: Option<String>,
@@ -320,8 +322,6 @@ impl AbsentFlags {
             ),
             ("--bucket", text(&self.bucket)),
             ("--annotation", !self.annotation.is_empty()),
-            ("--secret", !self.secret.is_empty()),
-            ("--ssh", !self.ssh.is_empty()),
             ("--build-context", !self.build_context.is_empty()),
             ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),

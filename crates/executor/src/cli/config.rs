@@ -7,6 +7,7 @@ use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference}
 use super::args::{BuildFlags, go_bool};
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
+use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
 use super::times::Times;
 
 /// What the flags, the environment and the working directory mean together.
@@ -24,6 +25,10 @@ pub struct Config {
     pub labels: Vec<(String, String)>,
     /// What to build for, in the order asked; never empty.
     pub platforms: Vec<Platform>,
+    /// `--secret`, in order; of two with one id the later counts.
+    pub secrets: Vec<SecretFlag>,
+    /// `--ssh`, in order; of two with one id the later counts.
+    pub ssh: Vec<SshFlag>,
     /// Where to push; empty with `--no-push` and no names.
     pub destinations: Vec<Reference>,
     /// Whether to push at all.
@@ -276,6 +281,9 @@ pub enum ConfigError {
         /// How many.
         count: usize,
     },
+    /// A secret or an agent that cannot be what it is said to be.
+    #[error(transparent)]
+    Secret(#[from] SecretFlagError),
     /// A platform that is none.
     #[error("--custom-platform `{text}`: {reason}")]
     Platform {
@@ -334,6 +342,16 @@ impl LogOptions {
 }
 
 impl Config {
+    /// The files and sockets that `--secret` and `--ssh` name.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.secrets.iter().filter_map(|flag| match &flag.source {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Environment(_) => None,
+        });
+        let agents = self.ssh.iter().flat_map(|flag| &flag.paths);
+        files.chain(agents).map(PathBuf::as_path)
+    }
+
     /// What the flags mean in this environment. Reads nothing.
     ///
     /// # Errors
@@ -380,6 +398,8 @@ impl Config {
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
             platforms,
+            secrets: secrets::secrets(&flags.secret, environment)?,
+            ssh: secrets::ssh(&flags.ssh, environment)?,
             context,
             destinations,
             push,
@@ -764,8 +784,8 @@ mod tests {
             ),
             (&["--no-push", "--platform=linux/amd64,"], "linux/amd64,"),
             (
-                &["--no-push", "--ssh=default", "--build-context=a=b"],
-                "--ssh, --build-context are not",
+                &["--no-push", "--ulimit=nofile=1", "--build-context=a=b"],
+                "--build-context, --ulimit are not",
             ),
         ];
         for (words, expected) in cases {

@@ -5,6 +5,7 @@ mod args;
 mod config;
 mod lint_flags;
 mod run_flags;
+mod secrets;
 mod times;
 
 /// What `executor version` prints, and what the marker file of the executor's own image holds.
@@ -16,4 +17,5 @@ pub use config::{
 };
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};
+pub use secrets::{SecretFlag, SecretFlagError, SecretSource, SshFlag};
 pub use times::{TimeFlags, Times};

@@ -39,12 +39,11 @@ pub(crate) fn run(
     let check = Check {
         command,
         config: &config,
-        images: Images::new(command, &config, environment)?,
+        images: Images::new(command, &config, environment, events)?,
         events,
     };
     let files = files(command, &config, environment)?;
-    let linted = files.iter().map(|file| check.look_at(file));
-    let linted: Vec<Linted> = linted.collect::<Result<_, _>>()?;
+    let linted: Vec<Linted> = files.iter().map(|file| check.look_at(file)).collect();
     let shown = match command.format {
         LintFormat::Text => text::render(&linted),
         LintFormat::Json => json::render(&linted),
@@ -130,17 +129,17 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn look_at(&self, file: &File) -> Result<Linted, BuildError> {
+    fn look_at(&self, file: &File) -> Linted {
         let parsed = match parse_bytes(&file.bytes, &file.name) {
             Ok(parsed) => parsed,
             Err(errors) => {
-                return Ok(Linted {
+                return Linted {
                     name: file.name.clone(),
                     source: errors.file.clone(),
                     findings: Vec::new(),
                     fails: false,
                     errors: Some(errors),
-                });
+                };
             }
         };
         let config = self.config;
@@ -163,15 +162,15 @@ impl Check<'_> {
         let report = match super::report(&parsed, inputs, &config.lint) {
             Ok(report) => report,
             // One file that makes no sense does not hide the others.
-            Err(error) => return Ok(unconfigured(file, &parsed, &error)),
+            Err(error) => return unconfigured(file, &parsed, &error),
         };
-        Ok(Linted {
+        Linted {
             name: file.name.clone(),
             source: parsed.source.clone(),
             findings: report.findings,
             fails: report.fails,
             errors,
-        })
+        }
     }
 }
 
@@ -207,12 +206,13 @@ impl Images {
         command: &LintCommand,
         config: &Config,
         environment: &Environment,
+        events: &Events,
     ) -> Result<Self, BuildError> {
         let runtime = runtime()?;
         let client = if command.offline {
             None
         } else {
-            let start = Client::start(client_config(config, environment)?);
+            let start = Client::start(client_config(config, environment, events.redactor())?);
             let client = runtime
                 .block_on(start)
                 .map_err(|source| BuildError::Registry {

@@ -1,12 +1,14 @@
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
 use super::{BuildEvent, Transfer};
+use crate::secrets::Redactor;
 use crate::time::rfc3339_milliseconds;
 
 /// One event as a JSON object on a line. `level`, `msg` and `time` are the fields that log collectors know from kaniko.
-pub(super) fn render(event: &BuildEvent, now: SystemTime) -> String {
+pub(super) fn render(event: &BuildEvent, now: SystemTime, redactor: &Redactor) -> String {
     let (level, name, message, fields) = parts(event);
     let mut object = Map::new();
     object.insert("level".into(), level.into());
@@ -16,9 +18,27 @@ pub(super) fn render(event: &BuildEvent, now: SystemTime) -> String {
     if let Value::Object(fields) = fields {
         object.extend(fields);
     }
-    let mut line = Value::Object(object).to_string();
+    let mut value = Value::Object(object);
+    redact(&mut value, redactor);
+    let mut line = value.to_string();
     line.push('\n');
     line
+}
+
+/// Every string by itself: escaped, a value would not be found.
+fn redact(value: &mut Value, redactor: &Redactor) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(clean) = redactor.redact(text) {
+                *text = clean;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, redactor)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|value| redact(value, redactor)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 #[expect(clippy::too_many_lines, reason = "one arm an event, each a few fields")]

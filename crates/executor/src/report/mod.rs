@@ -19,32 +19,49 @@ pub(crate) use trace::listen;
 pub use units::{bytes, duration};
 
 use crate::cli::{LogFormat, LogOptions, Verbosity};
+use crate::secrets::Redactor;
 
 /// Where a build tells what it does. Cheap to clone; may be used from any thread.
 #[derive(Clone)]
-pub struct Events(Arc<dyn Fn(BuildEvent) + Send + Sync>);
+pub struct Events {
+    listener: Arc<dyn Fn(BuildEvent) + Send + Sync>,
+    redactor: Redactor,
+}
 
 impl Events {
     /// Hands every event to `listener`.
     pub fn new(listener: impl Fn(BuildEvent) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(listener))
+        Self {
+            listener: Arc::new(listener),
+            redactor: Redactor::default(),
+        }
     }
 
-    /// Writes every event to standard error, as the log flags ask.
+    /// Writes every event to standard error, as the log flags ask, without what [`Events::redactor`] hides.
     pub fn to_stderr(options: LogOptions) -> Self {
-        let renderer = Renderer::new(options, Box::new(std::io::stderr()));
-        let renderer = Mutex::new(renderer);
-        Self::new(move |event| {
+        let redactor = Redactor::default();
+        let out = Box::new(std::io::stderr());
+        let renderer = Mutex::new(Renderer::new(options, redactor.clone(), out));
+        let listener = move |event| {
             renderer
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .event(&event);
-        })
+        };
+        Self {
+            listener: Arc::new(listener),
+            redactor,
+        }
     }
 
     /// Tells.
     pub fn emit(&self, event: BuildEvent) {
-        (self.0)(event);
+        (self.listener)(event);
+    }
+
+    /// What keeps secrets out of the log. Whoever gets hold of one hides it here before anything else is done with it.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Tells a warning.
@@ -64,14 +81,16 @@ impl std::fmt::Debug for Events {
 /// Turns events into bytes.
 struct Renderer {
     options: LogOptions,
+    redactor: Redactor,
     started: Instant,
     out: Box<dyn Write + Send>,
 }
 
 impl Renderer {
-    fn new(options: LogOptions, out: Box<dyn Write + Send>) -> Self {
+    fn new(options: LogOptions, redactor: Redactor, out: Box<dyn Write + Send>) -> Self {
         Self {
             options,
+            redactor,
             started: Instant::now(),
             out,
         }
@@ -82,10 +101,10 @@ impl Renderer {
             return;
         }
         let rendered = match self.options.format {
-            LogFormat::Json => json::render(event, std::time::SystemTime::now()),
+            LogFormat::Json => json::render(event, std::time::SystemTime::now(), &self.redactor),
             LogFormat::Text | LogFormat::Color => {
                 let clock = self.options.timestamps.then(std::time::SystemTime::now);
-                text::render(event, self.started.elapsed(), clock)
+                text::render(event, self.started.elapsed(), clock, &self.redactor)
             }
         };
         // A log that cannot be written must not end the build: nobody would learn why.

@@ -18,8 +18,12 @@ impl Write for Sink {
 }
 
 fn rendered(options: LogOptions, events: &[BuildEvent]) -> String {
+    rendered_without(&Redactor::default(), options, events)
+}
+
+fn rendered_without(redactor: &Redactor, options: LogOptions, events: &[BuildEvent]) -> String {
     let sink = Sink::default();
-    let mut renderer = Renderer::new(options, Box::new(sink.clone()));
+    let mut renderer = Renderer::new(options, redactor.clone(), Box::new(sink.clone()));
     for event in events {
         renderer.event(event);
     }
@@ -140,4 +144,49 @@ fn an_excerpt_points_at_the_line_of_the_dockerfile() {
         text.contains("Dockerfile:2:1") && text.contains("RUN false"),
         "{text}"
     );
+}
+
+// T-MNT-10
+#[test]
+fn no_event_shows_a_secret_in_either_form() {
+    let redactor = Redactor::default();
+    redactor.hide(b"hunter\"22\n");
+    let secret = "hunter\"22".to_owned();
+    let digest = kigumi_oci::Digest::of(b"");
+    let events = [
+        BuildEvent::StageStarted {
+            number: 1,
+            of: 1,
+            name: secret.clone(),
+            base: secret.clone(),
+        },
+        BuildEvent::StepStarted {
+            step: StepPosition {
+                stage: secret.clone(),
+                ..step()
+            },
+            text: format!("RUN echo {secret}"),
+            line: 7,
+        },
+        BuildEvent::Output {
+            step: step(),
+            line: secret.clone(),
+        },
+        BuildEvent::ImagePushed {
+            reference: secret.clone(),
+            digest,
+        },
+        BuildEvent::Failed {
+            message: format!("error:\n  {secret}\n"),
+        },
+    ];
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let options = LogOptions {
+            format,
+            ..LogOptions::default()
+        };
+        let text = rendered_without(&redactor, options, &events);
+        assert!(!text.contains("hunter"), "{text}");
+        assert!(text.matches("***").count() >= events.len(), "{text}");
+    }
 }

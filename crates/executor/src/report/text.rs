@@ -1,10 +1,16 @@
 use std::time::{Duration, SystemTime};
 
 use super::{BuildEvent, LayerSummary, StepPosition, Transfer, bytes, duration};
+use crate::secrets::Redactor;
 use crate::time::rfc3339_milliseconds;
 
 /// One event as lines for people, ends of line included.
-pub(super) fn render(event: &BuildEvent, elapsed: Duration, clock: Option<SystemTime>) -> String {
+pub(super) fn render(
+    event: &BuildEvent,
+    elapsed: Duration,
+    clock: Option<SystemTime>,
+    redactor: &Redactor,
+) -> String {
     let prefix = match clock {
         Some(now) => format!("{} ", rfc3339_milliseconds(now)),
         None => format!(
@@ -14,7 +20,7 @@ pub(super) fn render(event: &BuildEvent, elapsed: Duration, clock: Option<System
         ),
     };
     let mut rendered = String::new();
-    for line in lines(event).lines() {
+    for line in redactor.redact(&lines(event)).lines() {
         rendered.push_str(&prefix);
         rendered.push_str(line);
         rendered.push('\n');

@@ -11,7 +11,6 @@ use crate::entitlement;
 use crate::op::{CopySource, Op, RunMount, RunOp, Script};
 use crate::plan::StageId;
 use crate::planner::{FromName, Origin};
-use crate::unsupported;
 use crate::variables::Variables;
 
 /// Variables that a proxy is told by, in upper case. Dockerfile reference § Predefined ARGs.
@@ -133,8 +132,9 @@ fn mount(context: &Context<'_>, scope: &Scope, written: &Mount) -> Result<RunMou
         let expanded = word.expand(&|name| scope.lookup(name), context.escape())?;
         Ok(expanded.text)
     })?;
-    if let Some(refusal) = unsupported::mount(&spec, context.at(written.span)) {
-        return Err(refusal);
+    // COMPAT(buildkit): the same directory under a relative and an absolute name are two caches.
+    if let MountSpec::Cache { id, target, .. } = &mut spec {
+        id.get_or_insert_with(|| path::clean_as_written(target));
     }
     place(scope, &mut spec, written.span)?;
     let from = match &spec {

@@ -88,6 +88,11 @@ impl DockerConfig {
         })
     }
 
+    /// All credentials that stand in the file itself, for whoever keeps them out of a log.
+    pub fn own_credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.auths.values().map(|entry| &entry.credential)
+    }
+
     /// The entry for `repository`: the longest path prefix that ends at a `/`, else the registry's own.
     ///
     /// A sibling namespace is never a prefix (T-AUTH-02), and hosts are compared whole (T-AUTH-01).

@@ -26,6 +26,16 @@ pub enum Credential {
     RegistryToken(Secret<String>),
 }
 
+impl Credential {
+    /// What nobody else may see of it.
+    pub const fn secret(&self) -> &Secret<String> {
+        match self {
+            Self::Basic { password, .. } => password,
+            Self::IdentityToken(token) | Self::RegistryToken(token) => token,
+        }
+    }
+}
+
 /// A credential and where it was found.
 #[derive(Clone, Debug)]
 pub struct Sourced {

@@ -152,6 +152,12 @@ impl Values {
         self.read_only(true)?;
         let target = self.optional(MountKey::Target);
         let env = self.last(MountKey::Env).map(str::to_owned);
+        if let Some(name) = env
+            .as_deref()
+            .filter(|name| name.is_empty() || name.contains(['=', '\0']))
+        {
+            return Err(self.error(format!("`env={name}` of a mount is not a variable's name")));
+        }
         let id = match (self.optional(MountKey::Id), self.optional(MountKey::Source)) {
             (Some(_), Some(_)) => {
                 return Err(self.error("a secret mount has both `id` and `source`".to_owned()));

@@ -6,22 +6,35 @@
 
 mod backstage;
 mod cache;
+mod grant;
+mod memory;
 mod prepare;
+mod secret;
+mod ssh;
 mod tree;
 
 use kigumi_dockerfile::instruction::MountSpec;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use kigumi_layer::{Follow, ImagePath, Mode, Tree};
 use kigumi_plan::{CopySource, RunMount, RunOp};
 use kigumi_rootfs::{Exclusions, Item, Placer, Stand, Witness, WritableRoot, in_order};
+use kigumi_run::ReadOnly;
 
 pub(crate) use backstage::Backstage;
 pub(crate) use cache::{CacheStore, Identity};
+pub(crate) use grant::variables;
 pub(crate) use tree::Files;
 
+use super::Grants;
 use super::contents::Contents;
 use super::workshop::Workshop;
 use crate::error::BuildError;
 use cache::{Opened, Request};
+use grant::{Grant, Granted};
+use memory::Limited;
 
 /// What shall be at a target, with all that is needed to put it there.
 #[derive(Debug)]
@@ -39,6 +52,8 @@ enum Thing {
     Cache(Request),
     /// An empty directory.
     Empty { size_bytes: Option<u64> },
+    /// A secret or an agent.
+    Grant(Grant),
 }
 
 /// Where a mount's `from` leads, and what is there.
@@ -114,6 +129,15 @@ impl Wanted {
         Self::new(mount, Thing::Empty { size_bytes })
     }
 
+    /// A secret or an agent.
+    fn grant(grant: Grant) -> Self {
+        Self {
+            target: grant.target.clone(),
+            thing: Thing::Grant(grant),
+            read_only: false,
+        }
+    }
+
     fn new(mount: &RunMount, thing: Thing) -> Result<Self, BuildError> {
         let (target, read_only) = match &mount.spec {
             MountSpec::Bind {
@@ -130,15 +154,19 @@ impl Wanted {
             }
         };
         Ok(Self {
-            target: ImagePath::clamp(target.as_bytes()).map_err(|source| BuildError::Mount {
-                target: target.to_owned(),
-                operation: "use it as a mount point",
-                source: Box::new(source),
-            })?,
+            target: mount_point(target)?,
             thing,
             read_only,
         })
     }
+}
+
+fn mount_point(target: &str) -> Result<ImagePath, BuildError> {
+    ImagePath::clamp(target.as_bytes()).map_err(|source| BuildError::Mount {
+        target: target.to_owned(),
+        operation: "use it as a mount point",
+        source: Box::new(source),
+    })
 }
 
 /// The root that things are placed in.
@@ -152,19 +180,31 @@ pub(crate) struct Ground<'a> {
 /// What is placed for one RUN. Dropping it undoes everything, but caches do not get what was written to copies of them.
 #[derive(Debug)]
 pub(crate) struct Mounted<'a> {
+    // Dropped before the placer takes their names away.
+    granted: Granted,
     placer: Placer<'a>,
     targets: Vec<ImagePath>,
     guarded: Vec<ImagePath>,
     witnesses: Vec<Witness>,
     caches: Vec<Opened>,
+    limited: Vec<Limited>,
 }
+
+/// The filesystem in memory that every container has.
+const MEMORY: &str = "/dev/shm";
+/// A new tmpfs.
+const EMPTY: Stand = Stand {
+    mode: Mode::new(0o1777),
+    uid: 0,
+    gid: 0,
+};
 
 impl<'a> Mounted<'a> {
     /// Places everything, the outermost first.
     pub(crate) fn place(
         wanted: Vec<Wanted>,
         ground: Ground<'a>,
-        (contents, caches): (&Contents, &CacheStore),
+        stores: (&Contents, &CacheStore, &Grants),
         workshop: &Workshop,
     ) -> Result<Self, BuildError> {
         let placer = Placer::new(ground.root, ground.exclusions, ground.backstage.path()).map_err(
@@ -174,15 +214,17 @@ impl<'a> Mounted<'a> {
             },
         )?;
         let mut mounted = Self {
+            granted: Granted::default(),
             placer,
             targets: Vec::new(),
             guarded: Vec::new(),
             witnesses: Vec::new(),
             caches: Vec::new(),
+            limited: Vec::new(),
         };
         for next in in_order(wanted, |wanted| &wanted.target) {
             workshop.check_cancelled()?;
-            mounted.place_one(&next, (contents, caches), workshop)?;
+            mounted.place_one(&next, stores, workshop)?;
         }
         mounted.watch()?;
         Ok(mounted)
@@ -191,7 +233,7 @@ impl<'a> Mounted<'a> {
     fn place_one(
         &mut self,
         wanted: &Wanted,
-        (contents, caches): (&Contents, &CacheStore),
+        (contents, caches, grants): (&Contents, &CacheStore, &Grants),
         workshop: &Workshop,
     ) -> Result<(), BuildError> {
         let failed = failed(&wanted.target);
@@ -220,18 +262,31 @@ impl<'a> Mounted<'a> {
                     returns: true,
                 })
             }
+            Thing::Grant(grant) => {
+                let given = (grants, &workshop.events);
+                self.granted.place(&mut self.placer, &site, grant, given)?;
+                self.targets.push(site.path().clone());
+                None
+            }
             Thing::Empty { size_bytes } => {
-                if let Some(size) = size_bytes {
+                let limited = size_bytes
+                    .filter(|_| !site.is_bound())
+                    .and_then(|size| Limited::new(Path::new(MEMORY), size));
+                if let (None, Some(size)) = (&limited, size_bytes) {
                     workshop.events.warn(format!(
-                        "the size of the tmpfs at `{}` is not limited to {size} bytes: in a pod without mount rights it is an ordinary directory",
+                        "the size of the tmpfs at `{}` is not limited to {size} bytes: `{MEMORY}` cannot give exactly that much",
                         site.path()
                     ));
                 }
-                Some(Item::Directory(Stand {
-                    mode: Mode::new(0o1777),
-                    uid: 0,
-                    gid: 0,
-                }))
+                let item = match limited {
+                    Some(limited) => {
+                        let item = Item::LinkToDirectory(limited.path().to_owned());
+                        self.limited.push(limited);
+                        item
+                    }
+                    None => Item::Directory(EMPTY),
+                };
+                Some(item)
             }
         };
         if let Some(item) = item {
@@ -255,9 +310,23 @@ impl<'a> Mounted<'a> {
         Ok(())
     }
 
+    /// What the process must not change, by its path on the host.
+    pub(crate) fn read_only(&self, root: &Path) -> ReadOnly {
+        let on_host = |path: &ImagePath| root.join(OsStr::from_bytes(path.as_relative()));
+        let others = self.targets.iter();
+        ReadOnly {
+            paths: self.guarded.iter().map(on_host).collect(),
+            except: others
+                .filter(|path| !self.guarded.contains(path))
+                .map(on_host)
+                .collect(),
+        }
+    }
+
     /// Takes everything away, gives the caches what was written to them, and says whether something was written that could not be.
     pub(crate) fn end(mut self, workshop: &Workshop) -> Result<(), BuildError> {
         let written = self.written();
+        let revoked = self.granted.revoke();
         let taken = self.placer.take_back();
         let mut kept = Ok(());
         for cache in self.caches.drain(..) {
@@ -269,6 +338,8 @@ impl<'a> Mounted<'a> {
             source,
         };
         taken.and(cleared).map_err(failed)?;
+        revoked?;
+        self.granted.check_gone()?;
         kept?;
         written
     }

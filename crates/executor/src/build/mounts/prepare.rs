@@ -2,6 +2,7 @@ use kigumi_dockerfile::instruction::{MountSpec, Owner};
 use kigumi_layer::Tree;
 use kigumi_plan::{Base, CopySource, ImageId, RunMount, RunOp, StageId};
 
+use super::grant::Grant;
 use super::{Files, Identity, Source, Wanted, files};
 use crate::build::stage::Stages;
 use crate::error::BuildError;
@@ -9,50 +10,45 @@ use crate::error::BuildError;
 impl Stages<'_> {
     /// Finds everything that the mounts of a RUN show. Nothing is written to the root.
     pub(crate) fn prepare_mounts(&mut self, run: &RunOp) -> Result<Vec<Wanted>, BuildError> {
-        run.mounts
-            .iter()
-            .map(|mount| self.prepare_mount(mount))
-            .collect()
+        let mut wanted = Vec::new();
+        for (number, mount) in run.mounts.iter().enumerate() {
+            wanted.extend(match &mount.spec {
+                MountSpec::Bind { .. } => Some(Wanted::files(mount, self.files_of(mount)?)?),
+                MountSpec::Cache {
+                    id,
+                    target,
+                    source,
+                    owner,
+                    ..
+                } => {
+                    let seed = self.seed_of(mount, source)?;
+                    let id = id.as_deref().unwrap_or(target);
+                    let identity = self.identity(mount, id, source, *owner);
+                    Some(Wanted::cache(mount, identity, seed)?)
+                }
+                MountSpec::Tmpfs { size_bytes, .. } => Some(Wanted::empty(mount, *size_bytes)?),
+                MountSpec::Secret { .. } | MountSpec::Ssh { .. } => {
+                    Grant::of(run, number, self.grants)?.map(Wanted::grant)
+                }
+            });
+        }
+        Ok(wanted)
     }
 
-    fn prepare_mount(&mut self, mount: &RunMount) -> Result<Wanted, BuildError> {
-        match &mount.spec {
-            MountSpec::Bind { .. } => {
-                let files = self.files_of(mount)?;
-                Wanted::files(mount, files)
-            }
-            MountSpec::Cache {
-                id,
-                target,
-                source,
-                owner,
-                ..
-            } => {
-                let is_empty = matches!(mount.from, None | Some(CopySource::Scratch));
-                let seed = if is_empty && source.trim_matches('/').is_empty() {
-                    None
-                } else {
-                    Some(self.files_of(mount)?)
-                };
-                if seed.as_ref().is_some_and(|seed| !seed.is_directory()) {
-                    return Err(BuildError::MountSource {
-                        path: format!("{source}/"),
-                        place: self.place_of(mount),
-                    });
-                }
-                let identity =
-                    self.identity(mount, id.as_deref().unwrap_or(target), source, *owner);
-                Wanted::cache(mount, identity, seed)
-            }
-            MountSpec::Tmpfs { size_bytes, .. } => Wanted::empty(mount, *size_bytes),
-            // The planner has refused these with their line.
-            MountSpec::Secret { id, .. } | MountSpec::Ssh { id, .. } => {
-                Err(BuildError::MountSource {
-                    path: id.clone(),
-                    place: "this version of kigumi".to_owned(),
-                })
-            }
+    /// What a new cache begins with; nothing for an empty one.
+    fn seed_of(&mut self, mount: &RunMount, source: &str) -> Result<Option<Files>, BuildError> {
+        let is_empty = matches!(mount.from, None | Some(CopySource::Scratch));
+        if is_empty && source.trim_matches('/').is_empty() {
+            return Ok(None);
         }
+        let seed = self.files_of(mount)?;
+        if !seed.is_directory() {
+            return Err(BuildError::MountSource {
+                path: format!("{source}/"),
+                place: self.place_of(mount),
+            });
+        }
+        Ok(Some(seed))
     }
 
     fn files_of(&mut self, mount: &RunMount) -> Result<Files, BuildError> {
