@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use kigumi_context::{dockerfile_candidates, ignore_file_candidates, read_ignore_file};
 use kigumi_dockerfile::lint::{Inputs, Target};
-use kigumi_dockerfile::{Dockerfile, parse_bytes};
+use kigumi_dockerfile::{Diagnostic, Diagnostics, DirectiveKind, Dockerfile, parse_bytes};
 use kigumi_plan::{BaseImage, BuildInputs, Planner};
 use kigumi_registry::Client;
 
-use super::{Linted, checkstyle, gitlab, json, sarif, text};
+use super::{Linted, checkstyle, gitlab, json, page, sarif, text};
 use crate::build::{client_config, find_dockerfile, find_image, planner_inputs, proxies, runtime};
 use crate::cli::{Config, ContextFlag, Environment, LintCommand, LintFormat};
 use crate::error::{BuildError, chain};
@@ -32,6 +32,9 @@ pub(crate) fn run(
     environment: &Environment,
     events: &Events,
 ) -> Result<(String, u8), BuildError> {
+    if command.rules {
+        return Ok((page::render(), CLEAN));
+    }
     let config = config(command, environment)?;
     let check = Check {
         command,
@@ -40,8 +43,7 @@ pub(crate) fn run(
         events,
     };
     let files = files(command, &config, environment)?;
-    let linted = files.iter().map(|file| check.look_at(file));
-    let linted: Vec<Linted> = linted.collect::<Result<_, _>>()?;
+    let linted: Vec<Linted> = files.iter().map(|file| check.look_at(file)).collect();
     let shown = match command.format {
         LintFormat::Text => text::render(&linted),
         LintFormat::Json => json::render(&linted),
@@ -127,17 +129,17 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn look_at(&self, file: &File) -> Result<Linted, BuildError> {
+    fn look_at(&self, file: &File) -> Linted {
         let parsed = match parse_bytes(&file.bytes, &file.name) {
             Ok(parsed) => parsed,
             Err(errors) => {
-                return Ok(Linted {
+                return Linted {
                     name: file.name.clone(),
                     source: errors.file.clone(),
                     findings: Vec::new(),
                     fails: false,
                     errors: Some(errors),
-                });
+                };
             }
         };
         let config = self.config;
@@ -157,14 +159,36 @@ impl Check<'_> {
             restricted: self.command.tier == "restricted",
             ..known
         };
-        let report = super::report(&parsed, inputs, &config.lint)?;
-        Ok(Linted {
+        let report = match super::report(&parsed, inputs, &config.lint) {
+            Ok(report) => report,
+            // One file that makes no sense does not hide the others.
+            Err(error) => return unconfigured(file, &parsed, &error),
+        };
+        Linted {
             name: file.name.clone(),
             source: parsed.source.clone(),
             findings: report.findings,
             fails: report.fails,
             errors,
-        })
+        }
+    }
+}
+
+/// The `check` directive, or the build argument that replaces it, makes no sense.
+fn unconfigured(file: &File, parsed: &Dockerfile, error: &BuildError) -> Linted {
+    let mut directives = parsed.directives.iter();
+    let directive = directives.find(|one| one.kind == DirectiveKind::Check);
+    let span = directive.map_or_else(|| parsed.source.span(0, 0), |one| one.value.span);
+    let mistake = Diagnostic::error("InvalidCheckOption", span, chain(error));
+    Linted {
+        name: file.name.clone(),
+        source: parsed.source.clone(),
+        findings: Vec::new(),
+        fails: false,
+        errors: Some(Diagnostics {
+            file: parsed.source.clone(),
+            items: vec![mistake],
+        }),
     }
 }
 
