@@ -92,6 +92,7 @@ pub(crate) fn inputs(
         target: config.target.clone(),
         labels: config.labels.clone(),
         build_platform,
+        platform_is_given: config.platform_is_given,
         proxies,
         allowed: config.run.allowed.clone(),
         ..BuildInputs::new(platform, created)

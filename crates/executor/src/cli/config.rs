@@ -24,6 +24,8 @@ pub struct Config {
     pub labels: Vec<(String, String)>,
     /// What to build for, in the order asked; never empty.
     pub platforms: Vec<Platform>,
+    /// Whether they were asked for, and are not just that of the machine.
+    pub platform_is_given: bool,
     /// Where to push; empty with `--no-push` and no names.
     pub destinations: Vec<Reference>,
     /// Whether to push at all.
@@ -380,6 +382,10 @@ impl Config {
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
             platforms,
+            platform_is_given: flags
+                .custom_platform
+                .as_deref()
+                .is_some_and(|text| !text.is_empty()),
             context,
             destinations,
             push,
