@@ -36,6 +36,7 @@ mod cancel;
 mod confine;
 mod error;
 mod exit;
+mod guard;
 mod harden;
 pub mod init;
 mod output;
@@ -53,6 +54,7 @@ pub use confine::{
 };
 pub use error::Error;
 pub use exit::Exit;
+pub use guard::ReadOnly;
 pub use harden::harden_self;
 pub use output::{Output, Stream};
 pub use runner::{InPlace, Runner};

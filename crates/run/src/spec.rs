@@ -121,9 +121,12 @@ mod tests {
             network: NetworkAccess::None,
             capabilities: CapabilityLimit::Executor,
             limits: Limit::new("nofile", Some(5), None).into_iter().collect(),
+            read_only: crate::ReadOnly {
+                paths: vec!["/m".into()],
+                except: Vec::new(),
+            },
         };
-        let expected =
-            r#"["x"] user 0:0 cwd / umask 0022 no network all capabilities limit nofile=5:-1 env"#;
+        let expected = r#"["x"] user 0:0 cwd / umask 0022 no network all capabilities limit nofile=5:-1 read-only /m env"#;
         assert_eq!(spec.to_string(), expected);
     }
 

@@ -11,6 +11,7 @@ mod deny;
 mod fuzz;
 mod lab;
 mod layers;
+mod requirements;
 mod summary;
 mod test;
 
@@ -35,13 +36,18 @@ const CHORES: &[Chore] = &[
     ),
     (
         "check",
-        "fmt, clippy, doc, layers, deny: before every push",
+        "fmt, clippy, doc, layers, requirements, deny: before every push",
         check::run,
     ),
     (
         "layers",
         "who may depend on whom, and clippy.toml files that agree",
         layers::run,
+    ),
+    (
+        "requirements",
+        "statements about correct behaviour without a test or a reason",
+        requirements::run,
     ),
     (
         "deny",
@@ -72,7 +78,7 @@ fn main() -> ExitCode {
     let Some((_, _, chore)) = CHORES.iter().find(|(name, _, _)| *name == wanted) else {
         println!("cargo xtask <chore>");
         for (name, about, _) in CHORES {
-            println!("  {name:<10} {about}");
+            println!("  {name:<12} {about}");
         }
         return ExitCode::from(u8::from(!wanted.is_empty()));
     };

@@ -2,6 +2,8 @@
 
 mod big;
 mod confinement;
+mod copies;
+mod kaniko_bugs;
 mod mount_points;
 mod outputs;
 mod platforms;

@@ -53,8 +53,9 @@ fn every_form_of_user_gives_the_ids_that_the_files_of_the_image_say() -> Result<
         ("4242:4243", 4242, 4243, "4243"),
     ] {
         let ids = "$(busybox id -u):$(busybox id -g):$(busybox id -G)";
-        dockerfile +=
-            &format!("USER {user}\nRUN busybox test \"{ids}\" = '{uid}:{gid}:{groups}'\n");
+        dockerfile.extend([format!(
+            "USER {user}\nRUN busybox test \"{ids}\" = '{uid}:{gid}:{groups}'\n"
+        )]);
     }
     Built::of_dockerfile(lab, &dockerfile).map(drop)
 }
@@ -89,7 +90,7 @@ fn home_is_that_of_the_current_user_unless_the_image_says_otherwise() -> Result<
         ("1", "/usr/sbin"),
         ("4242", "/"),
     ] {
-        dockerfile += &format!("USER {user}\nRUN busybox test $HOME = {home}\n");
+        dockerfile.extend([format!("USER {user}\nRUN busybox test $HOME = {home}\n")]);
     }
     dockerfile += "ENV HOME=/elsewhere\nRUN busybox test $HOME = /elsewhere\n";
     Built::of_dockerfile(lab, &dockerfile).map(drop)
@@ -119,7 +120,7 @@ fn proxies_reach_a_run_in_both_cases_of_letters_and_nothing_of_the_image() -> Re
     Ok(())
 }
 
-// T-BUG-19
+/// D 5.2
 #[test]
 fn a_working_directory_that_is_gone_is_made_again() -> Result<()> {
     let built = on_busybox(

@@ -82,6 +82,7 @@ impl Grants {
                 Security::Insecure => CapabilityLimit::Executor,
             },
             limits: self.limits.clone(),
+            ..process.confinement.clone()
         };
         for device in &run.devices {
             // What is wrong with a device was said before the build began.

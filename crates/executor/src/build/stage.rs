@@ -479,6 +479,7 @@ impl Stages<'_> {
                 let stores = (&self.contents, &self.caches);
                 let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
                 running::furnish_directory(run, ground.path())?;
+                process.confinement.read_only = mounted.read_only(ground.path());
                 Some(mounted)
             }
             _ => None,

@@ -136,6 +136,10 @@ fn mount(context: &Context<'_>, scope: &Scope, written: &Mount) -> Result<RunMou
     if let Some(refusal) = unsupported::mount(&spec, context.at(written.span)) {
         return Err(refusal);
     }
+    // COMPAT(buildkit): the same directory under a relative and an absolute name are two caches.
+    if let MountSpec::Cache { id, target, .. } = &mut spec {
+        id.get_or_insert_with(|| path::clean_as_written(target));
+    }
     place(scope, &mut spec, written.span)?;
     let from = match &spec {
         MountSpec::Bind { .. } | MountSpec::Cache { .. } => FromName::of_mount(written),

@@ -1,5 +1,7 @@
 //! What RUN becomes.
 
+use kigumi_dockerfile::instruction::MountSpec;
+
 use super::Build;
 use crate::{Entitlement, Script};
 
@@ -29,12 +31,36 @@ fn a_run_has_the_state_of_its_place() {
     assert_eq!((&runs[0].env, &runs[1].env), (&pairs("1"), &pairs("2")));
 }
 
+/// T-MNT-03, T-MNT-19: the default identity is the target as it was written.
+#[test]
+fn targets_are_absolute_and_a_cache_is_called_as_its_target_was_written() {
+    let file = "FROM base\nWORKDIR /w\nARG T=c\n\
+        RUN --mount=type=cache,target=$T --mount=type=cache,target=/w/c --mount=type=cache,id=i,target=../x/ true";
+    let run = &Build::of(file).runs()[0];
+    let caches: Vec<_> = run
+        .mounts
+        .iter()
+        .filter_map(|mount| {
+            let MountSpec::Cache { id, target, .. } = &mount.spec else {
+                return None;
+            };
+            Some((id.as_deref(), target.as_str()))
+        })
+        .collect();
+    let expected = [
+        (Some("c"), "/w/c"),
+        (Some("/w/c"), "/w/c"),
+        (Some("i"), "/x"),
+    ];
+    assert_eq!(caches, expected);
+}
+
 /// Rule zero
 #[test]
 fn what_run_cannot_do_yet_is_refused() {
     for (flags, expected) in [
-        ("--mount=type=cache,target=/c", "RUN --mount"),
-        ("--mount=type=bind,from=base,target=/c", "RUN --mount"),
+        ("--mount=type=secret,id=s", "RUN --mount=type=secret"),
+        ("--mount=type=ssh", "RUN --mount=type=ssh"),
     ] {
         let problems = Build::of(&format!("FROM base\nRUN {flags} x")).problems();
         let expected = format!("{expected} is not supported yet");

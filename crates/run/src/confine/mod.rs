@@ -7,8 +7,9 @@ mod network;
 pub(crate) use capabilities::{DEFAULT, to_drop};
 pub use capabilities::{missing_capabilities, parse_effective};
 pub use limits::Limit;
-pub(crate) use network::without_network;
+pub(crate) use network::{answer, instruction, load, unless, without_network};
 
+use crate::ReadOnly;
 use std::fmt;
 
 /// What a process may do besides what its user may.
@@ -20,6 +21,9 @@ pub struct Confinement {
     pub capabilities: CapabilityLimit,
     /// Resource limits to set; all others are those of the executor.
     pub limits: Vec<Limit>,
+    /// What it must not change. Only root needs to be told: others go by the permissions of files. Where the kernel offers no means the process is
+    /// started all the same; whoever asked for this looks afterwards.
+    pub read_only: ReadOnly,
 }
 
 /// What a process can reach.
@@ -58,6 +62,9 @@ impl fmt::Display for Confinement {
         }
         for limit in &self.limits {
             write!(f, " limit {limit}")?;
+        }
+        for path in &self.read_only.paths {
+            write!(f, " read-only {}", path.display())?;
         }
         Ok(())
     }

@@ -140,12 +140,12 @@ fn check_family() -> Vec<sock_filter> {
     check
 }
 
-fn load(offset: u32) -> sock_filter {
+pub(crate) fn load(offset: u32) -> sock_filter {
     instruction(BPF_LD | BPF_W | BPF_ABS, offset, 0, 0)
 }
 
 /// Skips the next `length` instructions unless what was loaded is `value`.
-fn unless(value: u32, length: usize) -> sock_filter {
+pub(crate) fn unless(value: u32, length: usize) -> sock_filter {
     // Longest is the part of one architecture, some thirty instructions.
     let length = u8::try_from(length).unwrap_or(u8::MAX);
     instruction(BPF_JMP | BPF_JEQ | BPF_K, value, 0, length)
@@ -155,11 +155,11 @@ fn refuse(errno: c_int) -> sock_filter {
     answer(SECCOMP_RET_ERRNO | errno.unsigned_abs())
 }
 
-fn answer(value: u32) -> sock_filter {
+pub(crate) fn answer(value: u32) -> sock_filter {
     instruction(BPF_RET | BPF_K, value, 0, 0)
 }
 
-fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+pub(crate) fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     // All codes of classic BPF fit.
     let code = u16::try_from(code).unwrap_or(u16::MAX);
     sock_filter { code, jt, jf, k }

@@ -6,13 +6,19 @@
 
 mod backstage;
 mod cache;
+mod memory;
 mod prepare;
 mod tree;
 
 use kigumi_dockerfile::instruction::MountSpec;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use kigumi_layer::{Follow, ImagePath, Mode, Tree};
 use kigumi_plan::{CopySource, RunMount, RunOp};
 use kigumi_rootfs::{Exclusions, Item, Placer, Stand, Witness, WritableRoot, in_order};
+use kigumi_run::ReadOnly;
 
 pub(crate) use backstage::Backstage;
 pub(crate) use cache::{CacheStore, Identity};
@@ -22,6 +28,7 @@ use super::contents::Contents;
 use super::workshop::Workshop;
 use crate::error::BuildError;
 use cache::{Opened, Request};
+use memory::Limited;
 
 /// What shall be at a target, with all that is needed to put it there.
 #[derive(Debug)]
@@ -157,7 +164,17 @@ pub(crate) struct Mounted<'a> {
     guarded: Vec<ImagePath>,
     witnesses: Vec<Witness>,
     caches: Vec<Opened>,
+    limited: Vec<Limited>,
 }
+
+/// The filesystem in memory that every container has.
+const MEMORY: &str = "/dev/shm";
+/// A new tmpfs.
+const EMPTY: Stand = Stand {
+    mode: Mode::new(0o1777),
+    uid: 0,
+    gid: 0,
+};
 
 impl<'a> Mounted<'a> {
     /// Places everything, the outermost first.
@@ -179,6 +196,7 @@ impl<'a> Mounted<'a> {
             guarded: Vec::new(),
             witnesses: Vec::new(),
             caches: Vec::new(),
+            limited: Vec::new(),
         };
         for next in in_order(wanted, |wanted| &wanted.target) {
             workshop.check_cancelled()?;
@@ -221,17 +239,24 @@ impl<'a> Mounted<'a> {
                 })
             }
             Thing::Empty { size_bytes } => {
-                if let Some(size) = size_bytes {
+                let limited = size_bytes
+                    .filter(|_| !site.is_bound())
+                    .and_then(|size| Limited::new(Path::new(MEMORY), size));
+                if let (None, Some(size)) = (&limited, size_bytes) {
                     workshop.events.warn(format!(
-                        "the size of the tmpfs at `{}` is not limited to {size} bytes: in a pod without mount rights it is an ordinary directory",
+                        "the size of the tmpfs at `{}` is not limited to {size} bytes: `{MEMORY}` cannot give exactly that much",
                         site.path()
                     ));
                 }
-                Some(Item::Directory(Stand {
-                    mode: Mode::new(0o1777),
-                    uid: 0,
-                    gid: 0,
-                }))
+                let item = match limited {
+                    Some(limited) => {
+                        let item = Item::LinkToDirectory(limited.path().to_owned());
+                        self.limited.push(limited);
+                        item
+                    }
+                    None => Item::Directory(EMPTY),
+                };
+                Some(item)
             }
         };
         if let Some(item) = item {
@@ -253,6 +278,19 @@ impl<'a> Mounted<'a> {
             self.witnesses.push(witness);
         }
         Ok(())
+    }
+
+    /// What the process must not change, by its path on the host.
+    pub(crate) fn read_only(&self, root: &Path) -> ReadOnly {
+        let on_host = |path: &ImagePath| root.join(OsStr::from_bytes(path.as_relative()));
+        let others = self.targets.iter();
+        ReadOnly {
+            paths: self.guarded.iter().map(on_host).collect(),
+            except: others
+                .filter(|path| !self.guarded.contains(path))
+                .map(on_host)
+                .collect(),
+        }
     }
 
     /// Takes everything away, gives the caches what was written to them, and says whether something was written that could not be.
