@@ -8,7 +8,7 @@ use kigumi_oci::{Platform, parse_reference};
 use kigumi_plan::{BaseImage, BuildInputs, BuildPlan, ImageId, ImageQuery, Planner};
 use kigumi_registry::{Client, ResolvedImage};
 
-use crate::cli::Config;
+use crate::cli::{Config, PlatformSource};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
 
@@ -92,7 +92,7 @@ pub(crate) fn inputs(
         target: config.target.clone(),
         labels: config.labels.clone(),
         build_platform,
-        platform_is_given: config.platform_is_given,
+        platform_is_given: config.platform_source == PlatformSource::Flag,
         proxies,
         allowed: config.run.allowed.clone(),
         ..BuildInputs::new(platform, created)

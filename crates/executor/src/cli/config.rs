@@ -24,8 +24,8 @@ pub struct Config {
     pub labels: Vec<(String, String)>,
     /// What to build for, in the order asked; never empty.
     pub platforms: Vec<Platform>,
-    /// Whether they were asked for, and are not just that of the machine.
-    pub platform_is_given: bool,
+    /// Who named them.
+    pub platform_source: PlatformSource,
     /// Where to push; empty with `--no-push` and no names.
     pub destinations: Vec<Reference>,
     /// Whether to push at all.
@@ -382,10 +382,7 @@ impl Config {
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
             platforms,
-            platform_is_given: flags
-                .custom_platform
-                .as_deref()
-                .is_some_and(|text| !text.is_empty()),
+            platform_source: platform_source(flags),
             context,
             destinations,
             push,
@@ -554,6 +551,22 @@ fn target(flags: &BuildFlags) -> Result<Option<String>, ConfigError> {
         [] => Ok(None),
         [name] => Ok(Some((*name).to_owned())),
         names => Err(ConfigError::SeveralTargets { count: names.len() }),
+    }
+}
+
+/// Where the platforms of a build come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlatformSource {
+    /// The user asked for them.
+    Flag,
+    /// It is that of the machine.
+    Machine,
+}
+
+fn platform_source(flags: &BuildFlags) -> PlatformSource {
+    match flags.custom_platform.as_deref() {
+        None | Some("") => PlatformSource::Machine,
+        Some(_) => PlatformSource::Flag,
     }
 }
 
