@@ -17,6 +17,8 @@ pub struct BuildInputs {
     pub target: Option<String>,
     /// What the image is for.
     pub platform: Platform,
+    /// Whether the user asked for that platform: the config says so then, whatever its base says.
+    pub platform_is_given: bool,
     /// What the builder runs on.
     pub build_platform: Platform,
     /// `--label`, in order; the last of one name counts. Applied to the target stage after all its instructions.
@@ -41,6 +43,7 @@ impl BuildInputs {
             target: None,
             build_platform: platform.clone(),
             platform,
+            platform_is_given: false,
             labels: Vec::new(),
             created: created.into(),
             proxies: Vec::new(),

@@ -26,6 +26,8 @@ pub struct Config {
     pub labels: Vec<(String, String)>,
     /// What to build for, in the order asked; never empty.
     pub platforms: Vec<Platform>,
+    /// Who named them.
+    pub platform_source: PlatformSource,
     /// `--build-context`, in order; of several with one name the last counts.
     pub contexts: Vec<ContextFlag>,
     /// `--secret`, in order; of two with one id the later counts.
@@ -414,6 +416,7 @@ impl Config {
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
             platforms,
+            platform_source: platform_source(flags),
             contexts: flags
                 .build_context
                 .iter()
@@ -589,6 +592,22 @@ fn target(flags: &BuildFlags) -> Result<Option<String>, ConfigError> {
         [] => Ok(None),
         [name] => Ok(Some((*name).to_owned())),
         names => Err(ConfigError::SeveralTargets { count: names.len() }),
+    }
+}
+
+/// Where the platforms of a build come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlatformSource {
+    /// The user asked for them.
+    Flag,
+    /// It is that of the machine.
+    Machine,
+}
+
+fn platform_source(flags: &BuildFlags) -> PlatformSource {
+    match flags.custom_platform.as_deref() {
+        None | Some("") => PlatformSource::Machine,
+        Some(_) => PlatformSource::Flag,
     }
 }
 
