@@ -2,6 +2,7 @@
 
 mod big;
 mod confinement;
+mod mounts;
 mod outputs;
 mod platforms;
 mod pod;
