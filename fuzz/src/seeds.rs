@@ -16,15 +16,63 @@ const TREES: [&str; 4] = [
 ];
 
 /// Copies: stage, source, options, patterns, destination.
-const COPIES: [&str; 8] = [
-    "d 0755 0:0 /w\0f 0644 1:1 /a \"a\"\nd 0750 1:1 /d\nf 0600 1:1 /d/x \"x\"\n00000\0a\nd\0/to/",
-    "d 0711 5:6 /w\nl 0:0 /w/l -> /real\0f 0644 1:1 /a \"a\"\02\0*\0l/deep",
-    "\0d 0755 1:1 /p\nd 0700 1:1 /p/q\nf 0644 2:2 /p/q/y \"y\"\nf 0644 2:2 /p/q/x \"x\"\00013\0p/./q/**\0/",
-    "f 0644 0:0 /w \"w\"\0f 0644 1:1 /a \"a\"\0\0a\0sub/",
-    "d 0755 0:0 /d\nd 0755 0:0 /d/x\0d 0755 1:1 /s\nf 0644 1:1 /s/x \"x\"\01\0s\0/d",
-    "\0f 0644 1:1 /a \"a\"\nh /b = /a\nd 0755 0:0 /c\nh /c/d = /a\01\0/\0/all",
-    "\0d 0755 1:1 /d\nl 1:1 /l -> d\nf 0644 1:1 /d/[x] \"x\"\00001\0l/[[]x]\nl\0.",
-    "f 0644 0:0 /d \"file\"\nl 0:0 /l -> gone\0f 0644 1:1 /a \"a\"\023\0a\na\0/l",
+const COPIES: [[&str; 5]; 8] = [
+    [
+        "d 0755 0:0 /w",
+        "f 0644 1:1 /a \"a\"\nd 0750 1:1 /d\nf 0600 1:1 /d/x \"x\"",
+        "00000",
+        "a\nd",
+        "/to/",
+    ],
+    [
+        "d 0711 5:6 /w\nl 0:0 /w/l -> /real",
+        "f 0644 1:1 /a \"a\"",
+        "2",
+        "*",
+        "l/deep",
+    ],
+    [
+        "",
+        "d 0755 1:1 /p\nd 0700 1:1 /p/q\nf 0644 2:2 /p/q/y \"y\"\nf 0644 2:2 /p/q/x \"x\"",
+        "0013",
+        "p/./q/**",
+        "/",
+    ],
+    [
+        "f 0644 0:0 /w \"w\"",
+        "f 0644 1:1 /a \"a\"",
+        "",
+        "a",
+        "sub/",
+    ],
+    [
+        "d 0755 0:0 /d\nd 0755 0:0 /d/x",
+        "d 0755 1:1 /s\nf 0644 1:1 /s/x \"x\"",
+        "1",
+        "s",
+        "/d",
+    ],
+    [
+        "",
+        "f 0644 1:1 /a \"a\"\nh /b = /a\nd 0755 0:0 /c\nh /c/d = /a",
+        "1",
+        "/",
+        "/all",
+    ],
+    [
+        "",
+        "d 0755 1:1 /d\nl 1:1 /l -> d\nf 0644 1:1 /d/[x] \"x\"",
+        "00001",
+        "l/[[]x]\nl",
+        ".",
+    ],
+    [
+        "f 0644 0:0 /d \"file\"\nl 0:0 /l -> gone",
+        "f 0644 1:1 /a \"a\"",
+        "23",
+        "a\na",
+        "/l",
+    ],
 ];
 
 /// Writes the seeds of a target into the directory that `KIGUMI_FUZZ_SEEDS` names, if it names one: before libFuzzer reads it.
@@ -44,7 +92,10 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "plan" => plans(),
         "word" => words(),
         "ignore" => ignore_files(),
-        "copy" => COPIES.iter().map(|text| text.as_bytes().to_vec()).collect(),
+        "copy" => COPIES
+            .iter()
+            .map(|parts| parts.join("\0").into_bytes())
+            .collect(),
         "tar" => layers(),
         "archive" => layers().into_iter().chain(archives()).collect(),
         _ => Vec::new(),
@@ -82,7 +133,11 @@ fn dockerfiles() -> Vec<Vec<u8>> {
 
 fn plans() -> Vec<Vec<u8>> {
     let options = ["0000", "1000", "0100", "0010", "0001", "1111"];
-    let triggers = ["", "\0COPY --from=b /a /b", "\0RUN --mount=type=cache,target=/c x\0ARG a=1"];
+    let triggers = [
+        "",
+        "\0COPY --from=b /a /b",
+        "\0RUN --mount=type=cache,target=/c x\0ARG a=1",
+    ];
     dockerfiles()
         .into_iter()
         .enumerate()
@@ -112,12 +167,12 @@ fn ignore_files() -> Vec<Vec<u8>> {
         let files = case.get("files").and_then(Value::as_array).cloned();
         let files = files.unwrap_or_default();
         let text = |file: &Value, name: &str| Some(file.get(name)?.as_str()?.to_owned());
-        let is_ignore = |file: &&Value| {
-            text(file, "path").is_some_and(|path| path.ends_with(".dockerignore"))
-        };
+        let is_ignore =
+            |file: &&Value| text(file, "path").is_some_and(|path| path.ends_with(".dockerignore"));
         for ignore in files.iter().filter(is_ignore) {
             for file in &files {
-                let (Some(content), Some(path)) = (text(ignore, "content"), text(file, "path")) else {
+                let (Some(content), Some(path)) = (text(ignore, "content"), text(file, "path"))
+                else {
                     continue;
                 };
                 seeds.push(format!("{content}\0{path}").into_bytes());
@@ -140,11 +195,13 @@ fn encoded(changes: &[Change]) -> Vec<u8> {
 }
 
 fn layers() -> Vec<Vec<u8>> {
-    let trees = TREES.iter().filter_map(|text| notation::parse_changes(text).ok());
+    let trees = TREES
+        .iter()
+        .filter_map(|text| notation::parse_changes(text).ok());
     let mut layers: Vec<_> = trees.map(|changes| encoded(&changes)).collect();
     let whole: Vec<_> = COPIES
         .iter()
-        .filter_map(|text| notation::parse_tree(text.split('\0').nth(1)?).ok())
+        .filter_map(|[_, source, ..]| notation::parse_tree(source).ok())
         .map(|tree| encoded(&diff(&kigumi_layer::Tree::new(), &tree)))
         .collect();
     layers.extend(whole);

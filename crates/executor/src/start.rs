@@ -5,10 +5,16 @@ use std::io::Write;
 use kigumi_run::{Cancel, harden_self, init, signals};
 
 use crate::build;
-use crate::cli::{self, BUILD_ID, BuildFlags, Command, Config, Environment, LogOptions};
+use crate::cli::{
+    self, BUILD_ID, BuildFlags, Command, Config, Environment, LintCommand, LogOptions,
+};
 use crate::error::{BuildError, chain};
+use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::sandbox;
+
+/// `executor lint` could not look at a file.
+const LINT_UNUSABLE: u8 = 2;
 
 /// Runs the program and gives its exit code.
 pub fn start() -> u8 {
@@ -17,12 +23,21 @@ pub fn start() -> u8 {
         // Help and version are no errors; a wrong command line is exit code 1 (K-CLI-03).
         Err(error) => {
             drop(error.print());
-            return u8::from(error.use_stderr());
+            let is_lint = std::env::args_os()
+                .nth(1)
+                .is_some_and(|word| word == "lint");
+            let wrong = if is_lint { LINT_UNUSABLE } else { 1 };
+            return if error.use_stderr() { wrong } else { 0 };
         }
     };
     match &args.command {
         Some(Command::Version) => print(&format!("{BUILD_ID}\n")),
         Some(Command::Plan(flags)) => with_log(flags, plan),
+        Some(Command::Lint(command)) => with_log_or(
+            &command.build,
+            |_, events| lint_files(command, events),
+            |_| LINT_UNUSABLE,
+        ),
         None => with_log(&args.build, build_image),
     }
 }
@@ -30,6 +45,14 @@ pub fn start() -> u8 {
 fn with_log(
     flags: &BuildFlags,
     run: impl FnOnce(&BuildFlags, &Events) -> Result<u8, BuildError>,
+) -> u8 {
+    with_log_or(flags, run, BuildError::exit_code)
+}
+
+fn with_log_or(
+    flags: &BuildFlags,
+    run: impl FnOnce(&BuildFlags, &Events) -> Result<u8, BuildError>,
+    exit_code: impl FnOnce(&BuildError) -> u8,
 ) -> u8 {
     let (options, wrong) = match LogOptions::new(flags) {
         Ok(options) => (options, None),
@@ -44,8 +67,18 @@ fn with_log(
             events.emit(BuildEvent::Failed {
                 message: error.render(),
             });
-            error.exit_code()
+            exit_code(&error)
         }
+    }
+}
+
+fn lint_files(command: &LintCommand, events: &Events) -> Result<u8, BuildError> {
+    let environment = environment()?;
+    install_crypto();
+    let (report, code) = lint::run(command, &environment, events)?;
+    match print(&report) {
+        0 => Ok(code),
+        _ => Ok(LINT_UNUSABLE),
     }
 }
 

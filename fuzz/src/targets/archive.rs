@@ -43,9 +43,15 @@ pub fn archive(data: &[u8]) {
     let Ok(changes) = copy_changes(&stage, &spec, &[], &archives) else {
         return;
     };
-    assert!(!changes.iter().any(|change| matches!(change, Change::Delete { .. })));
+    assert!(
+        !changes
+            .iter()
+            .any(|change| matches!(change, Change::Delete { .. }))
+    );
     let mut after = stage;
-    after.apply_layer(changes).expect("what ADD gives can be applied");
+    after
+        .apply_layer(changes)
+        .expect("what ADD gives can be applied");
 }
 
 /// Takes so many bytes and no more.

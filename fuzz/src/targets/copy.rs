@@ -25,7 +25,9 @@ pub fn copy(data: &[u8]) {
     };
     check_order(&changes);
     let mut after = stage.clone();
-    after.apply_layer(changes).expect("what COPY gives can be applied");
+    after
+        .apply_layer(changes)
+        .expect("what COPY gives can be applied");
     if spec.link {
         return;
     }
@@ -75,7 +77,8 @@ fn check_order(changes: &[Change]) {
     for change in changes {
         let path = change.path();
         assert!(
-            path.parent().is_none_or(|parent| seen.get(&parent).is_some()),
+            path.parent()
+                .is_none_or(|parent| seen.get(&parent).is_some()),
             "no parent of {path}"
         );
         match change {

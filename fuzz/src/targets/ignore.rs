@@ -33,11 +33,17 @@ pub fn ignore(data: &[u8]) {
 fn walk(patterns: &Patterns, path: &str) -> bool {
     let mut above: Option<Verdict> = None;
     let mut closed = false;
-    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    let ends = path
+        .match_indices('/')
+        .map(|(at, _)| at)
+        .chain([path.len()]);
     for end in ends {
         let here = path.get(..end).unwrap_or(path).as_bytes();
         let verdict = patterns.judge(here, above.as_ref());
-        assert!(!closed || verdict.is_excluded(), "re-included below a closed directory");
+        assert!(
+            !closed || verdict.is_excluded(),
+            "re-included below a closed directory"
+        );
         closed |= !patterns.may_include_below(here, &verdict);
         above = Some(verdict);
     }

@@ -30,8 +30,14 @@ fn instructions(file: &Dockerfile) -> impl Iterator<Item = &Instruction> {
 }
 
 fn check_span(file: &Source, span: Span) {
-    assert!(span.start <= span.end && span.end <= file.text().len(), "{span:?}");
-    assert!(file.text().get(span.start..span.end).is_some(), "{span:?} cuts a character");
+    assert!(
+        span.start <= span.end && span.end <= file.text().len(),
+        "{span:?}"
+    );
+    assert!(
+        file.text().get(span.start..span.end).is_some(),
+        "{span:?} cuts a character"
+    );
     assert!(1 <= span.line && span.line <= span.end_line, "{span:?}");
 }
 
@@ -43,7 +49,9 @@ fn show(file: &Source, items: &[Diagnostic]) {
             .path(file.name())
             .fold(true)
             .annotation(AnnotationKind::Primary.span(item.span.start..item.span.end));
-        let report = [Level::ERROR.primary_title(item.message.as_str()).element(snippet)];
+        let report = [Level::ERROR
+            .primary_title(item.message.as_str())
+            .element(snippet)];
         assert!(!Renderer::plain().render(&report).is_empty());
     }
 }
@@ -52,7 +60,10 @@ fn check_instruction(file: &Dockerfile, instruction: &Instruction) {
     check_span(&file.source, instruction.span);
     check_span(&file.source, instruction.keyword.span);
     let keyword = file.source.slice(instruction.keyword.span);
-    assert!(keyword.eq_ignore_ascii_case(instruction.kind.name()), "{keyword}");
+    assert!(
+        keyword.eq_ignore_ascii_case(instruction.kind.name()),
+        "{keyword}"
+    );
     match &instruction.kind {
         InstructionKind::Run(run) => check_run(run, file.escape),
         InstructionKind::Onbuild(onbuild) => {

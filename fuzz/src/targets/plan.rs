@@ -14,7 +14,9 @@ const ROUNDS: usize = 1_000;
 pub fn plan(data: &[u8]) {
     let [options, dockerfile, first, second] = parts::<4>(data);
     let triggers = [first, second].into_iter().filter(|text| !text.is_empty());
-    let triggers: Vec<String> = triggers.map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+    let triggers: Vec<String> = triggers
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect();
     let Ok(plan) = planned(options, dockerfile, &triggers) else {
         return;
     };
@@ -26,12 +28,19 @@ pub fn plan(data: &[u8]) {
 
 fn inputs(options: &[u8]) -> BuildInputs {
     let flag = |index: usize| options.get(index).copied().unwrap_or(b'0') % 2 == 1;
-    let mut inputs = BuildInputs::new(Platform::new("linux", "amd64", None), "2026-01-02T03:04:05Z");
+    let mut inputs = BuildInputs::new(
+        Platform::new("linux", "amd64", None),
+        "2026-01-02T03:04:05Z",
+    );
     if flag(0) {
-        inputs.build_args.push(("a".to_owned(), "given $a".to_owned()));
+        inputs
+            .build_args
+            .push(("a".to_owned(), "given $a".to_owned()));
     }
     if flag(1) {
-        inputs.build_args.push(("SOURCE_DATE_EPOCH".to_owned(), "1000".to_owned()));
+        inputs
+            .build_args
+            .push(("SOURCE_DATE_EPOCH".to_owned(), "1000".to_owned()));
     }
     if flag(2) {
         inputs.target = Some("b".to_owned());
@@ -41,12 +50,18 @@ fn inputs(options: &[u8]) -> BuildInputs {
     }
     if flag(4) {
         inputs.labels.push(("l".to_owned(), "cli".to_owned()));
-        inputs.proxies.push(("http_proxy".to_owned(), "http://p".to_owned()));
+        inputs
+            .proxies
+            .push(("http_proxy".to_owned(), "http://p".to_owned()));
     }
     inputs
 }
 
-fn planned(options: &[u8], dockerfile: &[u8], triggers: &[String]) -> Result<BuildPlan, Diagnostics> {
+fn planned(
+    options: &[u8],
+    dockerfile: &[u8],
+    triggers: &[String],
+) -> Result<BuildPlan, Diagnostics> {
     let file = parse_bytes(dockerfile, "Dockerfile")?;
     let mut planner = Planner::new(&file, inputs(options))?;
     for _ in 0..ROUNDS {
@@ -71,7 +86,11 @@ fn config(triggers: &[String]) -> ImageConfig {
         architecture: "amd64".to_owned(),
         os: "linux".to_owned(),
         config: ContainerConfig {
-            env: Some(vec!["PATH=/bin".to_owned(), "B=base".to_owned(), "junk".to_owned()]),
+            env: Some(vec![
+                "PATH=/bin".to_owned(),
+                "B=base".to_owned(),
+                "junk".to_owned(),
+            ]),
             on_build: (!triggers.is_empty()).then(|| triggers.to_vec()),
             working_dir: Some("/w".to_owned()),
             ..ContainerConfig::default()
@@ -86,13 +105,21 @@ fn check(plan: &BuildPlan) {
     let mut done = Vec::new();
     for stage in &plan.stages {
         if let Base::Stage(parent) = stage.base {
-            assert!(done.contains(&parent), "stage {:?} before its base", stage.id);
+            assert!(
+                done.contains(&parent),
+                "stage {:?} before its base",
+                stage.id
+            );
         }
         for (source, _) in plan.stages.iter().map(|other| (other.id, other)) {
             let reads = plan
                 .readers(&kigumi_plan::CopySource::Stage(source))
                 .any(|(reader, _)| reader == stage.id);
-            assert!(!reads || done.contains(&source), "stage {:?} before {source:?}", stage.id);
+            assert!(
+                !reads || done.contains(&source),
+                "stage {:?} before {source:?}",
+                stage.id
+            );
         }
         for (index, step) in stage.steps.iter().enumerate() {
             assert_eq!(step.number, index + 1);
@@ -102,6 +129,10 @@ fn check(plan: &BuildPlan) {
         }
         done.push(stage.id);
     }
-    assert_eq!(done.last(), Some(&plan.target), "the target is the last stage");
+    assert_eq!(
+        done.last(),
+        Some(&plan.target),
+        "the target is the last stage"
+    );
     assert!(plan.stage(plan.target).is_some());
 }

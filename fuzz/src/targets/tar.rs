@@ -1,8 +1,6 @@
 use std::io::Read;
 
-use kigumi_layer::{
-    Change, Dialect, LayerEncoder, LayerReader, Origin, Tree, decompress, diff,
-};
+use kigumi_layer::{Change, Dialect, LayerEncoder, LayerReader, Origin, Tree, decompress, diff};
 
 /// As much as is decompressed of an input.
 const LARGEST: u64 = 8 << 20;
@@ -25,7 +23,11 @@ fn layer(data: &[u8]) {
     tree.begin_layer();
     let changes = entries(data, Dialect::Layer);
     // Every entry takes at least a block.
-    assert!(changes.len() <= data.len() / 512, "{} entries", changes.len());
+    assert!(
+        changes.len() <= data.len() / 512,
+        "{} entries",
+        changes.len()
+    );
     for change in changes {
         let _ = tree.apply(change);
     }
@@ -41,7 +43,10 @@ fn layer(data: &[u8]) {
             _ => None,
         });
         // Names that are whiteouts, and what no header has room for, are refused.
-        if encoder.entry(change, &mut content.unwrap_or_default()).is_ok() {
+        if encoder
+            .entry(change, &mut content.unwrap_or_default())
+            .is_ok()
+        {
             written.push(change.clone());
         }
     }
@@ -50,7 +55,9 @@ fn layer(data: &[u8]) {
     }
     let encoded = encoder.finish().expect("writing to memory");
     let mut again = Tree::new();
-    again.apply_layer(entries(&encoded, Dialect::Layer)).expect("what we write can be applied");
+    again
+        .apply_layer(entries(&encoded, Dialect::Layer))
+        .expect("what we write can be applied");
     assert_eq!(shown(&again), shown(&tree));
 }
 

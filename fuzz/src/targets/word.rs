@@ -9,9 +9,16 @@ const LARGEST: usize = 2 << 20;
 /// expanded, blanks aside.
 pub fn word(data: &[u8]) {
     let [options, first, second, text] = parts::<4>(data);
-    let (first, second) = (String::from_utf8_lossy(first), String::from_utf8_lossy(second));
+    let (first, second) = (
+        String::from_utf8_lossy(first),
+        String::from_utf8_lossy(second),
+    );
     let text = String::from_utf8_lossy(text);
-    let escape = if options.first().is_some_and(|byte| byte % 2 == 1) { '`' } else { '\\' };
+    let escape = if options.first().is_some_and(|byte| byte % 2 == 1) {
+        '`'
+    } else {
+        '\\'
+    };
     let lookup = |name: &str| match name {
         "a" => Some(first.to_string()),
         "b" => Some(second.to_string()),
@@ -20,15 +27,28 @@ pub fn word(data: &[u8]) {
         _ => None,
     };
     if let Ok(expanded) = expand(&text, &lookup, escape) {
-        assert!(expanded.text.len() <= LARGEST, "{} bytes", expanded.text.len());
+        assert!(
+            expanded.text.len() <= LARGEST,
+            "{} bytes",
+            expanded.text.len()
+        );
         let split: String = expanded.words.concat();
         let squeezed = |text: &str| text.split_whitespace().collect::<String>();
         assert_eq!(squeezed(&split), squeezed(&expanded.text));
         assert!(expanded.words.iter().all(|word| !word.is_empty()));
-        assert!(!expanded.undefined.iter().any(|name| name == "a" || name == "e"));
+        assert!(
+            !expanded
+                .undefined
+                .iter()
+                .any(|name| name == "a" || name == "e")
+        );
     }
     if let Ok(expanded) = expand_heredoc(&text, &lookup) {
-        assert!(expanded.text.len() <= LARGEST, "{} bytes", expanded.text.len());
+        assert!(
+            expanded.text.len() <= LARGEST,
+            "{} bytes",
+            expanded.text.len()
+        );
     }
     let _ = split_unquoted(&text);
     let _ = split_raw(&text);
@@ -39,7 +59,8 @@ pub fn word(data: &[u8]) {
 fn quoted_is_itself(text: &str) {
     let nothing = |_: &str| None;
     if !text.contains('\'') {
-        let expanded = expand(&format!("'{text}'"), &nothing, '\\').expect("single quotes protect everything");
+        let expanded =
+            expand(&format!("'{text}'"), &nothing, '\\').expect("single quotes protect everything");
         assert_eq!(expanded.text, text);
     }
     let mut escaped = String::from('"');
@@ -50,6 +71,7 @@ fn quoted_is_itself(text: &str) {
         escaped.push(character);
     }
     escaped.push('"');
-    let expanded = expand(&escaped, &nothing, '\\').expect("three escapes are all that double quotes need");
+    let expanded =
+        expand(&escaped, &nothing, '\\').expect("three escapes are all that double quotes need");
     assert_eq!(expanded.text, text);
 }

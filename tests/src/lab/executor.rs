@@ -59,10 +59,10 @@ pub fn build_executor() -> Result<PathBuf> {
 pub(super) fn image(lab: &Lab, variant: Variant) -> Result<String> {
     let binary = build_executor()?;
     let program = fs::read(&binary).with_context(|| format!("read {}", binary.display()))?;
-    let _lock = lab.state().lock("executor")?;
-    // A lab may be shared by several checkouts: each runs its own executor.
+    // A lab may be shared by several checkouts: each runs its own executor, and waits for nobody else's.
     let digest = digest_of(&program);
     let digest = digest.trim_start_matches("sha256:");
+    let _lock = lab.state().lock(&format!("executor-{digest}"))?;
     let name = match variant {
         Variant::Executor => format!("kigumi/executor:{digest}"),
         Variant::Debug => format!("kigumi/executor:{digest}-debug"),

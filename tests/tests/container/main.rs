@@ -2,10 +2,14 @@
 
 mod big;
 mod confinement;
+mod copies;
+mod kaniko_bugs;
+mod mount_points;
 mod mounts;
 mod outputs;
 mod platforms;
 mod pod;
+mod processes;
 mod refusals;
 mod registries;
 mod reproducible;

@@ -29,6 +29,7 @@ use crate::source::{Source, Span};
 use instruction::{Parsed, Reader};
 
 pub(crate) use heredoc::read_marker;
+pub(crate) use lines::continued;
 pub(crate) use numbers::{parse_bool, parse_octal, parse_size};
 
 /// Parses a Dockerfile. `name` is what messages call it.

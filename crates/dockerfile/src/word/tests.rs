@@ -50,7 +50,12 @@ fn problem_name(problem: &WordProblem) -> String {
 
 /// Checks every line of a table and tells how many there are.
 fn check(table: &str, result: impl Fn(&str) -> Result<String, WordError>) -> usize {
-    let plain = |text: &str| text.trim_matches(' ').replace('·', " ").replace('⏎', "\n");
+    let plain = |text: &str| {
+        text.trim_matches(' ')
+            .replace('·', " ")
+            .replace('⏎', "\n")
+            .replace('⇥', "\t")
+    };
     let mut count = 0;
     let mut wrong = Vec::new();
     for line in table.lines().filter(|line| !line.trim().is_empty()) {
@@ -183,10 +188,43 @@ fn unquoted_values_are_split_at_blanks() {
         $d              | $a
         80·90/udp       | 80;90/udp
         x"a·b"y·z       | xa·by;z
+        a⇥b             | a;b
+        a\⏎b            | a⏎b
+        ·               | 
+        ·"a"·           | a
+        "a"'b'          | ab
+        "a"·'b'         | a;b
+        "a·"'·b'        | a··b
+        $a$b            | AB
+        $a·$b           | A;B
+        ${a}·x·${b}     | A;x;B
+        "$s·$s"         | x·y·x·y
+        $s"$s"          | x;yx·y
+        '$s'$s          | $sx;y
+        ${s}            | x;y
+        "${s}"          | x·y
+        ${s:-no}        | x;y
+        ${s:+a·b}       | a;b
+        ${s#x}          | y
+        ${s//·/-}       | x-y
+        ${s/x/a·b}      | a;b;y
+        "${s/x/a·b}"    | a·b·y
+        $sp$sp          | x;y;x;y
+        "$sp"           | ··x··y··
+        ${unset:-$s}    | x;y
+        "${unset:-$s}"  | x·y
+        ${unset:-'a·b'}·c | a;b;c
+        $q              | '"
+        \"$s\"          | "x;y"
+        80·$unset·90    | 80;90
+        $glob           | *
+        "               | !double
+        ${              | !brace
     "#;
-    check(table, |input| {
+    let count = check(table, |input| {
         expand(input, &lookup, '\\').map(|expanded| expanded.words.join(";"))
     });
+    assert!(count >= 47, "{count}");
 }
 
 /// How markers of heredocs are found.

@@ -12,6 +12,7 @@ mod images;
 mod layers;
 mod mounts;
 mod needs;
+mod off_disk;
 mod outputs;
 mod pod_files;
 mod product;
@@ -37,10 +38,12 @@ use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
-pub(crate) use setup::credential_files;
+pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs, resolve};
+pub(crate) use setup::{client_config, credential_files, proxies};
 
-use crate::cli::{BUILD_ID, Config, Environment};
+use crate::cli::{BUILD_ID, Config, Environment, LintMode};
 use crate::error::BuildError;
+use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use confinement::Grants;
 use contents::Contents;
@@ -99,7 +102,7 @@ pub fn plan(
     result
 }
 
-fn runtime() -> Result<Runtime, BuildError> {
+pub(crate) fn runtime() -> Result<Runtime, BuildError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("transfer")
@@ -162,7 +165,9 @@ impl<'a> Build<'a> {
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
-        tell_warnings(&planned, events);
+        tell_warnings(&planned, config.lint.mode, events);
+        let files = planned.iter().map(|one| (&one.dockerfile, &one.lint));
+        lint::before_build(files, &path, config, events)?;
         Ok(Self {
             config,
             environment,
@@ -539,11 +544,12 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
 }
 
 /// The plan's warnings include the parser's; what is wrong on every platform is said once.
-fn tell_warnings(planned: &[Planned], events: &Events) {
+fn tell_warnings(planned: &[Planned], lint: LintMode, events: &Events) {
     let mut told = Vec::new();
     for planned in planned {
         let file = &planned.dockerfile.source;
-        for warning in &planned.plan.warnings {
+        let all = planned.plan.warnings.iter();
+        for warning in all.filter(|warning| !lint::tells(warning.name, lint)) {
             let text = report::one_line(warning);
             let text = format!("{}:{}: {text}", file.name(), warning.span.line);
             if !told.contains(&text) {

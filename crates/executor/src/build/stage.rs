@@ -20,6 +20,7 @@ use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
 use super::mounts::{self, CacheStore, Mounted};
 use super::needs::Needs;
+use super::off_disk;
 use super::pod_files;
 use super::running;
 use super::workshop::Workshop;
@@ -146,7 +147,10 @@ impl Stages<'_> {
         }
         let state = if live {
             self.standing = None;
-            State::Live(Box::new(self.unpack(&layers)?))
+            let index = self.unpack(&layers)?;
+            let is_read = self.needs.is_read(stage.id);
+            off_disk::keep(&index, &layers, is_read, &mut self.contents);
+            State::Live(Box::new(index))
         } else if self.needs.looks_at_files(stage.id) {
             State::Value(self.base_tree(&stage.base, &layers)?)
         } else {
@@ -223,7 +227,10 @@ impl Stages<'_> {
         let started = Instant::now();
         let (state, layer) = match &step.op {
             Op::Config => (state, None),
-            Op::Run(run) => self.run(stage.id, run, &position, state)?,
+            Op::Run(run) => {
+                self.tell_mounted_directory(run, step);
+                self.run(stage.id, run, &position, state)?
+            }
             Op::Copy(copy) => {
                 let changes = self.copy_changes(copy, &state)?;
                 self.place(stage.id, step, changes, state)?
@@ -427,6 +434,22 @@ impl Stages<'_> {
         Ok((state, layer))
     }
 
+    /// A build that works where the pod has mounted something loses what it makes there.
+    fn tell_mounted_directory(&self, run: &RunOp, step: &Step) {
+        let is_mounted = self.premises.ground.as_ref().is_some_and(|ground| {
+            let (_, exclusions) = ground.parts();
+            ImagePath::clamp(run.cwd.as_bytes()).is_ok_and(|path| exclusions.is_excluded(&path))
+        });
+        if is_mounted {
+            self.workshop.events.warn(format!(
+                "{}:{}: the working directory `{}` is a mount of the pod (or ignored): RUN sees the pod's files there, and what it writes there is not in the image",
+                self.file.name(),
+                step.span.line,
+                run.cwd
+            ));
+        }
+    }
+
     fn run(
         &mut self,
         stage: StageId,
@@ -505,7 +528,7 @@ impl Stages<'_> {
 
     /// Moves what later stages copy out of the root filesystem, before it is emptied for them.
     fn keep(&mut self, stage: StageId, index: Index) -> Result<Tree, BuildError> {
-        let (mut tree, _) = index.into_parts();
+        let (mut tree, virtuals) = index.into_parts();
         let directory = self
             .workshop
             .make_directory(&format!("stage-{}", stage.0))?;
@@ -516,7 +539,7 @@ impl Stages<'_> {
             })?,
         );
         let store = self.contents.add_store(Arc::clone(&kept));
-        copying::store_all(&mut tree, store);
+        copying::store_all(&mut tree, &virtuals, store);
         let source = CopySource::Stage(stage);
         let mut wanted = BTreeSet::new();
         for (_, step) in self.plan.readers(&source) {

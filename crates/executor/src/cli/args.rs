@@ -1,6 +1,7 @@
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::RunFlags;
+use super::lint_flags::{LintCommand, LintFlags};
 use super::times::TimeFlags;
 
 /// What the user typed.
@@ -28,6 +29,8 @@ pub enum Command {
     /// Print what a build would do, and change nothing
     #[command(args_override_self = true)]
     Plan(Box<BuildFlags>),
+    /// Say what is questionable about Dockerfiles, and build nothing
+    Lint(Box<LintCommand>),
     /// Print the version
     Version,
 }
@@ -186,6 +189,9 @@ pub struct BuildFlags {
     /// What RUN may do and finds.
     #[command(flatten)]
     pub run: RunFlags,
+    /// What is told about the Dockerfile before it is built.
+    #[command(flatten)]
+    pub lint: LintFlags,
 
     /// panic, fatal, error, warn, info, debug or trace
     #[arg(short = 'v', long, default_value = "info", help_heading = "Log")]

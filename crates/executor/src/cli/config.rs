@@ -5,6 +5,7 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
 use super::times::Times;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub cache_mount_dir: Option<PathBuf>,
     /// What RUN may do and finds.
     pub run: RunSettings,
+    /// What is told about the Dockerfile before it is built.
+    pub lint: LintSettings,
     /// `--force`.
     pub force: bool,
     /// `--sandbox`.
@@ -231,6 +234,12 @@ pub enum ConfigError {
         /// Why not.
         reason: String,
     },
+    /// A rule that does not exist.
+    #[error("--lint-rule `{text}`: there is no such rule; docs/lint.md lists them")]
+    UnknownRule {
+        /// As given.
+        text: String,
+    },
     /// A file of names without names.
     #[error("{flag} needs a --destination: there is no name to write")]
     NameWithoutDestination {
@@ -387,6 +396,7 @@ impl Config {
                 .filter(|text| !text.is_empty())
                 .map(|text| environment.working_directory.join(text)),
             run: RunSettings::new(&flags.run)?,
+            lint: LintSettings::new(&flags.lint)?,
             force: flags.force,
             sandbox: flags.sandbox,
         })

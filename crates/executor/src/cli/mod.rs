@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod lint_flags;
 mod run_flags;
 mod times;
 
@@ -13,5 +14,6 @@ pub use args::{Args, BuildFlags, Command, parse};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, RegistryFlags, Verbosity,
 };
+pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};
 pub use times::{TimeFlags, Times};

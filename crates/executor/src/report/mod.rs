@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-pub use diagnostics::{excerpt, one_line, render};
+pub use diagnostics::{excerpt, one_line, render, render_finding};
 pub use event::{BuildEvent, LayerSummary, StepPosition, Transfer};
 pub use lines::LineSplitter;
 pub(crate) use trace::listen;
