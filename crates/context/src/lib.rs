@@ -14,6 +14,7 @@
 //! | `chmod` | `--chmod` |
 //! | `archive` | what is in an archive ([`read_archive`]) |
 //! | `dir` | what of a directory is the build context ([`context_tree`]) |
+//! | [`git`] | what is in a git repository |
 //! | `location` | where context, Dockerfile and ignore file are |
 //!
 //! ```
@@ -46,6 +47,7 @@ mod chmod;
 mod copy;
 mod dir;
 mod error;
+pub mod git;
 mod location;
 mod make_dir;
 mod target;

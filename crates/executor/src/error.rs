@@ -222,6 +222,10 @@ pub enum BuildError {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// A git repository that cannot be had.
+    #[cfg(feature = "git")]
+    #[error(transparent)]
+    Git(Box<kigumi_context::git::GitError>),
     /// COPY, ADD or WORKDIR that contradicts the files there are.
     #[error(transparent)]
     CopyEngine(Box<kigumi_context::CopyError>),

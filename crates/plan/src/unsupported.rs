@@ -4,24 +4,11 @@
 use kigumi_dockerfile::{Diagnostic, Span};
 use kigumi_oci::Platform;
 
-use crate::op::Source;
-
 /// The name of all diagnostics of this module.
 const NAME: &str = "Unsupported";
 
 fn refuse(span: Span, what: &str) -> Diagnostic {
     Diagnostic::error(NAME, span, format!("{what} is not supported yet"))
-}
-
-/// Sources of ADD. Shown as written: an expanded URL may hold a token.
-pub(crate) fn source(source: &Source, written: &str, span: Span) -> Option<Diagnostic> {
-    match source {
-        Source::Path(_) | Source::Inline { .. } | Source::Url(_) => None,
-        Source::Git(_) => {
-            let what = format!("ADD of a git repository (`{written}`)");
-            Some(refuse(span, &what))
-        }
-    }
 }
 
 /// Operating systems.

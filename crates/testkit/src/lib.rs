@@ -1,4 +1,4 @@
-//! Fixtures by code: an in-process registry that speaks real HTTP, and images for it.
+//! Fixtures by code: an in-process registry that speaks real HTTP, and images for it; git servers and their repositories.
 //!
 //! What enters: test code. What leaves: a registry on loopback that checks what real ones check (digests, the order of an
 //! upload, that a manifest's blobs are there, tokens and their scopes), that can be told to fail, and that remembers every
@@ -13,9 +13,11 @@
 //! ```
 
 mod fake_registry;
+mod git_server;
 mod image;
 
 pub use fake_registry::{
     Action, Authentication, FakeRegistry, FakeRegistryBuilder, Fault, LoggedRequest, Mounts, When,
 };
+pub use git_server::{GitRequest, GitServer, GitServerOptions, TestRepository};
 pub use image::{PublishedImage, TestImage};

@@ -54,6 +54,11 @@ const DOORS: &[(&str, &[&str])] = &[
         "tokio-util",
         &["registry", "context", "executor", "testkit"],
     ),
+    // gitoxide: its interfaces change monthly, so one crate knows them.
+    ("gix-protocol", &["context"]),
+    ("gix-transport", &["context"]),
+    ("gix-pack", &["context"]),
+    ("gix-object", &["context"]),
     ("libc", &["run"]),
 ];
 

@@ -12,8 +12,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::case::{Case, Options};
+use super::git::Repositories;
 use super::images::{KnownImage, Shelf};
-use super::server::Server;
+use super::server::{Server, Site};
 use super::tree::materialise;
 use crate::{Context, Image, Lab, Outcome, Pod, SshAgent, tool};
 
@@ -35,6 +36,8 @@ const NOBODY: u32 = 65534;
 pub struct Prepared {
     directory: TempDir,
     server: Server,
+    /// Ids of commits and what stands for them.
+    ids: Vec<(String, String)>,
     /// By id.
     agents: BTreeMap<String, SshAgent>,
     /// The images that the registry has, by name.
@@ -92,7 +95,7 @@ pub struct Finished {
     layout: PathBuf,
     /// Holds the layout of a pod.
     _outcome: Option<Outcome>,
-    placeholders: Vec<(String, &'static str)>,
+    placeholders: Vec<(String, String)>,
 }
 
 impl Prepared {
@@ -100,9 +103,15 @@ impl Prepared {
     pub fn make(case: &Case, how: Build<'_>) -> Result<Self> {
         let mut shelf = Shelf::make(&case.images)?;
         shelf.add_files(&case.http)?;
+        let repositories = Repositories::make(&case.git)?;
+        let ids = repositories.placeholders();
+        let site = Site {
+            resources: shelf.resources,
+            repositories,
+        };
         let server = match how {
-            Build::Process { .. } => Server::start(shelf.resources)?,
-            Build::Pod { .. } => Server::start_as_host(shelf.resources)?,
+            Build::Process { .. } => Server::start(site)?,
+            Build::Pod { .. } => Server::start_as_host(site)?,
         };
         let directory = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let root = directory.path();
@@ -118,7 +127,8 @@ impl Prepared {
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(&place, located(&case.dockerfile()?, &server)).context("write Dockerfile")?;
+        fs::write(&place, located(&case.dockerfile()?, &server, &ids))
+            .context("write Dockerfile")?;
         fs::set_permissions(&place, fs::Permissions::from_mode(0o644))?;
         materialise(&root.join("beside"), &options.dockerfile_dir_files)?;
         materialise(&root.join("context"), &case.files)?;
@@ -135,6 +145,7 @@ impl Prepared {
         Ok(Self {
             directory,
             server,
+            ids,
             agents,
             images: shelf.images,
             dockerfile,
@@ -208,7 +219,10 @@ impl Prepared {
             output,
             layout,
             _outcome: outcome,
-            placeholders: vec![(http, HTTP), (git, GIT)],
+            placeholders: [(http, HTTP.to_owned()), (git, GIT.to_owned())]
+                .into_iter()
+                .chain(self.ids.iter().cloned())
+                .collect(),
         }
     }
 
@@ -263,7 +277,7 @@ impl Finished {
     pub(crate) fn with_placeholders(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => {
-                let replace = |text: String, (address, placeholder): &(String, &str)| {
+                let replace = |text: String, (address, placeholder): &(String, String)| {
                     text.replace(address.as_str(), placeholder)
                 };
                 Value::String(self.placeholders.iter().fold(text.clone(), replace))
@@ -291,28 +305,16 @@ fn is_error(line: &str) -> bool {
 }
 
 /// The Dockerfile with addresses instead of placeholders.
-fn located(dockerfile: &[u8], server: &Server) -> Vec<u8> {
+fn located(dockerfile: &[u8], server: &Server, ids: &[(String, String)]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(dockerfile) else {
         return dockerfile.to_vec();
     };
     let text = text.replace(HTTP, &format!("http://{}/f", server.address()));
     let text = text.replace(GIT, &format!("http://{}/git", server.address()));
-    with_commits(&text).into_bytes()
-}
-
-/// `{{git:NAME:NUMBER}}` and `{{git:NAME:NUMBER:short}}`.
-///
-/// There are no repositories yet, so the id is of the right form and names nothing.
-fn with_commits(text: &str) -> String {
-    let mut parts = text.split("{{git:");
-    let mut whole = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (inner, rest) = part.split_once("}}").unwrap_or((part, ""));
-        let length = if inner.ends_with(":short") { 12 } else { 40 };
-        whole.push_str(&"a".repeat(length));
-        whole.push_str(rest);
-    }
-    whole
+    let text = ids.iter().fold(text, |text, (id, placeholder)| {
+        text.replace(placeholder, id)
+    });
+    text.into_bytes()
 }
 
 /// Where a pod has the socket of an agent.

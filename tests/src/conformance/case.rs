@@ -10,6 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::git::Repository;
+
 /// One build.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +40,7 @@ pub struct Case {
     pub http: Vec<Entry>,
     /// Repositories.
     #[serde(default)]
-    pub git: BTreeMap<String, Value>,
+    pub git: BTreeMap<String, Repository>,
     /// Facets that are not compared.
     #[serde(default)]
     pub ignore: Vec<String>,

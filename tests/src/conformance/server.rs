@@ -1,4 +1,4 @@
-//! A read-only web server: the registry of the cases and their plain files.
+//! A read-only web server: the registry of the cases, their plain files, their git repositories.
 //!
 //! It is also an HTTP proxy that never forwards: a request in absolute form is answered as if its host were this one. So
 //! `FROM name` in a Dockerfile, which means Docker Hub, is answered here and the Dockerfile stays as it is.
@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result};
+
+use super::git::Repositories;
 
 /// What a path is answered with.
 #[derive(Debug, Clone)]
@@ -27,22 +29,52 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
+/// Everything that is answered with.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) resources: BTreeMap<String, Resource>,
+    /// Below `/git`.
+    pub(crate) repositories: Repositories,
+}
+
+/// What a client asks.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    target: String,
+    /// Names in lower case.
+    headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// The value of a header; empty when it was not sent.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// What stands behind the `?`.
+    pub(crate) fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
-    resources: BTreeMap<String, Resource>,
+    site: Site,
     log: Mutex<Vec<String>>,
     stopped: AtomicBool,
 }
 
 impl Server {
     /// Listens on loopback and answers with these resources, by path.
-    pub(crate) fn start(resources: BTreeMap<String, Resource>) -> Result<Self> {
+    pub(crate) fn start(site: Site) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
-        Self::serve_at(listener, resources)
+        Self::serve_at(listener, site)
     }
 
     /// The same on port 80 of an address that nobody else has: a host of its own, which a name can stand for.
-    pub(crate) fn start_as_host(resources: BTreeMap<String, Resource>) -> Result<Self> {
+    pub(crate) fn start_as_host(site: Site) -> Result<Self> {
         const FIRST: Ipv4Addr = Ipv4Addr::new(127, 80, 0, 1);
         const HOSTS: u32 = 1 << 12;
         let listener = (0..HOSTS).find_map(|number| {
@@ -50,13 +82,13 @@ impl Server {
             TcpListener::bind((address, 80)).ok()
         });
         let listener = listener.context("listen on port 80 of a loopback address: needs root")?;
-        Self::serve_at(listener, resources)
+        Self::serve_at(listener, site)
     }
 
-    fn serve_at(listener: TcpListener, resources: BTreeMap<String, Resource>) -> Result<Self> {
+    fn serve_at(listener: TcpListener, site: Site) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            resources,
+            site,
             log: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
@@ -101,49 +133,35 @@ impl Shared {
     fn serve(&self, client: &TcpStream) -> Result<()> {
         let mut reader = BufReader::new(client);
         let mut writer = client;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let mut length = 0_u64;
-            loop {
-                let mut header = String::new();
-                reader.read_line(&mut header)?;
-                let header = header.trim().to_ascii_lowercase();
-                if header.is_empty() {
-                    break;
-                }
-                if let Some(value) = header.strip_prefix("content-length:") {
-                    length = value.trim().parse()?;
-                }
-            }
-            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
-            writer.write_all(&self.answer(&line))?;
+        while let Some(request) = read(&mut reader)? {
+            writer.write_all(&self.answer(&request))?;
             writer.flush()?;
         }
+        Ok(())
     }
 
-    fn answer(&self, request: &str) -> Vec<u8> {
-        let mut words = request.split_whitespace();
-        let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-        let path = path_of(target);
+    fn answer(&self, request: &Request) -> Vec<u8> {
+        let path = path_of(&request.target);
+        let log = |status| {
+            let line = format!("{} {path} {status}", request.method);
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push(line);
+        };
+        if let Some(path) = path.strip_prefix("/git") {
+            log(200);
+            let failed = |error| format!("HTTP/1.1 500 {error}\r\n\r\n").into_bytes();
+            let answered = self.site.repositories.answer(path, request);
+            return answered.unwrap_or_else(failed);
+        }
         let missing = Resource {
             status: 404,
             headers: BTreeMap::new(),
             body: Arc::from([]),
         };
-        let readable = matches!(method, "GET" | "HEAD");
-        let resource = self
-            .resources
-            .get(path)
-            .filter(|_| readable)
-            .unwrap_or(&missing);
-        let log = format!("{method} {path} {}", resource.status);
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(log);
+        let readable = matches!(request.method.as_str(), "GET" | "HEAD");
+        let resource = self.site.resources.get(path).filter(|_| readable);
+        let resource = resource.unwrap_or(&missing);
+        log(resource.status);
         let mut answer = format!(
             "HTTP/1.1 {} conformance\r\nContent-Length: {}\r\n",
             resource.status,
@@ -153,11 +171,40 @@ impl Shared {
         answer.extend(headers.map(|(name, value)| format!("{name}: {value}\r\n")));
         answer.push_str("\r\n");
         let mut answer = answer.into_bytes();
-        if method != "HEAD" {
+        if request.method != "HEAD" {
             answer.extend_from_slice(&resource.body);
         }
         answer
     }
+}
+
+/// The next request of a connection; `None` at its end.
+fn read(reader: &mut BufReader<&TcpStream>) -> Result<Option<Request>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let mut request = Request {
+        method: words.next().unwrap_or_default(),
+        target: words.next().unwrap_or_default(),
+        ..Request::default()
+    };
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        let Some((name, value)) = header.trim().split_once(':') else {
+            break;
+        };
+        let name = name.to_ascii_lowercase();
+        request.headers.insert(name, value.trim().to_owned());
+    }
+    let length = request.header("content-length").parse().unwrap_or(0);
+    reader
+        .by_ref()
+        .take(length)
+        .read_to_end(&mut request.body)?;
+    Ok(Some(request))
 }
 
 /// The path of a request target, in origin form or absolute form, without its query.

@@ -31,7 +31,10 @@ const NEEDED: &[(&str, &str)] = &[
     ),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ("ssh-agent", "openssh-client"),
+    ("/usr/lib/git-core/git-http-backend", "git"),
     ("strace", "strace"),
+    // Fetches hadolint from the Python package index.
+    ("pip3", "python3-pip"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
 ];

@@ -45,7 +45,7 @@ impl<W: Write> Spool<W> {
     }
 
     /// Takes over a content to its end.
-    fn append(&mut self, content: impl Read) -> io::Result<FileContent> {
+    pub(crate) fn append(&mut self, content: impl Read) -> io::Result<FileContent> {
         let offset = self.offset;
         let mut content = HashingRead::new(content);
         let copied = io::copy(&mut content, &mut self.sink);

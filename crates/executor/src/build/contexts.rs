@@ -13,6 +13,7 @@ use kigumi_rootfs::RootDir;
 
 use super::contents::Contents;
 use super::downloads::Download;
+use super::git;
 use super::layers::{NewLayer, Wanted};
 use super::stage::Stages;
 use crate::cli::{ContextFlag, ContextPlace};
@@ -56,11 +57,13 @@ impl Stages<'_> {
         let tree = match self.contexts.place(name) {
             Some(ContextPlace::Directory(path)) => directory(path, &mut self.contents)?,
             Some(ContextPlace::Url(url)) => self.web_tree(url)?,
-            Some(ContextPlace::Git(_)) => {
-                return Err(BuildError::Copy {
-                    message: format!("context `{name}`: a git repository is not supported yet"),
-                    source: None,
-                });
+            Some(ContextPlace::Git(text)) => {
+                let reference = git::reference(text)?;
+                let tree = self.git_tree(&reference)?;
+                self.contexts
+                    .trees
+                    .insert(name.to_owned(), Arc::clone(&tree));
+                return Ok(tree);
             }
             Some(ContextPlace::Registry | ContextPlace::Layout { .. }) | None => {
                 return Err(BuildError::Copy {

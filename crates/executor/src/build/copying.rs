@@ -1,6 +1,7 @@
 //! From the plan's COPY, ADD and WORKDIR to the copy engine's, and what it answers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kigumi_context::{
     Archives, Chmod, CopyError, CopyItem, CopySpec, Destination, Owner, archive_candidates,
@@ -17,6 +18,8 @@ use crate::error::BuildError;
 pub(crate) struct Sources<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) source: &'a Tree,
+    /// Those of git repositories, in the order in which they are named.
+    pub(crate) git: &'a [Arc<Tree>],
 }
 
 fn path_error(written: &str) -> impl Fn(PathError) -> BuildError {
@@ -89,7 +92,8 @@ pub(crate) fn changes(
     sources: &Sources<'_>,
     contents: &mut Contents,
 ) -> Result<Vec<Change>, BuildError> {
-    let trees = [sources.source];
+    let git = sources.git.iter().map(Arc::as_ref);
+    let trees: Vec<&Tree> = [sources.source].into_iter().chain(git).collect();
     let mut archives = Archives::none();
     for candidate in archive_candidates(spec, &trees).map_err(copy_error)? {
         if let Some(archive) = super::archives::read(&candidate, contents)? {

@@ -9,6 +9,7 @@ mod devices;
 mod downloads;
 mod export;
 mod found;
+mod git;
 mod ground;
 mod image;
 mod images;
@@ -57,6 +58,7 @@ use contents::Contents;
 use contexts::NamedContexts;
 use downloads::Downloads;
 use found::FoundImage;
+use git::GitTrees;
 use ground::Ground;
 use image::Image;
 use images::Images;
@@ -116,12 +118,12 @@ pub fn plan(
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
     let secrets = Secrets::default();
-    let prepared = Build::prepare(config, environment, &secrets, events, cancel, &runtime);
-    let result = prepared.map(|build| {
-        let plans = build.planned.iter();
-        let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
-        plans.join("\n")
-    });
+    let result =
+        Build::prepare(config, environment, &secrets, events, cancel, &runtime).map(|build| {
+            let plans = build.planned.iter();
+            let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
+            plans.join("\n")
+        });
     runtime.shutdown_background();
     result
 }
@@ -197,8 +199,9 @@ impl<'a> Build<'a> {
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        let named = config.contexts.iter().filter_map(ContextFlag::url);
         let sources = planned.iter().flat_map(|one| remote_sources(&one.plan));
-        for url in sources.chain(config.contexts.iter().filter_map(ContextFlag::url)) {
+        for url in sources.chain(named) {
             hide_passwords(url, events);
         }
         tell_warnings(&planned, config.lint.mode, events);
@@ -226,6 +229,7 @@ impl<'a> Build<'a> {
             .collect();
         let powers = Powers::gather(&self.config.run.limits);
         for planned in &self.planned {
+            git::check(&planned.plan, &planned.dockerfile.source)?;
             powers.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
         // Before the first write, and before a byte is pulled.
@@ -303,9 +307,10 @@ impl<'a> Build<'a> {
             file: &planned.dockerfile.source,
             images: self.images(planned, workshop, needs),
             contents: Contents::new(workshop.work())?,
+            downloads: Downloads::new(self.client.clone()),
+            git: GitTrees::new(self.client.clone()),
             workshop,
             grants,
-            downloads: Downloads::new(self.client.clone()),
             premises,
             caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),

@@ -9,7 +9,7 @@ use kigumi_registry::Client;
 
 use super::downloads;
 use super::found::{self, FoundImage};
-use crate::cli::{Config, ContextFlag};
+use crate::cli::{Config, ContextFlag, PlatformSource};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
 use crate::secrets::Secrets;
@@ -94,13 +94,14 @@ pub(crate) fn inputs(
         target: config.target.clone(),
         labels: config.labels.clone(),
         build_platform,
+        platform_is_given: config.platform_source == PlatformSource::Flag,
         proxies,
+        allowed: config.run.allowed.clone(),
         contexts: config
             .contexts
             .iter()
             .map(|flag| flag.context.clone())
             .collect(),
-        allowed: config.run.allowed.clone(),
         ..BuildInputs::new(platform, created)
     }
 }

@@ -3,7 +3,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kigumi_context::{CopyItem, Owner};
+use kigumi_context::Owner;
 use kigumi_layer::{Change, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree};
 use kigumi_plan::{
     Base, BuildPlan, CopyOp, CopySource, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
@@ -16,6 +16,7 @@ use super::contents::Contents;
 use super::contexts::NamedContexts;
 use super::copying::{self, Sources};
 use super::downloads::Downloads;
+use super::git::GitTrees;
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
@@ -68,6 +69,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
     pub(crate) grants: &'a Grants,
+    pub(crate) git: GitTrees,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
     pub(crate) downloads: Downloads,
@@ -271,9 +273,8 @@ impl Stages<'_> {
     }
 
     fn copy_changes(&mut self, copy: &CopyOp, state: &State) -> Result<Vec<Change>, BuildError> {
-        let items = self.items(copy)?;
-        let reads = |item: &CopyItem| matches!(item, CopyItem::Path { .. });
-        let source = if items.iter().any(reads) {
+        let gathered = self.gather(copy)?;
+        let source = if gathered.reads_paths() {
             self.source_tree(&copy.from)?
         } else {
             Arc::new(Tree::new())
@@ -289,10 +290,11 @@ impl Stages<'_> {
             None if copy.from == CopySource::Context => Owner::ROOT,
             None => Owner::Kept,
         };
-        let spec = copying::spec(copy, items, owner, self.now)?;
+        let spec = copying::spec(copy, gathered.items, owner, self.now)?;
         let sources = Sources {
             tree: state.tree(),
             source: &source,
+            git: &gathered.git,
         };
         let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
         self.contents.extract(&mut changes)?;
@@ -491,8 +493,9 @@ impl Stages<'_> {
                     backstage,
                 };
                 let stores = (&self.contents, &self.caches, self.grants);
-                let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
+                let mut mounted = Mounted::place(wanted, place, stores, self.workshop)?;
                 running::furnish_directory(run, ground.path())?;
+                mounted.watch()?;
                 process.confinement.read_only = mounted.read_only(ground.path());
                 Some(mounted)
             }

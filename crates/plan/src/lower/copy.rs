@@ -11,7 +11,6 @@ use super::{chmod, path, run};
 use crate::created_by;
 use crate::op::{Chmod, CopyOp, CopySource, Op, Source, Unpack};
 use crate::planner::FromName;
-use crate::unsupported;
 
 /// COPY
 pub(super) fn copy(context: &Context<'_>, scope: &Scope, copy: &Copy) -> Outcome {
@@ -189,7 +188,6 @@ fn lower(
             .expand(word, escape)
             .and_then(|text| Ok((source(name, &text, word)?, text)));
         let (source, text) = keep(source, problems)?;
-        problems.extend(unsupported::source(&source, &word.raw, word.span));
         shown.push(match source {
             // What opens a door stays out of the image (T-ADD-10).
             Source::Url(_) | Source::Git(_) => without_password(&text),

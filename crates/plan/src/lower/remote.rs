@@ -12,27 +12,29 @@ pub enum Remote {
 /// Tells what a source is by its text; none is a path. The rules are BuildKit's.
 #[must_use]
 pub fn remote_kind(source: &str) -> Option<Remote> {
-    if let Some(rest) = strip_scheme(source, &["http://", "https://"]) {
-        return Some(if is_git_path(rest) {
-            Remote::Git
-        } else {
-            Remote::Url
-        });
+    if let Some(rest) = strip_scheme(source, &["http", "https"])
+        && is_git_path(rest)
+    {
+        return Some(Remote::Git);
     }
-    let is_git = strip_scheme(source, &["git://", "ssh://"]).is_some() || is_ssh_short_form(source);
+    if source.starts_with("http://") || source.starts_with("https://") {
+        return Some(Remote::Url);
+    }
+    let is_git = strip_scheme(source, &["git", "ssh"]).is_some() || is_ssh_short_form(source);
     is_git.then_some(Remote::Git)
 }
 
+/// What is behind one of these schemes, in whatever case it is written.
 fn strip_scheme<'a>(source: &'a str, schemes: &[&str]) -> Option<&'a str> {
-    schemes
-        .iter()
-        .find_map(|scheme| source.strip_prefix(scheme))
+    let (scheme, rest) = source.split_once("://")?;
+    let known = |known: &&str| scheme.eq_ignore_ascii_case(known);
+    schemes.iter().any(known).then_some(rest)
 }
 
-/// Whether the path of a URL, without query and fragment, ends in `.git`.
+/// Whether the path of a URL, without query and fragment, ends in `.git`. COMPAT(buildkit): with a slash behind it, it is a file.
 fn is_git_path(rest: &str) -> bool {
     let path = rest.split(['?', '#']).next().unwrap_or_default();
-    path.contains('/') && path.trim_end_matches('/').strip_suffix(".git").is_some()
+    path.contains('/') && path.strip_suffix(".git").is_some()
 }
 
 /// `user@host:path`
@@ -99,6 +101,12 @@ mod tests {
             ("http://h/r.git", Some(Remote::Git)),
             ("https://h/r.git#v1:dir", Some(Remote::Git)),
             ("https://h/r.git?ref=v1", Some(Remote::Git)),
+            ("https://h/r.git/", Some(Remote::Url)),
+            ("HTTPS://h/r.git", Some(Remote::Git)),
+            ("Git://h/r", Some(Remote::Git)),
+            ("https://x.git", Some(Remote::Url)),
+            ("httpss://h/r.git", None),
+            ("HTTPS://h/f.tar", None),
             ("git@h.example:o/r.git", Some(Remote::Git)),
             ("ssh://git@h/r", Some(Remote::Git)),
             ("git://h/r", Some(Remote::Git)),

@@ -129,20 +129,24 @@ fn a_checksum_needs_one_remote_source() {
 }
 
 /// Rule zero: refused with line and name, never ignored. A secret in a URL is not shown.
+/// T-ADD-08, T-ADD-09
 #[test]
-fn what_add_cannot_do_yet_is_refused() {
-    for (source, expected) in [
-        (
-            "https://h.invalid/$t/r.git",
-            "ADD of a git repository (`https://h.invalid/$t/r.git`)",
-        ),
-        ("git@h.invalid:o/r.git", "ADD of a git repository"),
+fn a_git_repository_is_a_source_of_its_own() {
+    for source in [
+        "https://h.invalid/o/r.git#v1:sub",
+        "https://h.invalid/o/r.git?branch=main&subdir=sub",
+        "git@h.invalid:o/r.git",
+        "ssh://git@h.invalid/r",
+        "git://h.invalid/r",
     ] {
-        let build = Build::of(&format!("FROM scratch\nARG t\nADD {source} /d/")).arg("t", "s3cret");
-        let problems = build.problems();
-        assert!(problems.starts_with("Dockerfile:3: error: "), "{problems}");
+        let flags = "--checksum=abc --keep-git-dir=true";
+        let copy = copy_in(&format!("FROM scratch\nADD {flags} {source} /d/"));
+        assert_eq!(copy.sources, [Source::Git(source.to_owned())]);
+        assert_eq!(copy.checksum.as_deref(), Some("abc"));
+        assert_eq!(copy.keep_git_dir, Some(true));
+        let problems = Build::of(&format!("FROM scratch\nCOPY {source} /d/")).problems();
         assert!(
-            problems.contains(expected) && !problems.contains("s3cret"),
+            problems.contains("is a git repository") && problems.contains("use ADD"),
             "{problems}"
         );
     }

@@ -5,6 +5,7 @@
 //! plain HTTP unless a digest says what has to come. A credential goes to the origin it is for, and stays behind for good at the first
 //! step away from it.
 
+mod exchange;
 mod receive;
 mod source;
 
@@ -16,6 +17,7 @@ use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, HeaderValue, LAST_MODIFIED, LOCATION};
 use url::Url;
 
+pub use exchange::{WebAnswer, WebBody, WebRequest};
 pub use source::{Authentication, WebSource};
 
 use crate::client::{Client, answer, class_of, is_redirect, refused};
@@ -95,7 +97,7 @@ impl Client {
         let mut authentication = source.authentication();
         let stall = self.config().timeouts.stall;
         for _ in 0..=limits::REDIRECTS {
-            let client = self.web_client(source, &url).await;
+            let client = self.web_client(source.url(), &url).await;
             let client = client.map_err(|reason| refused(operation, &url, reason))?;
             let mut request = client.get(url.clone());
             if let Some(authentication) = authentication {
@@ -124,22 +126,18 @@ impl Client {
         })
     }
 
-    /// The client that may speak to `url`, where `source` or its server has sent us.
-    async fn web_client(
-        &self,
-        source: &WebSource,
-        url: &Url,
-    ) -> Result<reqwest::Client, &'static str> {
+    /// The client that may speak to `url`, where whoever answers at `home` may have sent us.
+    async fn web_client(&self, home: &Url, url: &Url) -> Result<reqwest::Client, &'static str> {
         let authority = &url.authority_text();
         let transport = self
             .transports()
             .of_host(self.config(), &Registry::new(authority));
         let transport = transport.ok_or("there is no transport for it")?;
-        if url.origin() == source.url().origin() {
+        if url.origin() == home.origin() {
             return Ok(transport.direct().clone());
         }
         let names = Arc::clone(&self.transports().names);
-        let class = class_of(source.url(), &names).await;
+        let class = class_of(home, &names).await;
         transport.foreign(url, class).cloned()
     }
 }
