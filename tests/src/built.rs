@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::image::digest_of;
 use crate::{Context, Image, Lab, Outcome, Pod};
 
 /// What of the pod must never be in an image.
@@ -79,6 +80,12 @@ impl Built {
         };
         ensure!(wanted, "{path} is `{found}`, not `{description}`");
         Ok(())
+    }
+
+    /// Fails unless the file of the flattened image has exactly this content.
+    pub fn holds(&self, path: &str, content: &str) -> Result<()> {
+        let digest = digest_of(content.as_bytes());
+        self.has(path, &format!("f |{} {digest}", content.len()))
     }
 
     /// Fails if the flattened image has the path.

@@ -39,6 +39,7 @@ mod context;
 mod peer;
 mod pod;
 mod proxy;
+mod service;
 mod tool;
 
 pub use agent::{SshAgent, SshKey};
@@ -50,4 +51,5 @@ pub use lab::{Lab, Registry, Variant};
 pub use peer::{Bundle, Peer};
 pub use pod::{Outcome, Pod, RunningPod};
 pub use proxy::{Direction, Proxy};
+pub use service::Service;
 pub use tool::{Output, attempt, run};

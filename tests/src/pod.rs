@@ -41,6 +41,7 @@ pub struct Pod<'a> {
     host_aliases: Vec<(String, String)>,
     mounts: Vec<String>,
     options: Vec<String>,
+    without: Vec<String>,
     memory: Option<String>,
     deadline: Duration,
     echo: bool,
@@ -108,6 +109,7 @@ impl<'a> Pod<'a> {
             host_aliases: Vec::new(),
             mounts: Vec::new(),
             options: Vec::new(),
+            without: Vec::new(),
             memory: None,
             deadline: Duration::from_mins(10),
             echo: false,
@@ -204,10 +206,25 @@ impl<'a> Pod<'a> {
         self
     }
 
+    /// A directory of this machine that the container may write to, as a persistent volume is.
+    #[must_use]
+    pub fn volume(mut self, source: &Path, target: &str) -> Self {
+        self.mounts.push(format!("{}:{target}", source.display()));
+        self
+    }
+
     /// An option of `podman run`, for what no kubelet would do.
     #[must_use]
     pub fn podman_option(mut self, option: &str) -> Self {
         self.options.push(option.to_owned());
+        self
+    }
+
+    /// Without these of the default capabilities, as `securityContext.capabilities.drop` has it.
+    #[must_use]
+    pub fn without_capabilities(mut self, names: &[&str]) -> Self {
+        self.without
+            .extend(names.iter().map(|name| (*name).to_owned()));
         self
     }
 
@@ -298,7 +315,11 @@ impl<'a> Pod<'a> {
             "--no-hosts",
         ]);
         command.args(["--log-driver=none", "--pids-limit=-1", "--http-proxy=false"]);
-        command.args(["--cap-drop=all", "--cap-add", CAPABILITIES]);
+        let capabilities: Vec<&str> = CAPABILITIES
+            .split(',')
+            .filter(|name| !self.without.iter().any(|without| without == name))
+            .collect();
+        command.args(["--cap-drop=all", "--cap-add", &capabilities.join(",")]);
         command.arg("--security-opt");
         command.arg(format!("seccomp={}", Lab::seccomp_profile().display()));
         // podman adds these, containerd does not.

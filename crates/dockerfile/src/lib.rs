@@ -13,6 +13,7 @@ mod dockerfile;
 pub mod glob;
 pub mod ignore;
 pub mod instruction;
+pub mod lint;
 mod parse;
 mod print;
 mod source;

@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::dockerfile::{Comment, Directive, Dockerfile, From};
 use crate::instruction::{Heredoc, Instruction, InstructionKind};
+use crate::parse::continued;
 
 /// Lines are broken before the limit of the language is reached.
 const LINE_BYTES: usize = 32_768;
@@ -84,10 +85,8 @@ fn write_line(
         writeln!(f, "{piece}{escape}")?;
         rest = after;
     }
-    let ends_open =
-        rest.ends_with([' ', '\t']) && rest.trim_end_matches([' ', '\t']).ends_with(escape);
     // Only the last line of a file can look like this: it was continued, and nothing followed.
-    if ends_open {
+    if continued(rest, escape).is_some() {
         writeln!(f, "{rest}{escape}")
     } else {
         writeln!(f, "{rest}")

@@ -11,6 +11,9 @@ use crate::report;
 use crate::secrets::SecretError;
 use crate::ssh::SshError;
 
+/// The exit code of a build that could go on and must not.
+const GATE_FAILED: u8 = 42;
+
 /// Why a build ended without an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -87,6 +90,21 @@ pub enum BuildError {
     /// The Dockerfile is wrong.
     #[error("the Dockerfile cannot be built")]
     Dockerfile(Box<Diagnostics>),
+    /// Rules about the Dockerfile were violated, and that was to fail the build.
+    #[error("lint violation found for rules: {}", .rules.join(", "))]
+    Lint {
+        /// Their ids, each once.
+        rules: Vec<&'static str>,
+    },
+    /// The configuration of the rules makes no sense.
+    #[error("{origin}")]
+    LintOptions {
+        /// Where it stands.
+        origin: String,
+        /// What is wrong with it.
+        #[source]
+        source: kigumi_dockerfile::lint::OptionsError,
+    },
     /// The build context cannot be used.
     #[error("use the build context `{}`", .path.display())]
     Context {
@@ -204,6 +222,12 @@ pub enum BuildError {
         /// Who is missing.
         #[source]
         source: kigumi_rootfs::users::UserError,
+    },
+    /// An instruction that asks for what this pod does not have.
+    #[error("{reason}")]
+    Refused {
+        /// What is missing.
+        reason: String,
     },
     /// What a RUN expects to find cannot be made.
     #[error("{operation}")]
@@ -340,7 +364,8 @@ impl BuildError {
         }
     }
 
-    /// What the executor exits with: the code of a failed command, 128 + n after a signal, else 1 (K-EXIT).
+    /// What the executor exits with: the code of a failed command, 128 + n after a signal, 42 when rules about the Dockerfile
+    /// are to fail the build, else 1 (K-EXIT).
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "every other error is exit code 1"
@@ -350,6 +375,7 @@ impl BuildError {
             Self::Exit { code, .. } => *code,
             Self::Cancelled { signal } => kigumi_run::signals::exit_code_for(*signal),
             Self::Step { source, .. } => source.exit_code(),
+            Self::Lint { .. } => GATE_FAILED,
             _ => 1,
         }
     }

@@ -7,6 +7,7 @@
 pub mod build;
 pub mod cli;
 mod error;
+mod lint;
 pub mod report;
 mod sandbox;
 pub mod secrets;

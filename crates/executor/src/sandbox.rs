@@ -4,10 +4,13 @@
 //! counts.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use kigumi_run::sandbox::{self, Bind, SandboxSpec};
+use tempfile::NamedTempFile;
 
 use crate::build::credential_files;
 use crate::cli::{Config, Environment, SecretSource};
@@ -19,19 +22,42 @@ const CONTEXT: &str = "/workspace";
 const CREDENTIALS: &str = "/kaniko/.docker";
 /// Where caches of mounts are inside.
 const CACHE_MOUNTS: &str = "/kaniko/cache-mounts";
+const HOSTS: &str = "/etc/hosts";
 
 /// Runs the build inside and gives its exit code.
 pub(crate) fn enter(config: &Config, environment: &Environment) -> Result<u8, BuildError> {
-    let spec = spec(
+    let mut spec = spec(
         config,
         environment,
         std::env::args_os().collect(),
         std::env::temp_dir(),
     );
+    // Dropped, and so removed, when everything inside is gone.
+    let hosts = hosts(config).map_err(|source| BuildError::Machine {
+        operation: "copy /etc/hosts for the sandbox",
+        source,
+    })?;
+    spec.binds.extend(hosts.as_ref().map(|copy| Bind {
+        host: copy.path().to_owned(),
+        inside: HOSTS.into(),
+        writable: true,
+    }));
     sandbox::enter(&spec, remove).map_err(|source| BuildError::Supervise {
         operation: "build in a sandbox",
         source,
     })
+}
+
+/// Inside, `--add-host` writes to the hosts file, which must not be this machine's own.
+fn hosts(config: &Config) -> io::Result<Option<NamedTempFile>> {
+    if config.run.hosts.is_empty() {
+        return Ok(None);
+    }
+    let copy = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile()?;
+    std::fs::copy(HOSTS, copy.path())?;
+    Ok(Some(copy))
 }
 
 /// Empties the sandbox's root when everything inside is gone.

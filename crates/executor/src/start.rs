@@ -4,13 +4,19 @@ use std::io::Write;
 
 use kigumi_run::{Cancel, harden_self, init, signals};
 
-use crate::build::{self, Grants};
-use crate::cli::{self, BUILD_ID, BuildFlags, Command, Config, Environment, LogOptions};
+use crate::build::{self, Entrusted};
+use crate::cli::{
+    self, BUILD_ID, BuildFlags, Command, Config, Environment, LintCommand, LogOptions,
+};
 use crate::error::{BuildError, chain};
+use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::sandbox;
 use crate::secrets::Secrets;
 use crate::ssh::Agents;
+
+/// `executor lint` could not look at a file.
+const LINT_UNUSABLE: u8 = 2;
 
 /// Runs the program and gives its exit code.
 pub fn start() -> u8 {
@@ -19,12 +25,21 @@ pub fn start() -> u8 {
         // Help and version are no errors; a wrong command line is exit code 1 (K-CLI-03).
         Err(error) => {
             drop(error.print());
-            return u8::from(error.use_stderr());
+            let is_lint = std::env::args_os()
+                .nth(1)
+                .is_some_and(|word| word == "lint");
+            let wrong = if is_lint { LINT_UNUSABLE } else { 1 };
+            return if error.use_stderr() { wrong } else { 0 };
         }
     };
     match &args.command {
         Some(Command::Version) => print(&format!("{BUILD_ID}\n")),
         Some(Command::Plan(flags)) => with_log(flags, plan),
+        Some(Command::Lint(command)) => with_log_or(
+            &command.build,
+            |_, events| lint_files(command, events),
+            |_| LINT_UNUSABLE,
+        ),
         None => with_log(&args.build, build_image),
     }
 }
@@ -32,6 +47,14 @@ pub fn start() -> u8 {
 fn with_log(
     flags: &BuildFlags,
     run: impl FnOnce(&BuildFlags, &Events) -> Result<u8, BuildError>,
+) -> u8 {
+    with_log_or(flags, run, BuildError::exit_code)
+}
+
+fn with_log_or(
+    flags: &BuildFlags,
+    run: impl FnOnce(&BuildFlags, &Events) -> Result<u8, BuildError>,
+    exit_code: impl FnOnce(&BuildError) -> u8,
 ) -> u8 {
     let (options, wrong) = match LogOptions::new(flags) {
         Ok(options) => (options, None),
@@ -46,8 +69,18 @@ fn with_log(
             events.emit(BuildEvent::Failed {
                 message: error.render(),
             });
-            error.exit_code()
+            exit_code(&error)
         }
+    }
+}
+
+fn lint_files(command: &LintCommand, events: &Events) -> Result<u8, BuildError> {
+    let environment = environment()?;
+    install_crypto();
+    let (report, code) = lint::run(command, &environment, events)?;
+    match print(&report) {
+        0 => Ok(code),
+        _ => Ok(LINT_UNUSABLE),
     }
 }
 
@@ -90,17 +123,17 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
         .forward_to(cancel.clone())
         .map_err(supervised("wait for signals"))?;
     install_crypto();
-    let grants = grants(&config, &environment, events)?;
-    build::run(&config, &environment, &grants, events, &cancel)?;
+    let entrusted = entrusted(&config, &environment, events)?;
+    build::run(&config, &environment, &entrusted, events, &cancel)?;
     Ok(0)
 }
 
 /// Before anything else: what is read later may have been moved or wiped, and what is not known yet is not hidden (T-MNT-08).
-fn grants(
+fn entrusted(
     config: &Config,
     environment: &Environment,
     events: &Events,
-) -> Result<Grants, BuildError> {
+) -> Result<Entrusted, BuildError> {
     let redactor = events.redactor();
     let secrets =
         Secrets::load(&config.secrets, environment, redactor).map_err(BuildError::Secret)?;
@@ -110,7 +143,7 @@ fn grants(
         ));
     }
     let agents = Agents::load(&config.ssh, redactor).map_err(BuildError::Ssh)?;
-    Ok(Grants { secrets, agents })
+    Ok(Entrusted { secrets, agents })
 }
 
 fn cancel() -> Result<Cancel, BuildError> {

@@ -1,6 +1,10 @@
 //! What a build is given besides the Dockerfile and the context.
 
+use std::collections::BTreeSet;
+
 use kigumi_oci::Platform;
+
+use crate::Entitlement;
 
 /// The answers of the command line. Values are final: nothing here is expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub struct BuildInputs {
     pub created: String,
     /// Proxy variables (any letter case) for RUN that do not come as build arguments; those win over these.
     pub proxies: Vec<(String, String)>,
+    /// `--allow`
+    pub allowed: BTreeSet<Entitlement>,
 }
 
 impl BuildInputs {
@@ -35,6 +41,7 @@ impl BuildInputs {
             labels: Vec::new(),
             created: created.into(),
             proxies: Vec::new(),
+            allowed: BTreeSet::new(),
         }
     }
 

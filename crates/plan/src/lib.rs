@@ -11,6 +11,7 @@
 //! Specification: the Dockerfile reference, with BuildKit as the arbiter wherever the two differ.
 
 mod created_by;
+mod entitlement;
 mod epoch;
 mod inputs;
 mod lower;
@@ -21,6 +22,7 @@ mod render;
 mod unsupported;
 mod variables;
 
+pub use entitlement::Entitlement;
 pub use epoch::rfc3339;
 pub use inputs::BuildInputs;
 pub use op::{Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Script, Source, Unpack};

@@ -1,7 +1,6 @@
 //! What this version understands but does not execute yet. The only place that refuses such things: making one of them
 //! work means removing its entry here.
 
-use kigumi_dockerfile::instruction::{Network, Run, Security};
 use kigumi_dockerfile::{Diagnostic, Span};
 use kigumi_oci::Platform;
 
@@ -12,28 +11,6 @@ const NAME: &str = "Unsupported";
 
 fn refuse(span: Span, what: &str) -> Diagnostic {
     Diagnostic::error(NAME, span, format!("{what} is not supported yet"))
-}
-
-/// Flags of RUN.
-pub(crate) fn run(run: &Run) -> Vec<Diagnostic> {
-    let mut refused: Vec<Diagnostic> = Vec::new();
-    if let Some(network) = &run.network {
-        match network.value {
-            Network::Default => {}
-            Network::None => refused.push(refuse(network.span, "RUN --network=none")),
-            Network::Host => refused.push(refuse(network.span, "RUN --network=host")),
-        }
-    }
-    if let Some(security) = &run.security {
-        match security.value {
-            Security::Sandbox => {}
-            Security::Insecure => refused.push(refuse(security.span, "RUN --security=insecure")),
-        }
-    }
-    for device in &run.devices {
-        refused.push(refuse(device.span, "RUN --device"));
-    }
-    refused
 }
 
 /// Sources of ADD. Shown as written: an expanded URL may hold a token.

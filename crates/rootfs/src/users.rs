@@ -121,24 +121,20 @@ impl UserDatabase {
         })
     }
 
-    /// Whose the files of `--chown=spec` are. Names that are not there are 0 (dockerfile.md § 6.1).
-    ///
-    /// # Errors
-    /// [`UserError::OutOfRange`].
-    pub fn owner(&self, spec: &[u8]) -> Result<Owner, UserError> {
+    /// Whose the files of `--chown=spec` are. Names that are not there are 0 (dockerfile.md § 6.1), and so are numbers that are no
+    /// ids. COMPAT(buildkit): `root` is 0 without a look at the files.
+    pub fn owner(&self, spec: &[u8]) -> Owner {
         let (user, group) = split(spec);
-        let owner = match classify(user)? {
-            None => Owner { uid: 0, gid: 0 },
-            Some(Id::Number(id)) => Owner { uid: id, gid: id },
-            Some(Id::Name(name)) => {
-                self.user_by_name(name)
-                    .map_or(Owner { uid: 0, gid: 0 }, |entry| Owner {
-                        uid: entry.uid,
-                        gid: entry.gid,
-                    })
-            }
+        let owner = match owner_part(user) {
+            Id::Number(id) => Owner { uid: id, gid: id },
+            Id::Name(name) => self
+                .user_by_name(name)
+                .map_or(Owner { uid: 0, gid: 0 }, |entry| Owner {
+                    uid: entry.uid,
+                    gid: entry.gid,
+                }),
         };
-        let gid = match group.map(classify).transpose()?.flatten() {
+        let gid = match group.map(owner_part) {
             None => owner.gid,
             Some(Id::Number(gid)) => gid,
             // With an unknown group name the gid of the user part stays.
@@ -146,7 +142,7 @@ impl UserDatabase {
                 .group_by_name(name)
                 .map_or(owner.gid, |entry| entry.gid),
         };
-        Ok(Owner { gid, ..owner })
+        Owner { gid, ..owner }
     }
 
     fn user_by_id(&self, uid: u32) -> Option<&User> {
@@ -212,6 +208,15 @@ fn classify(part: &[u8]) -> Result<Option<Id<'_>>, UserError> {
     id(part)
         .map(|id| Some(Id::Number(id)))
         .ok_or(UserError::OutOfRange)
+}
+
+/// The same for owners of files, where nothing is an error.
+fn owner_part(part: &[u8]) -> Id<'_> {
+    match classify(part) {
+        _ if part == b"root" => Id::Number(0),
+        Ok(Some(id)) => id,
+        Ok(None) | Err(_) => Id::Name(part),
+    }
 }
 
 fn id(digits: &[u8]) -> Option<u32> {
@@ -344,15 +349,26 @@ mod tests {
             ("nosuch", 0, 0),
             ("nosuch:users", 0, 100),
             ("4242:7", 4242, 7),
+            ("2147483647", 2_147_483_647, 2_147_483_647),
+            ("2147483648", 0, 0),
+            ("5:99999999999", 5, 5),
+            (":7", 0, 7),
+            ("app:", 1000, 1001),
+            ("1:2:3", 1, 1),
         ];
         for (spec, uid, gid) in cases {
             let owner = database().owner(spec.as_bytes());
-            assert_eq!(owner, Ok(Owner { uid, gid }), "{spec}");
+            assert_eq!(owner, Owner { uid, gid }, "{spec}");
         }
-        assert_eq!(
-            UserDatabase::default().owner(b"root"),
-            Ok(Owner { uid: 0, gid: 0 })
-        );
+        for database in [
+            UserDatabase::default(),
+            UserDatabase::parse(b"root:x:5:6::/:\n", b"root:x:7:\n"),
+        ] {
+            for spec in ["root", "root:root", "0:root"] {
+                let owner = database.owner(spec.as_bytes());
+                assert_eq!(owner, Owner { uid: 0, gid: 0 }, "{spec}");
+            }
+        }
     }
 
     #[test]

@@ -80,6 +80,24 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A resource limit.
+    #[error(
+        "set the limit {limit} (a hard limit cannot be raised above the container's own without CAP_SYS_RESOURCE)"
+    )]
+    Limit {
+        /// `name=soft:hard`.
+        limit: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The filter that takes the network away.
+    #[error("take the network away from the process: install a seccomp filter")]
+    NoNetwork {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// A name without `/` that no directory of PATH holds.
     #[error("executable `{program}` not found in PATH `{path}`")]
     NotInPath {

@@ -33,8 +33,10 @@
 //! ```
 
 mod cancel;
+mod confine;
 mod error;
 mod exit;
+mod guard;
 mod harden;
 pub mod init;
 mod output;
@@ -47,8 +49,12 @@ pub mod supervise;
 mod sys;
 
 pub use cancel::Cancel;
+pub use confine::{
+    CapabilityLimit, Confinement, Limit, NetworkAccess, missing_capabilities, parse_effective,
+};
 pub use error::Error;
 pub use exit::Exit;
+pub use guard::ReadOnly;
 pub use harden::harden_self;
 pub use output::{Output, Stream};
 pub use runner::{InPlace, Runner};

@@ -28,7 +28,9 @@ pub trait Runner {
 /// | cannot reach the node | the container, nothing here |
 /// | **can** kill or stop the executor | the build ends or goes on ([`crate::init`]), never succeeds wrongly |
 /// | **can** read processes that others started in the container, such as the shell of a CI job | nothing: start the executor without secrets in its parent's environment |
-/// | **can** use the pod's network and the files that the executor has not hidden | nothing |
+/// | cannot use the network, if [`crate::NetworkAccess::None`] says so | a seccomp filter |
+/// | has no capability that Docker gives to no container, unless [`crate::CapabilityLimit::Executor`] says so | its bounding set |
+/// | **can** use the pod's network otherwise, and the files that the executor has not hidden | nothing |
 ///
 /// When the executor is killed and is not PID 1, the first process of the RUN dies with it;
 /// what that has started is left to whoever started the executor.

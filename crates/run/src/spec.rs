@@ -1,5 +1,6 @@
 //! What one process is, as data: nothing here touches the system.
 
+use crate::Confinement;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ pub struct ProcessSpec {
     pub root: Option<PathBuf>,
     /// File mode creation mask, octal `022` unless changed (Dockerfile spec §5.2).
     pub umask: u32,
+    /// What it may do besides what its user may.
+    pub confinement: Confinement,
 }
 
 impl ProcessSpec {
@@ -48,6 +51,7 @@ impl ProcessSpec {
             user: Credentials::default(),
             root: None,
             umask: Self::DEFAULT_UMASK,
+            confinement: Confinement::default(),
         }
     }
 
@@ -74,7 +78,7 @@ impl fmt::Display for ProcessSpec {
         if let Some(root) = &self.root {
             write!(f, " root {}", root.display())?;
         }
-        write!(f, " umask {:04o} env", self.umask)?;
+        write!(f, " umask {:04o}{} env", self.umask, self.confinement)?;
         for (name, _) in &self.env {
             write!(f, " {}", name.display())?;
         }
@@ -92,6 +96,7 @@ impl fmt::Debug for ProcessSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{CapabilityLimit, Limit, NetworkAccess};
 
     #[test]
     fn a_spec_prints_as_one_line_without_the_values_of_variables() {
@@ -107,6 +112,22 @@ mod tests {
             r#"["/bin/sh", "-c", "npm ci"] user 1:2 groups 3,4 cwd /srv umask 0022 env TOKEN"#;
         assert_eq!(spec.to_string(), expected);
         assert!(!format!("{spec:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_a_process_may_not_do_is_told_where_it_is_not_the_default() {
+        let mut spec = ProcessSpec::new(["x"]);
+        spec.confinement = Confinement {
+            network: NetworkAccess::None,
+            capabilities: CapabilityLimit::Executor,
+            limits: Limit::new("nofile", Some(5), None).into_iter().collect(),
+            read_only: crate::ReadOnly {
+                paths: vec!["/m".into()],
+                except: Vec::new(),
+            },
+        };
+        let expected = r#"["x"] user 0:0 cwd / umask 0022 no network all capabilities limit nofile=5:-1 read-only /m env"#;
+        assert_eq!(spec.to_string(), expected);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Running real processes of this machine, as any user.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 
-use kigumi_run::{Cancel, Credentials, Error, Exit, InPlace, ProcessSpec, Runner, Stream};
+use kigumi_run::{
+    Cancel, CapabilityLimit, Credentials, Error, Exit, InPlace, Limit, NetworkAccess, ProcessSpec,
+    Runner, Stream,
+};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -110,6 +113,72 @@ fn the_process_leads_a_session_of_its_own() {
     );
     let numbers: Vec<_> = stdout.split_whitespace().collect();
     assert_eq!(numbers, [numbers[0]; 3]);
+}
+
+/// T-RUN-08.
+#[test]
+fn without_network_only_sockets_that_end_in_this_kernel_can_be_opened() {
+    let script = "use Socket; \
+        for $family (1, 16, 2, 10, 17, 40) { \
+            $ok = socket(S, $family, $family == 16 ? 3 : $family == 17 ? 3 : 1, 0); \
+            print $family, ' ', $ok ? 'open' : $!+0, qq(\n); \
+        }";
+    let mut spec = program(&["perl", "-e", script]);
+    spec.confinement.network = NetworkAccess::None;
+    let (exit, stdout, stderr) = run(&spec).unwrap();
+    assert_eq!((exit, stderr.as_str()), (Exit::Code(0), ""));
+    // EAFNOSUPPORT
+    assert_eq!(stdout, "1 open\n16 open\n2 97\n10 97\n17 97\n40 97\n");
+}
+
+/// T-RUN-08: what a shell of a RUN starts has no more than the shell.
+#[test]
+fn the_network_is_gone_for_every_descendant_and_comes_back_for_the_next_process() {
+    let script = "(sh -c 'exec perl -MSocket -e \"socket(S, 2, 1, 0) or print 0+\\$!\"') & wait";
+    let mut without = shell(script);
+    without.confinement.network = NetworkAccess::None;
+    assert_eq!(run(&without).unwrap().1, "97");
+    assert_eq!(run(&shell(script)).unwrap().1, "");
+}
+
+#[test]
+fn a_limit_applies_to_the_process_and_an_impossible_one_is_named() {
+    let mut spec = shell("ulimit -Sn; ulimit -Hn; ulimit -c");
+    spec.confinement.limits = [("nofile", Some(62), Some(63)), ("core", Some(0), Some(0))]
+        .into_iter()
+        .map(|(name, soft, hard)| Limit::new(name, soft, hard).unwrap())
+        .collect();
+    assert_eq!(run(&spec).unwrap().1, "62\n63\n0\n");
+    // More than the kernel's fs.nr_open, for root too.
+    spec.confinement.limits = Limit::new("nofile", None, None).into_iter().collect();
+    let message = message(&spec);
+    assert!(
+        message.starts_with("set the limit nofile=-1:-1"),
+        "{message}"
+    );
+}
+
+/// T-RUN-04.
+#[test]
+fn a_process_has_no_capability_beyond_those_of_every_container() {
+    let sets = |limit| {
+        let mut spec = program(&["grep", "-E", "^Cap(Prm|Eff|Bnd)", "/proc/self/status"]);
+        spec.confinement.capabilities = limit;
+        let (_, stdout, _) = run(&spec).unwrap();
+        let sets = stdout.lines().map(|line| {
+            let (_, set) = line.split_once('\t').unwrap();
+            u64::from_str_radix(set, 16).unwrap()
+        });
+        sets.collect::<Vec<_>>()
+    };
+    let ours = sets(CapabilityLimit::Executor);
+    let reduced = sets(CapabilityLimit::Container);
+    if rustix::process::geteuid().is_root() {
+        let wanted: Vec<_> = ours.iter().map(|set| set & 0xa804_25fb).collect();
+        assert_eq!(reduced, wanted);
+    } else {
+        assert_eq!(reduced, ours, "nothing to give up");
+    }
 }
 
 /// A descriptor without close-on-exec, as the process that started us may have left one.

@@ -3,11 +3,12 @@
 use anyhow::Result;
 
 use crate::cargo::{cargo, run as run_command};
-use crate::{deny, layers};
+use crate::{deny, layers, requirements};
 
 pub(crate) fn run(_arguments: &[String]) -> Result<()> {
     run_command(&mut cargo(["fmt", "--all", "--check"]))?;
     layers::run(&[])?;
+    requirements::run(&[])?;
     let clippy = [
         "clippy",
         "--workspace",

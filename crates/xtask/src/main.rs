@@ -8,8 +8,10 @@ mod cargo;
 mod check;
 mod demo;
 mod deny;
+mod fuzz;
 mod lab;
 mod layers;
+mod requirements;
 mod summary;
 mod test;
 
@@ -34,7 +36,7 @@ const CHORES: &[Chore] = &[
     ),
     (
         "check",
-        "fmt, clippy, doc, layers, deny: before every push",
+        "fmt, clippy, doc, layers, requirements, deny: before every push",
         check::run,
     ),
     (
@@ -43,9 +45,19 @@ const CHORES: &[Chore] = &[
         layers::run,
     ),
     (
+        "requirements",
+        "statements about correct behaviour without a test or a reason",
+        requirements::run,
+    ),
+    (
         "deny",
         "licences, bans and sources of dependencies, if cargo-deny is installed",
         deny::run,
+    ),
+    (
+        "fuzz",
+        "[target [seconds]]: run the fuzz targets, 60 seconds each unless told otherwise",
+        fuzz::run,
     ),
     (
         "executor",
@@ -66,7 +78,7 @@ fn main() -> ExitCode {
     let Some((_, _, chore)) = CHORES.iter().find(|(name, _, _)| *name == wanted) else {
         println!("cargo xtask <chore>");
         for (name, about, _) in CHORES {
-            println!("  {name:<10} {about}");
+            println!("  {name:<12} {about}");
         }
         return ExitCode::from(u8::from(!wanted.is_empty()));
     };

@@ -242,6 +242,11 @@ impl Finished {
         Image::from_layout(&self.layout)
     }
 
+    /// The images that were built, by platform.
+    pub fn images(&self) -> Result<BTreeMap<String, Image>> {
+        Image::all_from_layout(&self.layout)
+    }
+
     /// What it said about its failure: everything from the first error on.
     pub fn complaint(&self) -> String {
         let lines: Vec<&str> = self.output.lines().collect();

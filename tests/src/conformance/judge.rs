@@ -70,11 +70,8 @@ pub fn judge(
         Expected::Built(built) if finished.code == 0 => {
             judge_image(built, &finished.image()?, images, finished)?
         }
-        Expected::Platforms { .. } if finished.code == 0 => {
-            vec![Difference::new(
-                Facet::Status,
-                "several platforms are not compared yet",
-            )]
+        Expected::Platforms { platforms } if finished.code == 0 => {
+            judge_platforms(platforms, &finished.images()?, images, finished)?
         }
         Expected::Built(_) | Expected::Platforms { .. } => {
             let text = format!("exit code {}: {}", finished.code, finished.complaint());
@@ -132,6 +129,30 @@ fn points_at(message: &str, line: u32) -> bool {
                 !rest.starts_with(|next: char| next.is_ascii_digit())
             })
         })
+}
+
+fn judge_platforms(
+    expected: &BTreeMap<String, Box<BuiltImage>>,
+    found: &BTreeMap<String, Image>,
+    images: &BTreeMap<String, Vec<KnownImage>>,
+    finished: &Finished,
+) -> Result<Vec<Difference>> {
+    if !expected.keys().eq(found.keys()) {
+        let (given, wanted) = (found.keys(), expected.keys());
+        let text = format!("built for {given:?}, expected {wanted:?}");
+        return Ok(vec![Difference::new(Facet::Status, text)]);
+    }
+    let mut differences = Vec::new();
+    for (platform, image) in found {
+        let Some(expected) = expected.get(platform) else {
+            continue;
+        };
+        for mut difference in judge_image(expected, image, images, finished)? {
+            difference.text = format!("{platform}: {}", difference.text);
+            differences.push(difference);
+        }
+    }
+    Ok(differences)
 }
 
 fn judge_image(

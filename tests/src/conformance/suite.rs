@@ -1,6 +1,6 @@
 //! All cases: loaded, built several at a time, judged, counted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ use super::case::Case;
 use super::expect::Expected;
 use super::judge::{Difference, judge};
 use super::not_yet::{NotYet, is_refusal};
+
+/// Where cases are: those that BuildKit was recorded with, and those of our own.
+const HOMES: [&str; 2] = ["cases", "own"];
 
 /// The cases of this repository.
 #[derive(Debug)]
@@ -91,10 +94,12 @@ impl Suite {
     pub fn load() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
         let not_yet = NotYet::load(&root.join("not-yet.txt"))?;
-        let mut directories: Vec<PathBuf> = fs::read_dir(root.join("cases"))
-            .context("list the cases")?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
+        let mut directories = Vec::new();
+        for home in HOMES {
+            for entry in fs::read_dir(root.join(home)).context("list the cases")? {
+                directories.push(entry?.path());
+            }
+        }
         directories.sort();
         let deviations = Deviations::find(&root)?;
         let load = |path: &PathBuf| {
@@ -105,6 +110,8 @@ impl Suite {
             Ok((case, Expected::load(&expected)?))
         };
         let cases: Vec<_> = directories.iter().map(load).collect::<Result<_>>()?;
+        let names: BTreeSet<&str> = cases.iter().map(|(case, _)| case.name.as_str()).collect();
+        ensure!(names.len() == cases.len(), "two cases have one name");
         for name in not_yet.cases().chain(deviations.cases()) {
             let known = cases.iter().any(|(case, _)| case.name == name);
             ensure!(known, "`{name}` is listed and is no case");

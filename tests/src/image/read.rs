@@ -13,6 +13,8 @@ use sha2::{Digest as _, Sha256};
 use super::{Descriptor, Document, Entry, Image, Kind, Layer};
 use crate::Registry;
 
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 /// Where manifests and blobs come from.
 enum Source<'a> {
     Registry {
@@ -34,23 +36,34 @@ impl Image {
         Self::read(&source, name, media_type, bytes)
     }
 
-    /// Reads the only image of an OCI layout directory.
+    /// Reads the only image of an OCI layout directory; of an index, the linux/amd64 image.
     pub fn from_layout(directory: &Path) -> Result<Self> {
-        let name = directory.display().to_string();
-        let marker = fs::read(directory.join("oci-layout")).context("read `oci-layout`")?;
-        let marker: Value = serde_json::from_slice(&marker).context("parse `oci-layout`")?;
-        ensure!(
-            marker.get("imageLayoutVersion") == Some(&Value::from("1.0.0")),
-            "layout version"
-        );
-        let bytes = fs::read(directory.join("index.json")).context("read `index.json`")?;
-        let media_type = "application/vnd.oci.image.index.v1+json".to_owned();
-        Self::read(
-            &Source::Layout(directory.to_owned()),
-            &name,
-            media_type,
-            bytes,
-        )
+        let (source, name, bytes) = open_layout(directory)?;
+        Self::read(&source, &name, OCI_INDEX.to_owned(), bytes)
+    }
+
+    /// Reads the images of the only index in an OCI layout directory, by platform.
+    pub fn all_from_layout(directory: &Path) -> Result<BTreeMap<String, Self>> {
+        let (source, name, bytes) = open_layout(directory)?;
+        let outer: Value = serde_json::from_slice(&bytes).context("parse `index.json`")?;
+        let entry = outer.pointer("/manifests/0").context("an empty layout")?;
+        let entry = descriptor(entry)?;
+        let bytes = source.manifest(&entry)?;
+        ensure!(digest_of(&bytes) == entry.digest, "{name}: the index");
+        let index: Value = serde_json::from_slice(&bytes).context("parse the index")?;
+        let manifests = index.get("manifests").and_then(Value::as_array);
+        let manifests = manifests.context("the only entry is no index")?;
+        let mut images = BTreeMap::new();
+        for manifest in manifests {
+            let platform = platform(manifest).context("a manifest without platform")?;
+            let wanted = descriptor(manifest)?;
+            let bytes = source.manifest(&wanted)?;
+            ensure!(digest_of(&bytes) == wanted.digest, "{name}: {platform}");
+            let image = Self::read(&source, &name, wanted.media_type, bytes)?;
+            let double = images.insert(platform.clone(), image);
+            ensure!(double.is_none(), "{platform} twice");
+        }
+        Ok(images)
     }
 
     fn read(source: &Source<'_>, name: &str, media_type: String, bytes: Vec<u8>) -> Result<Self> {
@@ -140,6 +153,26 @@ impl Source<'_> {
             }
         }
     }
+}
+
+fn open_layout(directory: &Path) -> Result<(Source<'static>, String, Vec<u8>)> {
+    let name = directory.display().to_string();
+    let marker = fs::read(directory.join("oci-layout")).context("read `oci-layout`")?;
+    let marker: Value = serde_json::from_slice(&marker).context("parse `oci-layout`")?;
+    ensure!(
+        marker.get("imageLayoutVersion") == Some(&Value::from("1.0.0")),
+        "layout version"
+    );
+    let bytes = fs::read(directory.join("index.json")).context("read `index.json`")?;
+    Ok((Source::Layout(directory.to_owned()), name, bytes))
+}
+
+/// `os/architecture[/variant]` of an entry of an index.
+fn platform(manifest: &Value) -> Option<String> {
+    let text = |name: &str| manifest.get("platform")?.get(name)?.as_str();
+    let words = [text("os")?, text("architecture")?];
+    let words: Vec<&str> = words.into_iter().chain(text("variant")).collect();
+    Some(words.join("/"))
 }
 
 /// `repository` and `tag` or digest.

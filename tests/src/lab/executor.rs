@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use super::{Lab, base, target_directory};
-use crate::image::{ImageBuilder, LayerBuilder};
+use crate::image::{ImageBuilder, LayerBuilder, digest_of};
 use crate::tool;
 
 /// The images that hold an executor.
@@ -57,11 +57,15 @@ pub fn build_executor() -> Result<PathBuf> {
 }
 
 pub(super) fn image(lab: &Lab, variant: Variant) -> Result<String> {
-    let _lock = lab.state().lock("executor")?;
     let binary = build_executor()?;
+    let program = fs::read(&binary).with_context(|| format!("read {}", binary.display()))?;
+    // A lab may be shared by several checkouts: each runs its own executor, and waits for nobody else's.
+    let digest = digest_of(&program);
+    let digest = digest.trim_start_matches("sha256:");
+    let _lock = lab.state().lock(&format!("executor-{digest}"))?;
     let name = match variant {
-        Variant::Executor => "kigumi/executor:lab",
-        Variant::Debug => "kigumi/executor:lab-debug",
+        Variant::Executor => format!("kigumi/executor:{digest}"),
+        Variant::Debug => format!("kigumi/executor:{digest}-debug"),
     };
     let path = match variant {
         Variant::Executor => "/usr/local/bin:/kaniko",
@@ -82,14 +86,14 @@ pub(super) fn image(lab: &Lab, variant: Variant) -> Result<String> {
         )
         .setting("WorkingDir", json!("/workspace"))
         .setting("Entrypoint", json!(["/kaniko/executor"]))
-        .layer(executor_layer(&binary)?)?;
+        .layer(executor_layer(program)?)?;
     if variant == Variant::Debug {
         builder = builder
             .setting("Volumes", json!({ "/busybox": {} }))
             .layer(debug_layer(&lab.busybox_program()?)?)?;
     }
-    builder.push(lab.plain(), name)?;
-    let reference = lab.destination(name);
+    builder.push(lab.plain(), &name)?;
+    let reference = lab.destination(&name);
     tool::run(
         lab.podman()
             .args(["pull", "--quiet", "--tls-verify=false", &reference]),
@@ -97,8 +101,7 @@ pub(super) fn image(lab: &Lab, variant: Variant) -> Result<String> {
     Ok(reference)
 }
 
-fn executor_layer(binary: &Path) -> Result<LayerBuilder> {
-    let program = fs::read(binary).with_context(|| format!("read {}", binary.display()))?;
+fn executor_layer(program: Vec<u8>) -> Result<LayerBuilder> {
     let roots = fs::read(CA_ROOTS).with_context(|| format!("read {CA_ROOTS}"))?;
     LayerBuilder::new()
         .dir("etc", 0o755)?

@@ -1,11 +1,18 @@
 //! Builds in a non-privileged container on real base images.
 
 mod big;
+mod confinement;
+mod copies;
+mod kaniko_bugs;
 mod leaks;
+mod mount_points;
 mod outputs;
+mod platforms;
 mod pod;
+mod processes;
 mod refusals;
 mod registries;
+mod reproducible;
 mod secrets;
 mod snapshots;
 mod ssh;

@@ -1,44 +1,11 @@
 //! What enters a layer, and what never does.
 
 use anyhow::{Result, ensure};
-use kigumi_tests::image::Packing;
-use kigumi_tests::{Built, Context, ImageBuilder, Lab, LayerBuilder};
+use kigumi_tests::{Built, ImageBuilder, Lab, LayerBuilder};
 
 fn on_busybox(lines: &str) -> Result<Built> {
     let lab = Lab::get()?;
     Built::of_dockerfile(lab, &format!("FROM {}\n{lines}", lab.busybox()?))
-}
-
-// T-BUG-17, T-PROC-02
-#[test]
-fn a_process_that_escaped_its_run_is_dead_before_the_next_layer() -> Result<()> {
-    let built = on_busybox(
-        "RUN setsid sh -c 'while :; do echo late >> /late; done' > /dev/null 2>&1 &\n\
-         RUN sleep 1 && touch /after\n",
-    )?;
-    ensure!(built.top_layer() == ["after"], "{:?}", built.top_layer());
-    Ok(())
-}
-
-// T-BUG-18
-#[test]
-fn a_rewrite_of_the_same_size_and_time_is_seen() -> Result<()> {
-    let built = on_busybox(
-        "RUN printf AAAA > /q && touch -d '2020-01-01 00:00:00' /q\n\
-         RUN printf BBBB > /q && touch -d '2020-01-01 00:00:00' /q\n",
-    )?;
-    let tree = built.image.flatten();
-    let found = tree
-        .get("/q")
-        .and_then(|node| node.sha256.clone())
-        .unwrap_or_default();
-    let other = on_busybox("RUN printf BBBB > /q\n")?.image.flatten();
-    let wanted = other
-        .get("/q")
-        .and_then(|node| node.sha256.clone())
-        .unwrap_or_default();
-    ensure!(found == wanted, "{found} is not {wanted}");
-    Ok(())
 }
 
 // T-SNAP-01, T-SNAP-06, T-SNAP-07, T-SNAP-25
@@ -79,7 +46,7 @@ fn another_name_for_an_old_file_keeps_them_one_file() -> Result<()> {
     built.has("/b", "f 0644 0:0|= /a")
 }
 
-// T-SNAP-19, T-BUG-15
+// T-SNAP-19
 #[test]
 fn extended_attributes_come_through_run_and_copies_between_stages() -> Result<()> {
     let lab = Lab::get()?;
@@ -106,56 +73,6 @@ fn extended_attributes_come_through_run_and_copies_between_stages() -> Result<()
         built.has(path, &format!("f 0755 0:0|{wanted}"))?;
     }
     Ok(())
-}
-
-// T-BUG-09, T-BUG-10
-#[test]
-fn opaque_marks_pipes_and_devices_of_a_base_are_honoured() -> Result<()> {
-    let lab = Lab::get()?;
-    let name = Lab::unique_name("base");
-    let lower = LayerBuilder::with_shell(lab)?
-        .dir("d", 0o755)?
-        .file("d/old", 0o644, "old")?
-        .fifo("d/never-seen", 0o600)?;
-    let upper = LayerBuilder::new()
-        .file("d/new", 0o644, "new")?
-        .opaque("d")?
-        .fifo("d/pipe", 0o640)?
-        .device("d/zero", 0o660, 1, 5)?;
-    ImageBuilder::new(lab)?
-        .layer(lower)?
-        .packing(Packing::Zstd)
-        .layer(upper)?
-        .push(lab.plain(), &name)?;
-    let reference = lab.destination(&name);
-    let built = Built::of_dockerfile(
-        lab,
-        &format!(
-            "FROM {reference} AS base\nRUN test -p /d/pipe && test -c /d/zero && test ! -e /d/old\n\
-             FROM scratch\nCOPY --from=base /d /d\n"
-        ),
-    )?;
-    built.has("/d/pipe", "p 0640 0:0")?;
-    built.has("/d/zero", "c 0660 0:0|1,5")?;
-    built.has("/d/new", "f 0644 0:0")?;
-    built.has_not("/d/old")?;
-    built.has_not("/d/never-seen")
-}
-
-// T-BUG-11, T-COPY-23
-#[test]
-fn a_pipe_in_the_context_does_not_block_a_copy() -> Result<()> {
-    let lab = Lab::get()?;
-    let context = Context::new(lab)?
-        .file(
-            "Dockerfile",
-            format!("FROM {}\nCOPY . /all/\n", lab.busybox()?),
-        )?
-        .file("file", "x")?;
-    kigumi_tests::run(std::process::Command::new("mkfifo").arg(context.path().join("pipe")))?;
-    let built = Built::of(lab, context, &[])?;
-    built.has("/all/file", "f 0644 0:0")?;
-    built.has("/all/pipe", "p ")
 }
 
 // T-UNPACK-06, K-IMG-05, T-COPY-25

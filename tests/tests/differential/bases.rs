@@ -159,3 +159,109 @@ fn a_real_distribution_with_users_made_and_packages_removed() -> Result<()> {
     })
     .check()
 }
+
+// T-SNAP-19, T-COPY-02
+#[test]
+fn capabilities_of_files_are_kept_and_moved() -> Result<()> {
+    // CAP_NET_BIND_SERVICE, permitted and effective: a vfs_cap_data of version 2.
+    let capability: &[u8] = &[1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let lab = Lab::get()?;
+    let name = Lab::unique_name("base");
+    let layer = rooted(lab)?
+        .xattr("security.capability", capability)
+        .file("ping", 0o755, "ping")?
+        .xattr("security.capability", capability)
+        .file("removed", 0o755, "removed")?;
+    ImageBuilder::new(lab)?
+        .layer(layer)?
+        .push(lab.plain(), &name)?;
+    let reference = lab.destination(&name);
+    Comparison::new(&format!(
+        "FROM {reference} AS base
+        RUN busybox mkdir /bin2 && busybox mv /ping /bin2/ping && busybox rm /removed
+        FROM {reference}
+        COPY --from=base /bin2 /copied
+        COPY --from=base /bin2/ping /ping"
+    ))?
+    .check()
+}
+
+// T-BUG-09
+#[test]
+fn an_opaque_directory_is_copied_from_and_added_to() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = Lab::unique_name("base");
+    let lower = rooted(lab)?
+        .dir("d", 0o755)?
+        .file("d/lower", 0o644, "lower")?
+        .dir("d/deep", 0o755)?
+        .file("d/deep/lower", 0o644, "lower")?;
+    let upper = LayerBuilder::new()
+        .dir("d", 0o700)?
+        .opaque("d")?
+        .dir("d/deep", 0o711)?
+        .file("d/deep/upper", 0o644, "upper")?;
+    ImageBuilder::new(lab)?
+        .layer(lower)?
+        .layer(upper)?
+        .push(lab.plain(), &name)?;
+    let reference = lab.destination(&name);
+    Comparison::new(&format!(
+        "FROM {reference} AS base
+        RUN busybox touch /d/new && busybox rm -r /d/deep && busybox mkdir /d/deep
+        FROM {reference}
+        COPY --from=base /d /d
+        COPY --from=base /d /e"
+    ))?
+    .check()
+}
+
+// T-STAGE-05
+#[test]
+fn triggers_with_arguments_directories_and_users() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = Lab::unique_name("base");
+    ImageBuilder::new(lab)?
+        .family(Family::Docker)
+        .setting(
+            "OnBuild",
+            json!([
+                "ARG WHAT=default",
+                "WORKDIR /triggered",
+                "RUN echo $WHAT > what",
+                "COPY --chown=3:4 file ./",
+                "LABEL what=$WHAT",
+                "EXPOSE 99"
+            ]),
+        )
+        .layer(rooted(lab)?)?
+        .push(lab.plain(), &name)?;
+    let reference = lab.destination(&name);
+    Comparison::new(&format!(
+        "FROM {reference}
+        RUN pwd > /where
+        ONBUILD RUN echo again
+        FROM {reference}
+        WORKDIR below"
+    ))?
+    .files(|context| context.file("file", "content"))?
+    .build_arg("WHAT=given")
+    .with_docker_config()
+    .check()
+}
+
+// T-UNPACK-09
+#[test]
+fn a_package_is_made_installed_and_removed() -> Result<()> {
+    Comparison::new(
+        "FROM {debian}
+        WORKDIR /package
+        RUN mkdir -p root/DEBIAN root/usr/share/thing root/etc && echo data > root/usr/share/thing/data && echo c > root/etc/thing.conf
+        RUN printf 'Package: thing\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@b.c>\\nDescription: d\\n' > root/DEBIAN/control
+        RUN SOURCE_DATE_EPOCH=1 dpkg-deb --build -Zgzip root thing.deb && dpkg -i thing.deb
+        RUN dpkg -L thing > /files && dpkg -r thing && rm -r root && ls /etc/thing* >> /files; true",
+    )?
+    // Times are in the archive and in the log.
+    .allow(|allowed| allowed.paths(&["var/log", "package/thing.deb"]))
+    .check()
+}

@@ -1,10 +1,14 @@
 //! The same Dockerfile built by kigumi in a pod and by Debian's buildah: the same files, the same
 //! config, field by field. Every difference that is allowed is written down here.
 
+mod archives;
 mod bases;
 mod config;
 mod copy;
+mod ignored;
+mod mounts;
 mod run;
+mod stages;
 
 use anyhow::{Context as _, Result, bail};
 use kigumi_tests::image::{Allowed, compare};
@@ -58,6 +62,12 @@ impl Comparison {
     /// `--build-arg` for both.
     fn build_arg(mut self, text: &str) -> Self {
         self.build_arguments.push(format!("--build-arg={text}"));
+        self
+    }
+
+    /// Another option that both have.
+    fn option(mut self, text: &str) -> Self {
+        self.build_arguments.push(text.to_owned());
         self
     }
 

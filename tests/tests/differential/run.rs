@@ -133,3 +133,140 @@ ENV A=1 \\
     )?
     .check()
 }
+
+#[test]
+fn directories_of_the_base_are_renamed_emptied_and_made_anew() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        RUN mkdir -p /tree/a/b/c /tree/d && touch /tree/a/1 /tree/a/b/2 /tree/a/b/c/3 /tree/d/4
+        RUN mv /tree/a /tree/e && mv /etc/group /tree/group
+        RUN rm -r /tree/d && mkdir -m 711 /tree/d && touch /tree/d/5
+        RUN rm -rf /tree/e/b/* && mv /tree /moved && mkdir /tree",
+    )?
+    .check()
+}
+
+#[test]
+fn names_that_are_long_or_no_text() -> Result<()> {
+    Comparison::new(
+        r#"FROM {busybox}
+        RUN n=$(printf 'n%.0s' $(seq 200)); mkdir -p /$n/$n/$n && echo x > /$n/$n/$n/$n && ln -s /$n/$n/$n /link
+        RUN mkdir /odd && cd /odd && touch "$(printf 'bad\377name')" "$(printf 'new\nline')" 'back\slash' ' ' '*' '~'
+        RUN n=$(printf 'n%.0s' $(seq 200)); rm -r /$n/$n/$n && rm /odd/'*'"#,
+    )?
+    .check()
+}
+
+#[test]
+fn owners_that_are_large_and_links_with_owners() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        RUN touch /a /b /c && chown 65534:65534 /a && chown 1000000:3000000 /b && chown 4294967294:4294967294 /c
+        RUN ln -s /a /link && chown -h 77:88 /link && mkdir /d && chown 3:0 /d
+        RUN cp /bin/busybox /suid && chown 5:5 /suid && chmod 6755 /suid && chown 6:6 /suid",
+    )?
+    .check()
+}
+
+#[test]
+fn files_with_holes_and_files_without_content() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        RUN dd if=/dev/zero of=/hole bs=1 count=1 seek=3000000 && echo end >> /hole && truncate -s 5M /all-hole
+        RUN yes 0123456789 | head -c 9000000 > /large && : > /empty && mkdir /nothing
+        RUN echo tail >> /large && truncate -s 1000 /all-hole",
+    )?
+    .check()
+}
+
+#[test]
+fn what_is_written_again_as_it_was() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        RUN echo same > /same && echo mode > /mode && mkdir /dir && touch /dir/file
+        RUN echo same > /same && chmod 600 /mode && chmod 644 /mode && rm /dir/file && touch /dir/file
+        RUN true
+        RUN cp /etc/passwd /tmp/p && cat /tmp/p > /etc/passwd && rm /tmp/p",
+    )?
+    .check()
+}
+
+#[test]
+fn what_is_written_to_kernel_filesystems_is_in_no_layer() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        RUN echo x > /dev/shm/x; echo y > /tmp/y; mkdir -p /var/tmp/z
+        RUN ls /dev/shm > /shm; test -e /tmp/y && echo kept > /kept",
+    )?
+    // buildah's /dev/shm lives as long as the build.
+    .allow(|allowed| allowed.paths(&["shm"]))
+    .check()
+}
+
+#[test]
+fn the_umask_and_the_environment_of_a_run() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        ENV A=from-env
+        ARG B=from-arg
+        RUN umask > /umask; mkdir /made; touch /file; (umask 077; mkdir /private; touch /secret)
+        RUN A=changed; export C=lost; echo $A $B $C > /first
+        RUN echo \"$A $B [$C]\" > /second; pwd >> /second; cd /tmp
+        RUN pwd > /third; echo $HOME >> /third",
+    )?
+    .check()
+}
+
+#[test]
+fn users_and_groups_by_name_and_number() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        RUN chmod 1777 /tmp && echo 'app:x:500:600:App:/home/app:/bin/sh' >> /etc/passwd && echo 'apps:x:600:' >> /etc/group
+        RUN mkdir -p /home/app && chown app:apps /home/app
+        USER app
+        RUN id -u > /home/app/id; id -g >> /home/app/id; echo $HOME >> /home/app/id
+        USER app:users
+        RUN id -g > /tmp/group && touch /tmp/file
+        USER 500
+        RUN id -g > /tmp/by-number; echo $HOME >> /tmp/by-number
+        USER 0:600
+        RUN touch /tmp/root-of-apps",
+    )?
+    .check()
+}
+
+#[test]
+fn a_real_shell_with_pipefail_and_arrays() -> Result<()> {
+    Comparison::new(
+        r#"FROM {debian}
+        SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+        RUN words=(one two three); echo "${words[1]}" > /word; false | true || echo caught > /caught
+        RUN diff <(echo a) <(echo b) > /difference || true
+        SHELL ["/bin/sh", "-c"]
+        RUN false | true && echo 'not caught' > /sh"#,
+    )?
+    .with_docker_config()
+    .check()
+}
+
+#[test]
+fn pipes_and_devices_are_made() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        RUN mkfifo -m 600 /pipe /other && rm /other && mkdir /deep && mkfifo /deep/pipe
+        RUN mv /pipe /deep/moved && chown 9:9 /deep/pipe && ln /deep/pipe /deep/again",
+    )?
+    .check()
+}
+
+#[test]
+fn hard_links_are_made_broken_and_removed() -> Result<()> {
+    Comparison::new(
+        "FROM {busybox}
+        RUN echo a > /a && ln /a /b && ln /a /c && mkdir /d && ln /a /d/e
+        RUN rm /a && echo changed >> /b
+        RUN cp /c /tmp/c && rm /c && mv /tmp/c /c && echo alone >> /c
+        RUN ln /b /f && chmod 600 /d/e",
+    )?
+    .check()
+}

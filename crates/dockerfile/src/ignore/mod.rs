@@ -162,6 +162,27 @@ impl Patterns {
         verdict.is_some_and(|verdict| verdict.excluded)
     }
 
+    /// Whether a pattern without an exception excludes everything: `*`, `**` or `**/*`.
+    pub(crate) fn exclude_everything(&self) -> bool {
+        let everything = ["*", "**", "**/*"].map(Pattern::parse);
+        let mut everything = everything.iter().flatten();
+        everything.any(|one| self.patterns.contains(one))
+    }
+
+    /// Whether a pattern means a path or a directory above it, as `docker build --check` asks it: of the directories
+    /// only the one that is as deep as the pattern is looked at.
+    pub(crate) fn names_or_holds(&self, path: &str) -> bool {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let parents: Vec<&str> = parent.split('/').collect();
+        self.patterns.iter().any(|pattern| {
+            let above = parents.get(..pattern.depth);
+            let above = above.map(|above| above.join("/"));
+            pattern.matches(path.as_bytes())
+                || !parent.is_empty()
+                    && above.is_some_and(|above| pattern.matches(above.as_bytes()))
+        })
+    }
+
     /// Whether anything below an excluded directory can be re-included by an exception; if not, the directory need not
     /// be read. May be true although nothing that exists is re-included. Always true below a directory that is not
     /// excluded.

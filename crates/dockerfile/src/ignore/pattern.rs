@@ -12,6 +12,8 @@ use crate::glob::{BadPattern, Element, Unit, first_char, read_element};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
     pub(super) is_exception: bool,
+    /// How many components it has.
+    pub(super) depth: usize,
     form: Form,
 }
 
@@ -56,6 +58,7 @@ impl Pattern {
         let steps = read_steps(path).map_err(bad)?;
         Ok(Self {
             is_exception,
+            depth: path.split('/').count(),
             form: Form::new(path, steps),
         })
     }

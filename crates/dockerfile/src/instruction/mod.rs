@@ -36,6 +36,96 @@ pub struct Instruction {
     pub kind: InstructionKind,
 }
 
+/// The bodies that are asked for most often; none if the instruction is another one.
+impl Instruction {
+    /// ADD
+    #[must_use]
+    pub fn add(&self) -> Option<&Add> {
+        if let InstructionKind::Add(add) = &self.kind {
+            Some(add)
+        } else {
+            None
+        }
+    }
+
+    /// ARG
+    #[must_use]
+    pub fn arg(&self) -> Option<&Arg> {
+        if let InstructionKind::Arg(arg) = &self.kind {
+            Some(arg)
+        } else {
+            None
+        }
+    }
+
+    /// COPY
+    #[must_use]
+    pub fn copy(&self) -> Option<&Copy> {
+        if let InstructionKind::Copy(copy) = &self.kind {
+            Some(copy)
+        } else {
+            None
+        }
+    }
+
+    /// ENV
+    #[must_use]
+    pub fn env(&self) -> Option<&KeyValues> {
+        if let InstructionKind::Env(env) = &self.kind {
+            Some(env)
+        } else {
+            None
+        }
+    }
+
+    /// EXPOSE
+    #[must_use]
+    pub fn expose(&self) -> Option<&Expose> {
+        if let InstructionKind::Expose(expose) = &self.kind {
+            Some(expose)
+        } else {
+            None
+        }
+    }
+
+    /// ONBUILD
+    #[must_use]
+    pub fn onbuild(&self) -> Option<&Onbuild> {
+        if let InstructionKind::Onbuild(onbuild) = &self.kind {
+            Some(onbuild)
+        } else {
+            None
+        }
+    }
+
+    /// RUN
+    #[must_use]
+    pub fn run(&self) -> Option<&Run> {
+        if let InstructionKind::Run(run) = &self.kind {
+            Some(run)
+        } else {
+            None
+        }
+    }
+
+    /// USER: the rest of the line.
+    #[must_use]
+    pub fn user(&self) -> Option<&Word> {
+        if let InstructionKind::User(user) = &self.kind {
+            Some(user)
+        } else {
+            None
+        }
+    }
+
+    /// COPY and ADD: what goes where.
+    #[must_use]
+    pub fn paths(&self) -> Option<&SourcesAndDestination> {
+        let copied = self.copy().map(|copy| &copy.paths);
+        copied.or_else(|| self.add().map(|add| &add.paths))
+    }
+}
+
 /// The body of an instruction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum InstructionKind {

@@ -114,8 +114,13 @@ impl Lines {
             open = piece.is_some();
             joined.push(piece.unwrap_or(line.text), line.start);
         }
-        if let Some(span) = blank {
-            let message = "an empty line inside a continued instruction";
+        if let Some(blank) = blank {
+            // COMPAT(buildkit): the place is the last line of the instruction.
+            let span = source.line_span(source.line_of(self.next.saturating_sub(1)));
+            let message = format!(
+                "line {} is empty and inside a continued instruction",
+                blank.line
+            );
             let help = "remove the line, or make it a comment";
             self.diagnostics
                 .push(Diagnostic::warning("NoEmptyContinuation", span, message).with_help(help));
@@ -246,7 +251,7 @@ impl Lines {
 }
 
 /// The line without its continuation mark: an escape character, perhaps followed by blanks, that is not escaped itself.
-fn continued(line: &str, escape: char) -> Option<&str> {
+pub(crate) fn continued(line: &str, escape: char) -> Option<&str> {
     let head = line.trim_end_matches([' ', '\t']).strip_suffix(escape)?;
     (!head.ends_with(escape)).then_some(head)
 }

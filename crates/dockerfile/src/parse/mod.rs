@@ -29,6 +29,7 @@ use crate::source::{Source, Span};
 use instruction::{Parsed, Reader};
 
 pub(crate) use heredoc::read_marker;
+pub(crate) use lines::continued;
 pub(crate) use numbers::{parse_bool, parse_octal, parse_size};
 
 /// Parses a Dockerfile. `name` is what messages call it.
@@ -204,8 +205,9 @@ impl File {
         if self.reader.has_errors() || saw_from {
             return;
         }
-        let length = self.source.text().len();
-        let end = self.source.span(length.saturating_sub(1), length);
+        let text = self.source.text();
+        let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
+        let end = self.source.span(last, text.len());
         let diagnostic = if is_empty {
             Diagnostic::error("EmptyFile", end, "the file has no instructions")
         } else {

@@ -1,7 +1,7 @@
 //! One pass over a word.
 
 use super::pattern::{Greed, Pattern};
-use super::{Expanded, Lookup, WordError, WordProblem};
+use super::{Expanded, Lookup, MAX_GROWTH, WordError, WordProblem};
 
 /// Substitutions in substitutions are followed by recursion; a hostile file must not exhaust the stack.
 const MAX_DEPTH: usize = 100;
@@ -32,6 +32,8 @@ pub(super) struct Lexer<'a> {
     /// Escape characters stay in the result. Patterns need that, whatever the style.
     raw_escapes: bool,
     depth: usize,
+    /// How many bytes values have brought so far.
+    grown: usize,
     undefined: Vec<String>,
 }
 
@@ -48,6 +50,7 @@ impl<'a> Lexer<'a> {
             style,
             raw_escapes,
             depth: 0,
+            grown: 0,
             undefined: Vec::new(),
         }
     }
@@ -226,11 +229,12 @@ impl<'a> Lexer<'a> {
         self.next();
         if self.peek() != Some('{') {
             let name = self.name();
-            return Ok(if name.is_empty() {
-                "$".to_owned()
-            } else {
-                self.plain_value(&name)
-            });
+            if name.is_empty() {
+                return Ok("$".to_owned());
+            }
+            return self
+                .plain_value(&name)
+                .map_err(|problem| (Some(start), problem));
         }
         self.next();
         if self.depth >= MAX_DEPTH {
@@ -245,12 +249,12 @@ impl<'a> Lexer<'a> {
     }
 
     /// `$name`: the value, or the reference itself where unset variables are kept.
-    fn plain_value(&mut self, name: &str) -> String {
-        match self.value(name) {
+    fn plain_value(&mut self, name: &str) -> Problem<String> {
+        Ok(match self.value(name)? {
             Some(value) => value,
             None if self.keeps_unset() => format!("${name}"),
             None => String::new(),
-        }
+        })
     }
 
     /// The rest of `${…}`, `${` consumed.
@@ -264,7 +268,7 @@ impl<'a> Lexer<'a> {
         let name = self.name();
         match self.next() {
             None => Err(plain(WordProblem::MissingBrace)),
-            Some('}') => Ok(match self.value(&name) {
+            Some('}') => Ok(match self.value(&name).map_err(plain)? {
                 Some(value) => value,
                 None if self.keeps_unset() => format!("${{{name}}}"),
                 None => String::new(),
@@ -310,7 +314,7 @@ impl<'a> Lexer<'a> {
         empty_is_unset: bool,
     ) -> Result<String, (Option<usize>, WordProblem)> {
         let word = self.operand('}', false, WordProblem::MissingBrace)?;
-        let value = self.value(name);
+        let value = self.value(name).map_err(|problem| (None, problem))?;
         if value.is_none() && self.keeps_unset() {
             let colon = if empty_is_unset { ":" } else { "" };
             return Ok(format!("${{{name}{colon}{operator}{word}}}"));
@@ -349,7 +353,7 @@ impl<'a> Lexer<'a> {
         operator: char,
     ) -> Result<String, (Option<usize>, WordProblem)> {
         let word = self.operand('}', true, WordProblem::MissingBrace)?;
-        let Some(value) = self.value(name) else {
+        let Some(value) = self.value(name).map_err(|problem| (None, problem))? else {
             return Ok(if self.keeps_unset() {
                 format!("${{{name}{operator}{word}}}")
             } else {
@@ -367,7 +371,8 @@ impl<'a> Lexer<'a> {
             None => (word.as_str(), Greed::Shortest),
         };
         let trimmed = if operator == '#' {
-            Pattern::parse(pattern, greed).map(|pattern| pattern.strip_prefix(&value).to_owned())
+            Pattern::parse(pattern, greed)
+                .and_then(|pattern| pattern.strip_prefix(&value).map(str::to_owned))
         } else {
             strip_suffix(pattern, greed, &value)
         };
@@ -381,7 +386,7 @@ impl<'a> Lexer<'a> {
         }
         let pattern = self.operand('/', true, WordProblem::MissingSlash)?;
         let replacement = self.operand('}', true, WordProblem::MissingBrace)?;
-        let value = self.value(name);
+        let value = self.value(name).map_err(|problem| (None, problem))?;
         if value.is_none() && self.keeps_unset() {
             let slash = if all { "//" } else { "/" };
             return Ok(format!("${{{name}{slash}{pattern}/{replacement}}}"));
@@ -389,11 +394,13 @@ impl<'a> Lexer<'a> {
         let compiled =
             Pattern::parse(&pattern, Greed::Longest).map_err(|problem| (None, problem))?;
         let value = value.unwrap_or_default();
-        Ok(if all {
+        let replaced = if all {
             compiled.replace_all(&value, &replacement)
         } else {
             compiled.replace_first(&value, &replacement)
-        })
+        };
+        let replaced = replaced.and_then(|replaced| self.grow(replaced));
+        replaced.map_err(|problem| (None, problem))
     }
 
     /// Reads the name of a variable: letters, digits and `_`; or only digits; or one special character.
@@ -415,12 +422,21 @@ impl<'a> Lexer<'a> {
         rest.get(..length).unwrap_or_default().to_owned()
     }
 
-    fn value(&mut self, name: &str) -> Option<String> {
+    fn value(&mut self, name: &str) -> Problem<Option<String>> {
         let value = (self.lookup)(name);
         if value.is_none() && !self.undefined.iter().any(|known| known == name) {
             self.undefined.push(name.to_owned());
         }
-        value
+        value.map(|value| self.grow(value)).transpose()
+    }
+
+    /// Counts what a substitution has brought.
+    fn grow(&mut self, text: String) -> Problem<String> {
+        self.grown = self.grown.saturating_add(text.len());
+        if self.grown > MAX_GROWTH {
+            return Err(WordProblem::TooLong);
+        }
+        Ok(text)
     }
 }
 
@@ -428,7 +444,7 @@ impl<'a> Lexer<'a> {
 fn strip_suffix(pattern: &str, greed: Greed, value: &str) -> Problem<String> {
     let pattern = Pattern::parse(&reverse_pattern(pattern), greed)?;
     let value: String = value.chars().rev().collect();
-    Ok(pattern.strip_prefix(&value).chars().rev().collect())
+    Ok(pattern.strip_prefix(&value)?.chars().rev().collect())
 }
 
 /// Reverses a pattern but keeps every backslash in front of the character it protects.

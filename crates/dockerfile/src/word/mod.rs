@@ -19,6 +19,9 @@ use lexer::{Lexer, Style};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Span, Word};
 
+/// How much the values substituted into one word may come to, in bytes. A few lines of `ENV a=$a$a` would fill any memory.
+const MAX_GROWTH: usize = 1 << 20;
+
 /// Gives the value of a variable; `None` if it is not set, which is not the same as empty.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
@@ -84,6 +87,9 @@ pub enum WordProblem {
     /// Substitutions inside substitutions, deeper than any sensible file.
     #[error("substitutions are nested too deeply")]
     TooDeep,
+    /// Values, or patterns and values, that come to more than any sensible file has.
+    #[error("the values to substitute are too long")]
+    TooLong,
 }
 
 fn escape_text(escaped: Option<char>) -> String {
@@ -105,7 +111,8 @@ impl WordError {
             | WordProblem::BadSubstitution
             | WordProblem::UnsupportedModifier(_)
             | WordProblem::InvalidPattern { .. }
-            | WordProblem::TooDeep => "BadSubstitution",
+            | WordProblem::TooDeep
+            | WordProblem::TooLong => "BadSubstitution",
         };
         Diagnostic::error(name, span, self.to_string())
     }

@@ -44,12 +44,18 @@ fn problem_name(problem: &WordProblem) -> String {
         WordProblem::Required { name, message } => format!("required {name}: {message}"),
         WordProblem::InvalidPattern { .. } => "pattern".to_owned(),
         WordProblem::TooDeep => "deep".to_owned(),
+        WordProblem::TooLong => "long".to_owned(),
     }
 }
 
 /// Checks every line of a table and tells how many there are.
 fn check(table: &str, result: impl Fn(&str) -> Result<String, WordError>) -> usize {
-    let plain = |text: &str| text.trim_matches(' ').replace('·', " ").replace('⏎', "\n");
+    let plain = |text: &str| {
+        text.trim_matches(' ')
+            .replace('·', " ")
+            .replace('⏎', "\n")
+            .replace('⇥', "\t")
+    };
     let mut count = 0;
     let mut wrong = Vec::new();
     for line in table.lines().filter(|line| !line.trim().is_empty()) {
@@ -182,10 +188,43 @@ fn unquoted_values_are_split_at_blanks() {
         $d              | $a
         80·90/udp       | 80;90/udp
         x"a·b"y·z       | xa·by;z
+        a⇥b             | a;b
+        a\⏎b            | a⏎b
+        ·               | 
+        ·"a"·           | a
+        "a"'b'          | ab
+        "a"·'b'         | a;b
+        "a·"'·b'        | a··b
+        $a$b            | AB
+        $a·$b           | A;B
+        ${a}·x·${b}     | A;x;B
+        "$s·$s"         | x·y·x·y
+        $s"$s"          | x;yx·y
+        '$s'$s          | $sx;y
+        ${s}            | x;y
+        "${s}"          | x·y
+        ${s:-no}        | x;y
+        ${s:+a·b}       | a;b
+        ${s#x}          | y
+        ${s//·/-}       | x-y
+        ${s/x/a·b}      | a;b;y
+        "${s/x/a·b}"    | a·b·y
+        $sp$sp          | x;y;x;y
+        "$sp"           | ··x··y··
+        ${unset:-$s}    | x;y
+        "${unset:-$s}"  | x·y
+        ${unset:-'a·b'}·c | a;b;c
+        $q              | '"
+        \"$s\"          | "x;y"
+        80·$unset·90    | 80;90
+        $glob           | *
+        "               | !double
+        ${              | !brace
     "#;
-    check(table, |input| {
+    let count = check(table, |input| {
         expand(input, &lookup, '\\').map(|expanded| expanded.words.join(";"))
     });
+    assert!(count >= 47, "{count}");
 }
 
 /// How markers of heredocs are found.
@@ -299,6 +338,33 @@ fn patterns_take_time_in_proportion_to_their_length() {
     )
     .unwrap();
     assert_eq!(found.text, value);
+}
+
+/// Words of a few bytes for which a builder would need any amount of memory or time.
+#[test]
+fn values_that_grow_without_bounds_are_refused() {
+    let value = "ab".repeat(30_000);
+    let doubled = format!("{}$a{}", "${a//a/".repeat(9), "}".repeat(9));
+    let pattern = "*b?".repeat(1_000);
+    for word in [
+        "$a".repeat(20),
+        "${a}$x${a:-$a}".repeat(10),
+        doubled,
+        format!("${{a//{pattern}c/x}}"),
+        format!("${{a##{pattern}c}}"),
+        format!("${{a%{pattern}c}}"),
+        "${a//a/$a}".to_owned(),
+    ] {
+        let found = expand(&word, &|name| (name == "a").then(|| value.clone()), '\\');
+        assert_eq!(
+            found
+                .map(|expanded| expanded.text.len())
+                .map_err(|error| error.problem),
+            Err(WordProblem::TooLong),
+            "{}",
+            word.chars().take(40).collect::<String>()
+        );
+    }
 }
 
 proptest! {

@@ -6,8 +6,9 @@ use kigumi_context::{
     Archives, Chmod, CopyError, CopyItem, CopySpec, Destination, Owner, archive_candidates,
     copy_changes, make_dir_changes,
 };
-use kigumi_layer::{Change, ImagePath, Origin, PathError, Timestamp, Tree};
+use kigumi_layer::{Change, FileContent, ImagePath, Origin, PathError, Timestamp, Tree};
 use kigumi_plan::{self as plan, CopyOp, MakeDirOp, Source, Unpack};
+use kigumi_rootfs::Virtuals;
 
 use super::contents::Contents;
 use crate::error::BuildError;
@@ -112,12 +113,17 @@ pub(crate) fn make_dir(
     make_dir_changes(tree, &path, owner, now).map_err(copy_error)
 }
 
-/// Says of every file in `tree` that its bytes will be in `store`, under the first of its names.
-pub(crate) fn store_all(tree: &mut Tree, store: u32) {
+/// Says of every file in `tree` whose bytes are on the disk that they will be in `store`, under the first name that the disk has. What is not
+/// on the disk, because a mount is in its place, stays where it is.
+pub(crate) fn store_all(tree: &mut Tree, virtuals: &Virtuals, store: u32) {
+    let is_live = |id| {
+        let content: Option<&FileContent> = tree.node(id).file();
+        content.is_some_and(|content| content.origin == Origin::Live)
+    };
     let mut seen = BTreeSet::new();
     let files: Vec<_> = tree
         .walk()
-        .filter(|(_, id)| tree.node(*id).file().is_some() && seen.insert(*id))
+        .filter(|(path, id)| is_live(*id) && !virtuals.is_absent(path) && seen.insert(*id))
         .collect();
     for (path, id) in files {
         if let Some(content) = tree.node_mut(id).file_mut() {

@@ -7,6 +7,7 @@ use kigumi_oci::Reference;
 use kigumi_registry::{ArchiveWriter, OciLayout};
 
 use super::image::Image;
+use super::product::Product;
 use crate::error::BuildError;
 
 type Result<T> = std::result::Result<T, BuildError>;
@@ -19,10 +20,27 @@ fn failed(what: &'static str, path: &Path) -> impl Fn(kigumi_registry::Error) ->
     }
 }
 
-/// Writes an OCI image layout that holds this image and no other (K-OUT-08).
-pub(crate) fn layout(image: &Image, path: &Path) -> Result<()> {
+/// Writes an OCI image layout that holds what was built and nothing else (K-OUT-08).
+pub(crate) fn layout(product: &Product, path: &Path) -> Result<()> {
     let failed = failed("OCI layout", path);
     let layout = OciLayout::create(path).map_err(&failed)?;
+    for image in &product.images {
+        put_image(image, &layout, &failed)?;
+    }
+    if let Some(index) = &product.index {
+        let media_type = product.descriptor.media_type.clone();
+        layout
+            .put_bytes(media_type, index.bytes())
+            .map_err(&failed)?;
+    }
+    layout.finish(product.descriptor.clone()).map_err(&failed)
+}
+
+fn put_image(
+    image: &Image,
+    layout: &OciLayout,
+    failed: impl Fn(kigumi_registry::Error) -> BuildError,
+) -> Result<()> {
     for layer in &image.layers {
         layout
             .put_blob(&layer.descriptor, &mut layer.bytes()?)
@@ -32,11 +50,10 @@ pub(crate) fn layout(image: &Image, path: &Path) -> Result<()> {
     layout
         .put_bytes(config.media_type.clone(), image.config.bytes())
         .map_err(&failed)?;
-    let mut manifest = layout
+    layout
         .put_bytes(image.media_type.clone(), image.manifest.bytes())
-        .map_err(&failed)?;
-    manifest.platform = Some(image.config.value().platform());
-    layout.finish(manifest).map_err(&failed)
+        .map(drop)
+        .map_err(&failed)
 }
 
 /// Writes a docker-save archive under all names of the image (K-OUT-07).

@@ -10,6 +10,11 @@ use super::layers::Layer;
 use super::stage::NumberedLayer;
 use crate::error::BuildError;
 
+/// The annotation of a layer whose times were made no newer than this one, in seconds since 1970.
+///
+/// COMPAT(buildkit): the same name (T-FMT-06).
+const REWRITTEN: &str = "buildkit/rewritten-timestamp";
+
 /// An image that needs nothing any more but to be sent somewhere.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -18,6 +23,17 @@ pub(crate) struct Image {
     pub(crate) media_type: MediaType,
     /// Base layer first, as the manifest lists them.
     pub(crate) layers: Vec<Layer>,
+}
+
+impl Image {
+    /// What refers to its manifest, platform included.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        let manifest = &self.manifest;
+        let mut descriptor =
+            Descriptor::new(self.media_type.clone(), manifest.digest(), manifest.size());
+        descriptor.platform = Some(self.config.value().platform());
+        descriptor
+    }
 }
 
 /// Which family of media types an image is written in: as asked, else as its base (K-DROP, T-PUSH-01).
@@ -88,11 +104,17 @@ fn relabel(mut layer: Layer, format: ImageFormat) -> Result<Layer, BuildError> {
     };
     // Annotations and urls of a base's descriptors are about the base (T-PUSH-04).
     layer.descriptor = Descriptor::new(media_type, layer.descriptor.digest, layer.descriptor.size);
+    // Docker's manifests have no annotations.
+    if let (Some(latest), ImageFormat::Oci) = (layer.latest, format) {
+        let annotation = (REWRITTEN.to_owned(), latest.seconds.to_string());
+        layer.descriptor.annotations = [annotation].into();
+    }
     Ok(layer)
 }
 
 #[cfg(test)]
 mod tests {
+    use kigumi_layer::Timestamp;
     use kigumi_oci::{Compression, DiffId, Digest};
 
     use super::*;
@@ -104,10 +126,32 @@ mod tests {
                 descriptor,
                 diff_id: DiffId(Digest::of(b"tar")),
                 compression,
+                latest: None,
                 spool: None,
             },
             0,
         )
+    }
+
+    /// T-FMT-06
+    #[test]
+    fn layers_with_clamped_times_say_so_where_the_format_can() {
+        for (format, annotation) in [(ImageFormat::Oci, Some("7")), (ImageFormat::Docker, None)] {
+            let mut layers = vec![
+                layer(media::OCI_LAYER_GZIP, Compression::Gzip),
+                layer(media::OCI_LAYER_GZIP, Compression::Gzip),
+            ];
+            layers[1].0.latest = Some(Timestamp::from_seconds(7));
+            let image = assemble(ImageConfig::default(), layers, format).unwrap();
+            let said: Vec<Option<&str>> = image
+                .manifest
+                .value()
+                .layers
+                .iter()
+                .map(|layer| layer.annotations.get(REWRITTEN).map(String::as_str))
+                .collect();
+            assert_eq!(said, [None, annotation]);
+        }
     }
 
     #[test]

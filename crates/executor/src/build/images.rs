@@ -185,6 +185,7 @@ fn describe(
                 descriptor: descriptor.clone(),
                 diff_id: *diff_id,
                 compression,
+                latest: None,
                 spool: None,
             };
             Ok((layer, contents.add_layer(None)))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kigumi_layer::{
     Change, CompressionSettings, Entry, FileContent, FinishedLayer, HashingRead, ImagePath,
-    LayerEncoder, LayerWriter,
+    LayerEncoder, LayerWriter, Timestamp,
 };
 use kigumi_oci::{
     Compression, Descriptor, DiffId, Digest, ImageFormat, MediaType, layer_media_type,
@@ -27,8 +27,18 @@ pub(crate) struct Layer {
     pub(crate) diff_id: DiffId,
     /// How it is compressed.
     pub(crate) compression: Compression,
+    /// The epoch that no time in it exceeds, if it was written so; layers of a base are what they are.
+    pub(crate) latest: Option<Timestamp>,
     /// Its bytes, if somebody may still want them.
     pub(crate) spool: Option<Spool>,
+}
+
+/// How layers are written.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) compression: CompressionSettings,
+    /// Newer times become this one (`SOURCE_DATE_EPOCH`).
+    pub(crate) latest: Option<Timestamp>,
 }
 
 /// A layer that was just written, and what was learned of its files while they were read.
@@ -48,15 +58,17 @@ pub(crate) type Open<'a> =
 fn write_layer<W: Write>(
     changes: &[Change],
     open: &Open<'_>,
-    (settings, cancel): (&CompressionSettings, &Cancel),
+    (recipe, cancel): (&Recipe, &Cancel),
     sink: W,
 ) -> Result<WrittenLayer, BuildError> {
     let failed = |source| BuildError::Layer {
         operation: "write the layer".to_owned(),
         source,
     };
-    let writer = LayerWriter::new(sink, settings).map_err(failed)?;
-    let mut encoder = LayerEncoder::new(writer).expect_changes(changes);
+    let writer = LayerWriter::new(sink, &recipe.compression).map_err(failed)?;
+    let mut encoder = LayerEncoder::new(writer)
+        .clamp_times(recipe.latest)
+        .expect_changes(changes);
     let mut digests = Vec::new();
     let mut shrunk = Vec::new();
     for change in changes {
@@ -132,7 +144,7 @@ impl NewLayer {
 /// Makes layers and starts to send them while they grow.
 #[derive(Debug)]
 pub(crate) struct LayerFactory {
-    pub(crate) settings: CompressionSettings,
+    pub(crate) recipe: Recipe,
     pub(crate) work: PathBuf,
     /// Absent when nothing is pushed.
     pub(crate) uploads: Option<Uploads>,
@@ -170,8 +182,8 @@ impl LayerFactory {
             uploads.start(spool);
         }
         let written = match writer {
-            Some(writer) => write_spooled(changes, open, (&self.settings, &self.cancel), writer)?,
-            None => write_layer(changes, open, (&self.settings, &self.cancel), io::sink())?,
+            Some(writer) => write_spooled(changes, open, (&self.recipe, &self.cancel), writer)?,
+            None => write_layer(changes, open, (&self.recipe, &self.cancel), io::sink())?,
         };
         for path in &written.shrunk {
             self.events.warn(format!(
@@ -183,7 +195,7 @@ impl LayerFactory {
             entries: changes.len(),
             uncompressed: written.finished.uncompressed_size,
             digests: written.digests,
-            layer: Some(Layer::new(&written.finished, kept)),
+            layer: Some(Layer::new(&written.finished, self.recipe.latest, kept)),
         })
     }
 
@@ -235,7 +247,7 @@ impl Wanted {
 fn write_spooled(
     changes: &[Change],
     open: &Open<'_>,
-    how: (&CompressionSettings, &Cancel),
+    how: (&Recipe, &Cancel),
     mut writer: SpoolWriter,
 ) -> Result<WrittenLayer, BuildError> {
     // A writer that is dropped fails its readers, so an error here ends the upload as well.
@@ -263,13 +275,14 @@ impl Layer {
     }
 
     /// A new layer; what it is called in the image is decided with the image.
-    fn new(finished: &FinishedLayer, spool: Option<Spool>) -> Self {
+    fn new(finished: &FinishedLayer, latest: Option<Timestamp>, spool: Option<Spool>) -> Self {
         let media_type = layer_media_type(ImageFormat::Oci, finished.compression)
             .unwrap_or(MediaType::ImageLayerGzip);
         Self {
             descriptor: Descriptor::new(media_type, finished.digest, finished.size),
             diff_id: finished.diff_id,
             compression: finished.compression,
+            latest,
             spool,
         }
     }

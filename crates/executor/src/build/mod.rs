@@ -1,8 +1,10 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod confinement;
 mod contents;
 mod copying;
+mod devices;
 mod export;
 mod ground;
 mod image;
@@ -10,7 +12,10 @@ mod images;
 mod layers;
 mod mounts;
 mod needs;
+mod off_disk;
 mod outputs;
+mod pod_files;
+mod product;
 mod push;
 mod rounds;
 mod running;
@@ -26,27 +31,31 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
-use kigumi_oci::{Compression, Digest, ImageFormat};
+use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::{Base, BuildPlan, ImageId, Op, rfc3339};
 use kigumi_registry::{Client, Repository, ResolvedImage};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
-pub(crate) use setup::credential_files;
+pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs, resolve};
+pub(crate) use setup::{client_config, credential_files, proxies};
 
-use crate::cli::{BUILD_ID, Config, Environment};
+use crate::cli::{BUILD_ID, Config, Environment, LintMode};
 use crate::error::BuildError;
+use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::Secrets;
 use crate::ssh::Agents;
+use confinement::Grants;
 use contents::Contents;
 use ground::Ground;
 use image::Image;
 use images::Images;
-use layers::LayerFactory;
+use layers::{LayerFactory, Recipe};
 use mounts::{Backstage, CacheStore};
 use needs::{ImageUse, Needs};
+use product::Product;
 use push::Uploads;
 use rounds::Planned;
 use stage::Stages;
@@ -54,7 +63,7 @@ use workshop::Workshop;
 
 /// What only the steps may have that ask for it.
 #[derive(Debug, Default)]
-pub struct Grants {
+pub struct Entrusted {
     /// `--secret`.
     pub secrets: Secrets,
     /// `--ssh`.
@@ -68,14 +77,14 @@ pub struct Grants {
 pub fn run(
     config: &Config,
     environment: &Environment,
-    grants: &Grants,
+    entrusted: &Entrusted,
     events: &Events,
     cancel: &Cancel,
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
     let result = Build::prepare(config, environment, events, cancel, &runtime)
-        .and_then(|build| build.run(grants));
+        .and_then(|build| build.run(entrusted));
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
     let digest = result?;
@@ -97,13 +106,16 @@ pub fn plan(
     cancel: &Cancel,
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
-    let result = Build::prepare(config, environment, events, cancel, &runtime)
-        .map(|build| build.planned.plan.to_string());
+    let result = Build::prepare(config, environment, events, cancel, &runtime).map(|build| {
+        let plans = build.planned.iter();
+        let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
+        plans.join("\n")
+    });
     runtime.shutdown_background();
     result
 }
 
-fn runtime() -> Result<Runtime, BuildError> {
+pub(crate) fn runtime() -> Result<Runtime, BuildError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("transfer")
@@ -124,7 +136,8 @@ struct Build<'a> {
     stopped: tokio::sync::watch::Receiver<bool>,
     runtime: &'a Runtime,
     client: Client,
-    planned: Planned,
+    /// One for each platform, in the order asked.
+    planned: Vec<Planned>,
     dockerfile: PathBuf,
     now: Timestamp,
 }
@@ -140,10 +153,11 @@ impl<'a> Build<'a> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
-        let inputs = rounds::inputs(config, rfc3339(now.seconds), setup::proxies(environment));
+        let created = config.times.without_epoch().unwrap_or(now);
+        let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
             dockerfile: path.clone(),
-            platform: inputs.platform.to_string(),
+            platform: platforms.join(", "),
         });
         let client_config = setup::client_config(config, environment, events.redactor())?;
         let prepared = async {
@@ -154,11 +168,19 @@ impl<'a> Build<'a> {
                         operation: "prepare to speak to registries".to_owned(),
                         source: Arc::new(source),
                     })?;
-            let planned = rounds::plan(dockerfile, inputs, &client, events).await?;
+            let mut planned = Vec::new();
+            for platform in &config.platforms {
+                let created = rfc3339(created.seconds);
+                let proxies = setup::proxies(environment);
+                let inputs = rounds::inputs(config, platform.clone(), created, proxies);
+                planned.push(rounds::plan(dockerfile.clone(), inputs, &client, events).await?);
+            }
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
-        tell_warnings(&planned, events);
+        tell_warnings(&planned, config.lint.mode, events);
+        let files = planned.iter().map(|one| (&one.dockerfile, &one.lint));
+        lint::before_build(files, &path, config, events)?;
         Ok(Self {
             config,
             environment,
@@ -173,58 +195,38 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn run(self, grants: &Grants) -> Result<Digest, BuildError> {
-        let plan = &self.planned.plan;
-        let needs = Needs::new(plan, self.image_use());
+    fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
+        let needs: Vec<Needs> = self
+            .planned
+            .iter()
+            .map(|planned| Needs::new(&planned.plan, self.image_use(planned)))
+            .collect();
+        let grants = Grants::gather(&self.config.run.limits);
+        for planned in &self.planned {
+            grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
+        }
         // Before the first write, and before a byte is pulled.
-        let root = if needs.needs_root() {
+        let root = if needs.iter().any(Needs::needs_root) {
             Some(self.disposable_root()?)
         } else {
             None
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
-        let base = self.base().map(|image| &image.manifest);
-        let format = image::format(self.config.image_format, base);
-        let factory = self.layer_factory(&workshop, format)?;
-        let backstage = match &root {
-            Some(root) if has_mounts(plan) => Some(Backstage::new(workshop.work(), root.path())?),
-            _ => None,
-        };
-        let ground = root
-            .map(|root| Ground::new(&root, &self.protection(&workshop, backstage.as_ref())))
-            .transpose()?;
-        let mut stages = Stages {
-            plan,
-            needs: &needs,
-            file: &self.planned.dockerfile.source,
-            images: self.images(&workshop, &needs),
-            contents: Contents::new(workshop.work())?,
-            workshop: &workshop,
-            grants,
-            ground,
-            backstage,
-            caches: CacheStore::new(self.config.cache_mounts()),
-            cache_namespace: self.cache_namespace(),
-            runner: Box::new(InPlace),
-            factory,
-            now: self.now,
-            finished: BTreeMap::new(),
-            context: None,
-            standing: None,
-        };
-        let layers = stages.build()?;
-        let uploads = stages.factory.uploads.take();
-        let config = plan
-            .stage(plan.target)
-            .map(|stage| stage.config.clone())
-            .unwrap_or_default();
-        let image = image::assemble(config, layers, format)?;
-        self.export(&image)?;
-        if let Some(mut uploads) = uploads {
-            workshop.wait(self.publish(&mut uploads, &image))?;
+        let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
+        let (mut images, mut uploads) = (Vec::new(), Vec::new());
+        for (planned, needs) in self.planned.iter().zip(&needs) {
+            let (image, sent) =
+                self.image(planned, needs, (&workshop, entrusted), &mut premises)?;
+            images.push(image);
+            uploads.extend(sent);
         }
-        let digest = image.manifest.digest();
+        let product = Product::new(images, self.epoch())?;
+        self.export(&product)?;
+        if self.config.push {
+            workshop.wait(self.publish(&mut uploads, &product))?;
+        }
+        let digest = product.digest();
         outputs::write_digests(
             &self.config.outputs,
             &self.config.destinations,
@@ -234,25 +236,96 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
-    /// The image that the target rests on.
-    fn base(&self) -> Option<&ResolvedImage> {
-        self.planned.images.get(base_image(&self.planned.plan)?.0)
+    /// What is taken into possession for the stages with a RUN.
+    fn premises(
+        &self,
+        root: Option<&DisposableRoot>,
+        workshop: &Workshop,
+        grants: Grants,
+    ) -> Result<Premises, BuildError> {
+        let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
+        let backstage = match root {
+            Some(root) if mounts => Some(Backstage::new(workshop.work(), root.path())?),
+            _ => None,
+        };
+        let ground = root
+            .map(|root| Ground::new(root, &self.protection(workshop, backstage.as_ref())))
+            .transpose()?;
+        Ok(Premises {
+            ground,
+            backstage,
+            grants,
+        })
     }
 
-    fn image_use(&self) -> ImageUse {
-        let foreign_base = self.base().is_some_and(|base| {
+    /// Builds the image of one platform. The root filesystem is left for the next.
+    fn image(
+        &self,
+        planned: &Planned,
+        needs: &Needs,
+        (workshop, entrusted): (&Workshop, &Entrusted),
+        premises: &mut Premises,
+    ) -> Result<(Image, Option<Uploads>), BuildError> {
+        let plan = &planned.plan;
+        let target = plan.stage(plan.target);
+        if let (2.., Some(target)) = (self.planned.len(), target) {
+            self.events.emit(BuildEvent::PlatformStarted {
+                platform: target.platform.to_string(),
+            });
+        }
+        let base = base(planned).map(|image| &image.manifest);
+        let format = image::format(self.config.image_format, base);
+        let mut stages = Stages {
+            plan,
+            needs,
+            file: &planned.dockerfile.source,
+            images: self.images(planned, workshop, needs),
+            contents: Contents::new(workshop.work())?,
+            workshop,
+            entrusted,
+            premises,
+            caches: CacheStore::new(self.config.cache_mounts()),
+            cache_namespace: self.cache_namespace(),
+            runner: Box::new(InPlace),
+            hosts: &self.config.run.hosts,
+            factory: self.layer_factory(planned, workshop, format)?,
+            now: self.now,
+            finished: BTreeMap::new(),
+            context: None,
+            standing: None,
+        };
+        let layers = stages.build()?;
+        let uploads = stages.factory.uploads.take();
+        let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
+        Ok((image::assemble(config, layers, format)?, uploads))
+    }
+
+    /// The time that the image says it is of, unless that is when it was built. The same for all platforms.
+    fn epoch(&self) -> Option<i64> {
+        let mut epochs = self.planned.iter();
+        let epoch = epochs.find_map(|planned| planned.plan.source_date_epoch);
+        let otherwise = || self.config.times.without_epoch();
+        epoch.or_else(|| otherwise().map(|time| time.seconds))
+    }
+
+    fn image_use(&self, planned: &Planned) -> ImageUse {
+        let foreign_base = base(planned).is_some_and(|base| {
             let home = base.repository.registry();
             self.config
                 .destinations
                 .iter()
                 .any(|to| Repository::of(to).registry() != home)
         });
-        let outputs = &self.config.outputs;
         ImageUse {
             push: self.config.push,
-            export: outputs.tar.is_some() || outputs.oci_layout.is_some(),
+            export: self.exports(),
             foreign_base,
         }
+    }
+
+    fn exports(&self) -> bool {
+        let outputs = &self.config.outputs;
+        outputs.tar.is_some() || outputs.oci_layout.is_some()
     }
 
     fn disposable_root(&self) -> Result<DisposableRoot, BuildError> {
@@ -300,6 +373,7 @@ impl<'a> Build<'a> {
 
     fn layer_factory(
         &self,
+        planned: &Planned,
         workshop: &Workshop,
         format: ImageFormat,
     ) -> Result<LayerFactory, BuildError> {
@@ -315,10 +389,10 @@ impl<'a> Build<'a> {
             .compression_level
             .and_then(|level| u32::try_from(level).ok());
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let settings = CompressionSettings::new(compression)
+        let compression = CompressionSettings::new(compression)
             .level(level)
             .threads(threads);
-        settings
+        compression
             .effective_level()
             .map_err(|source| BuildError::Layer {
                 operation: "--compression-level".to_owned(),
@@ -334,18 +408,20 @@ impl<'a> Build<'a> {
             )
         });
         Ok(LayerFactory {
-            settings,
+            recipe: Recipe {
+                compression,
+                latest: self.config.times.latest(planned.plan.source_date_epoch),
+            },
             work: workshop.work().to_owned(),
             uploads,
-            keep: self.image_use().export,
+            keep: self.exports(),
             events: self.events.clone(),
             cancel: self.cancel.clone(),
         })
     }
 
-    fn images(&self, workshop: &Workshop, needs: &Needs) -> Images {
-        let images: Vec<(ResolvedImage, bool)> = self
-            .planned
+    fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
+        let images: Vec<(ResolvedImage, bool)> = planned
             .images
             .iter()
             .enumerate()
@@ -405,7 +481,7 @@ impl<'a> Build<'a> {
         given.map_or_else(String::new, |(_, value)| value.clone())
     }
 
-    fn export(&self, image: &Image) -> Result<(), BuildError> {
+    fn export(&self, product: &Product) -> Result<(), BuildError> {
         let told = |what, path: &PathBuf| {
             self.events.emit(BuildEvent::Written {
                 what,
@@ -413,10 +489,11 @@ impl<'a> Build<'a> {
             });
         };
         if let Some(path) = &self.config.outputs.oci_layout {
-            export::layout(image, path)?;
+            export::layout(product, path)?;
             told("OCI layout", path);
         }
-        if let Some(path) = &self.config.outputs.tar {
+        // The flags have made sure that there is one image.
+        if let (Some(path), [image]) = (&self.config.outputs.tar, product.images.as_slice()) {
             export::archive(image, path, &self.config.destinations)?;
             told("archive", path);
         }
@@ -424,19 +501,52 @@ impl<'a> Build<'a> {
     }
 
     /// Blobs, then the config, then the manifests: a tag is old or new, never dangling (I6).
-    async fn publish(&self, uploads: &mut Uploads, image: &Image) -> Result<(), BuildError> {
-        uploads.finish().await?;
-        uploads.push_config(image.config.bytes()).await?;
-        for destination in &self.config.destinations {
-            uploads
-                .push_manifest(destination, &image.media_type, image.manifest.bytes())
-                .await?;
+    async fn publish(&self, uploads: &mut [Uploads], product: &Product) -> Result<(), BuildError> {
+        for (uploads, image) in uploads.iter_mut().zip(&product.images) {
+            uploads.finish().await?;
+            uploads.push_config(image.config.bytes()).await?;
+            if product.index.is_some() {
+                for reference in self.unnamed(image.manifest.digest()) {
+                    uploads
+                        .push_manifest(&reference, &image.media_type, image.manifest.bytes())
+                        .await?;
+                }
+            }
+        }
+        if let Some(uploads) = uploads.first() {
+            for destination in &self.config.destinations {
+                let media_type = &product.descriptor.media_type;
+                uploads
+                    .push_manifest(destination, media_type, product.bytes())
+                    .await?;
+            }
         }
         Ok(())
+    }
+
+    /// A manifest that an index will name, in every repository that gets the index.
+    fn unnamed(&self, digest: Digest) -> Vec<Reference> {
+        let mut references: Vec<Reference> = Vec::new();
+        for destination in &self.config.destinations {
+            let (registry, repository) = (destination.registry(), destination.repository());
+            let reference = Reference::with_digest(
+                registry.to_owned(),
+                repository.to_owned(),
+                digest.to_string(),
+            );
+            if !references.contains(&reference) {
+                references.push(reference);
+            }
+        }
+        references
     }
 }
 
 /// The image that the target rests on.
+fn base(planned: &Planned) -> Option<&ResolvedImage> {
+    planned.images.get(base_image(&planned.plan)?.0)
+}
+
 fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     let mut stage = plan.stage(plan.target)?;
     // As many steps as there are stages: the planner refuses circles, and this does not trust it.
@@ -450,13 +560,30 @@ fn base_image(plan: &BuildPlan) -> Option<ImageId> {
     None
 }
 
-/// The plan's warnings include the parser's.
-fn tell_warnings(planned: &Planned, events: &Events) {
-    let file = &planned.dockerfile.source;
-    for warning in &planned.plan.warnings {
-        let text = report::one_line(warning);
-        events.warn(format!("{}:{}: {text}", file.name(), warning.span.line));
+/// The plan's warnings include the parser's; what is wrong on every platform is said once.
+fn tell_warnings(planned: &[Planned], lint: LintMode, events: &Events) {
+    let mut told = Vec::new();
+    for planned in planned {
+        let file = &planned.dockerfile.source;
+        let all = planned.plan.warnings.iter();
+        for warning in all.filter(|warning| !lint::tells(warning.name, lint)) {
+            let text = report::one_line(warning);
+            let text = format!("{}:{}: {text}", file.name(), warning.span.line);
+            if !told.contains(&text) {
+                events.warn(text.clone());
+                told.push(text);
+            }
+        }
     }
+}
+
+/// What stages with a RUN work on and with, one platform after the other.
+struct Premises {
+    /// None if no stage has a RUN.
+    ground: Option<Ground>,
+    /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
+    backstage: Option<Backstage>,
+    grants: Grants,
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {

@@ -24,6 +24,8 @@ pub(crate) struct Planned {
     pub images: Vec<ResolvedImage>,
     /// The Dockerfile, for excerpts.
     pub dockerfile: Dockerfile,
+    /// What rules about the Dockerfile need to know.
+    pub lint: kigumi_dockerfile::lint::Inputs,
 }
 
 /// Finds and parses the Dockerfile. The first of the places where there is one counts.
@@ -31,17 +33,24 @@ pub(crate) struct Planned {
 /// # Errors
 /// [`BuildError::NoDockerfile`], [`BuildError::Read`], [`BuildError::Dockerfile`].
 pub(crate) fn read_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Dockerfile), BuildError> {
+    let (path, bytes) = find_dockerfile(candidates)?;
+    let name = path
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy();
+    let dockerfile =
+        parse_bytes(&bytes, &name).map_err(|found| BuildError::Dockerfile(Box::new(found)))?;
+    Ok((path, dockerfile))
+}
+
+/// Finds and reads the Dockerfile.
+///
+/// # Errors
+/// [`BuildError::NoDockerfile`], [`BuildError::Read`].
+pub(crate) fn find_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Vec<u8>), BuildError> {
     for path in candidates {
         match read(path) {
-            Ok(bytes) => {
-                let name = path
-                    .file_name()
-                    .unwrap_or(path.as_os_str())
-                    .to_string_lossy();
-                let dockerfile = parse_bytes(&bytes, &name)
-                    .map_err(|found| BuildError::Dockerfile(Box::new(found)))?;
-                return Ok((path.clone(), dockerfile));
-            }
+            Ok(bytes) => return Ok((path.clone(), bytes)),
             Err(error)
                 if matches!(
                     error.kind(),
@@ -73,20 +82,18 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 /// What the flags mean for the planner.
 pub(crate) fn inputs(
     config: &Config,
+    platform: Platform,
     created: String,
     proxies: Vec<(String, String)>,
 ) -> BuildInputs {
     let build_platform = Platform::host();
-    let platform = config
-        .platform
-        .clone()
-        .unwrap_or_else(|| build_platform.clone());
     BuildInputs {
         build_args: config.build_args.clone(),
         target: config.target.clone(),
         labels: config.labels.clone(),
         build_platform,
         proxies,
+        allowed: config.run.allowed.clone(),
         ..BuildInputs::new(platform, created)
     }
 }
@@ -125,6 +132,7 @@ pub(crate) async fn plan(
             answers.push((query, image));
         }
     }
+    let lint = crate::lint::inputs(&planner);
     let plan = planner.finish().map_err(wrong)?;
     let images = (0..plan.images.len())
         .filter_map(|index| plan.image(ImageId(index)))
@@ -142,10 +150,18 @@ pub(crate) async fn plan(
         plan,
         images,
         dockerfile,
+        lint,
     })
 }
 
-async fn resolve(query: &ImageQuery, client: &Client) -> Result<ResolvedImage, BuildError> {
+/// Asks a registry.
+///
+/// # Errors
+/// [`BuildError::UnusableImage`], [`BuildError::Registry`].
+pub(crate) async fn resolve(
+    query: &ImageQuery,
+    client: &Client,
+) -> Result<ResolvedImage, BuildError> {
     let reference =
         parse_reference(&query.reference).map_err(|error| BuildError::UnusableImage {
             reference: query.reference.clone(),

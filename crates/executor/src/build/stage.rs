@@ -12,16 +12,19 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
-use super::Grants;
 use super::contents::Contents;
 use super::copying::{self, Sources};
 use super::ground::{self, Ground};
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
-use super::mounts::{self, Backstage, CacheStore, Mounted};
+use super::mounts::{self, CacheStore, Mounted};
 use super::needs::Needs;
+use super::off_disk;
+use super::pod_files;
 use super::running;
 use super::workshop::Workshop;
+use super::{Entrusted, Premises};
+use crate::cli::ExtraHost;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, StepPosition};
 
@@ -62,16 +65,15 @@ pub(crate) struct Stages<'a> {
     pub(crate) needs: &'a Needs,
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
-    pub(crate) grants: &'a Grants,
+    pub(crate) entrusted: &'a Entrusted,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
-    pub(crate) ground: Option<Ground>,
-    /// Where things wait that a mount of a RUN hides; none without a root.
-    pub(crate) backstage: Option<Backstage>,
+    pub(crate) premises: &'a mut Premises,
     pub(crate) caches: CacheStore,
     /// `BUILDKIT_CACHE_MOUNT_NS`.
     pub(crate) cache_namespace: String,
     pub(crate) runner: Box<dyn Runner>,
+    pub(crate) hosts: &'a [ExtraHost],
     pub(crate) factory: LayerFactory,
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
@@ -146,7 +148,10 @@ impl Stages<'_> {
         }
         let state = if live {
             self.standing = None;
-            State::Live(Box::new(self.unpack(&layers)?))
+            let index = self.unpack(&layers)?;
+            let is_read = self.needs.is_read(stage.id);
+            off_disk::keep(&index, &layers, is_read, &mut self.contents);
+            State::Live(Box::new(index))
         } else if self.needs.looks_at_files(stage.id) {
             State::Value(self.base_tree(&stage.base, &layers)?)
         } else {
@@ -200,7 +205,7 @@ impl Stages<'_> {
     }
 
     fn ground(&mut self) -> Result<&mut Ground, BuildError> {
-        self.ground.as_mut().ok_or_else(no_ground)
+        self.premises.ground.as_mut().ok_or_else(no_ground)
     }
 
     fn step(
@@ -223,7 +228,10 @@ impl Stages<'_> {
         let started = Instant::now();
         let (state, layer) = match &step.op {
             Op::Config => (state, None),
-            Op::Run(run) => self.run(stage.id, run, &position, state)?,
+            Op::Run(run) => {
+                self.tell_mounted_directory(run, step);
+                self.run(stage.id, run, &position, state)?
+            }
             Op::Copy(copy) => {
                 let changes = self.copy_changes(copy, &state)?;
                 self.place(stage.id, step, changes, state)?
@@ -323,12 +331,7 @@ impl Stages<'_> {
         } else {
             self.users(state)?
         };
-        let owner = users
-            .owner(spec.as_bytes())
-            .map_err(|source| BuildError::Copy {
-                message: format!("--chown `{spec}`"),
-                source: Some(Box::new(source)),
-            })?;
+        let owner = users.owner(spec.as_bytes());
         Ok((owner.uid, owner.gid))
     }
 
@@ -425,11 +428,27 @@ impl Stages<'_> {
                 State::Value(tree)
             }
             State::Live(index) => {
-                let ground = self.ground.as_mut().ok_or_else(no_ground)?;
+                let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
                 State::Live(Box::new(ground.apply(*index, &changes, &self.contents)?))
             }
         };
         Ok((state, layer))
+    }
+
+    /// A build that works where the pod has mounted something loses what it makes there.
+    fn tell_mounted_directory(&self, run: &RunOp, step: &Step) {
+        let is_mounted = self.premises.ground.as_ref().is_some_and(|ground| {
+            let (_, exclusions) = ground.parts();
+            ImagePath::clamp(run.cwd.as_bytes()).is_ok_and(|path| exclusions.is_excluded(&path))
+        });
+        if is_mounted {
+            self.workshop.events.warn(format!(
+                "{}:{}: the working directory `{}` is a mount of the pod (or ignored): RUN sees the pod's files there, and what it writes there is not in the image",
+                self.file.name(),
+                step.span.line,
+                run.cwd
+            ));
+        }
     }
 
     fn run(
@@ -444,11 +463,13 @@ impl Stages<'_> {
         let State::Live(mut index) = state else {
             return Err(no_ground());
         };
-        let ground = self.ground.as_mut().ok_or_else(no_ground)?;
-        let process = running::process(run, &users, self.grants, ground.path())?;
+        let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
+        let mut process = running::process(run, &users, self.entrusted, ground.path())?;
+        self.premises.grants.confine(run, &mut process);
         ground.settle(&mut index)?;
+        let lent = pod_files::lend(ground.path(), self.hosts)?;
         running::furnish(run, ground.path())?;
-        let mounted = match &self.backstage {
+        let mounted = match &self.premises.backstage {
             Some(backstage) if !wanted.is_empty() => {
                 let (root, exclusions) = ground.parts();
                 let place = mounts::Ground {
@@ -456,9 +477,10 @@ impl Stages<'_> {
                     exclusions,
                     backstage,
                 };
-                let stores = (&self.contents, &self.caches, self.grants);
+                let stores = (&self.contents, &self.caches, self.entrusted);
                 let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
                 running::furnish_directory(run, ground.path())?;
+                process.confinement.read_only = mounted.read_only(ground.path());
                 Some(mounted)
             }
             _ => None,
@@ -466,8 +488,10 @@ impl Stages<'_> {
         let ran = running::run(&process, run, &mut *self.runner, self.workshop, position);
         let ended = mounted.map_or(Ok(()), |mounted| mounted.end(self.workshop));
         running::clear(run, ground.path());
+        let restored = lent.give_back();
         ran?;
         ended?;
+        restored?;
         let changes = ground.changes(&mut index)?;
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
@@ -504,7 +528,7 @@ impl Stages<'_> {
 
     /// Moves what later stages copy out of the root filesystem, before it is emptied for them.
     fn keep(&mut self, stage: StageId, index: Index) -> Result<Tree, BuildError> {
-        let (mut tree, _) = index.into_parts();
+        let (mut tree, virtuals) = index.into_parts();
         let directory = self
             .workshop
             .make_directory(&format!("stage-{}", stage.0))?;
@@ -515,7 +539,7 @@ impl Stages<'_> {
             })?,
         );
         let store = self.contents.add_store(Arc::clone(&kept));
-        copying::store_all(&mut tree, store);
+        copying::store_all(&mut tree, &virtuals, store);
         let source = CopySource::Stage(stage);
         let mut wanted = BTreeSet::new();
         for (_, step) in self.plan.readers(&source) {
@@ -529,7 +553,7 @@ impl Stages<'_> {
                 Op::MakeDir(_) | Op::Config => {}
             }
         }
-        let ground = self.ground.as_ref().ok_or_else(no_ground)?;
+        let ground = self.premises.ground.as_ref().ok_or_else(no_ground)?;
         let (root, exclusions) = ground.parts();
         let mut keeper = Keeper::new(root, exclusions, &kept);
         for path in wanted {

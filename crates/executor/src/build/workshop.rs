@@ -65,15 +65,18 @@ impl Workshop {
         self.work.path()
     }
 
-    /// A new directory for work files.
+    /// A new directory for work files, whose name begins so.
     pub(crate) fn make_directory(&self, name: &str) -> Result<PathBuf, BuildError> {
-        let path = self.work().join(name);
-        std::fs::create_dir(&path).map_err(|source| BuildError::Work {
+        let made = tempfile::Builder::new()
+            .prefix(&format!("{name}-"))
+            .tempdir_in(self.work());
+        let directory = made.map_err(|source| BuildError::Work {
             operation: "make a directory",
             directory: self.work().to_owned(),
             source,
         })?;
-        Ok(path)
+        // It goes with the work directory.
+        Ok(directory.keep())
     }
 
     /// Ends the build if it was told to.

@@ -1,5 +1,9 @@
 use clap::{ArgAction, Parser, Subcommand};
 
+use super::RunFlags;
+use super::lint_flags::{LintCommand, LintFlags};
+use super::times::TimeFlags;
+
 /// What the user typed.
 #[derive(Debug, Parser)]
 #[command(
@@ -25,6 +29,8 @@ pub enum Command {
     /// Print what a build would do, and change nothing
     #[command(args_override_self = true)]
     Plan(Box<BuildFlags>),
+    /// Say what is questionable about Dockerfiles, and build nothing
+    Lint(Box<LintCommand>),
     /// Print the version
     Version,
 }
@@ -78,10 +84,11 @@ pub struct BuildFlags {
     /// Agent socket or private keys for RUN --mount=type=ssh, repeatable: default|ID[=SOCKET|KEY[,KEY]]
     #[arg(long, value_name = "SSH", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub ssh: Vec<String>,
-    /// Platform to build for, such as linux/arm64
+    /// Platform to build for, such as linux/arm64; several, with commas between them, become an index
     #[arg(
         long,
         alias = "customPlatform",
+        visible_alias = "platform",
         value_name = "PLATFORM",
         allow_hyphen_values = true,
         help_heading = "Input"
@@ -134,6 +141,9 @@ pub struct BuildFlags {
         help_heading = "Output"
     )]
     pub image_format: String,
+    /// Which time the image and its files bear.
+    #[command(flatten)]
+    pub times: TimeFlags,
 
     /// Push over plain HTTP
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
@@ -181,6 +191,13 @@ pub struct BuildFlags {
     /// Build on a workstation, in a private root of its own
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
+
+    /// What RUN may do and finds.
+    #[command(flatten)]
+    pub run: RunFlags,
+    /// What is told about the Dockerfile before it is built.
+    #[command(flatten)]
+    pub lint: LintFlags,
 
     /// panic, fatal, error, warn, info, debug or trace
     #[arg(short = 'v', long, default_value = "info", help_heading = "Log")]
@@ -246,8 +263,6 @@ pub struct AbsentFlags {
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     single_snapshot: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    reproducible: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     cleanup: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pre_cleanup: Option<bool>,
@@ -267,10 +282,6 @@ pub struct AbsentFlags {
     annotation: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     build_context: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    add_host: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    ulimit: Vec<String>,
     #[arg(long, hide = true)]
     git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -296,7 +307,6 @@ impl AbsentFlags {
             ("--cache-ttl", cached && text(&self.cache_ttl)),
             ("--cache-copy-layers", cached && on(self.cache_copy_layers)),
             ("--single-snapshot", on(self.single_snapshot)),
-            ("--reproducible", on(self.reproducible)),
             ("--cleanup", on(self.cleanup)),
             ("--pre-cleanup", on(self.pre_cleanup)),
             ("--preserve-context", on(self.preserve_context)),
@@ -313,8 +323,6 @@ impl AbsentFlags {
             ("--bucket", text(&self.bucket)),
             ("--annotation", !self.annotation.is_empty()),
             ("--build-context", !self.build_context.is_empty()),
-            ("--add-host", !self.add_host.is_empty()),
-            ("--ulimit", !self.ulimit.is_empty()),
             ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),
             ("--registry-map", !self.registry_map.is_empty()),

@@ -5,7 +5,10 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::lint_flags::LintSettings;
+use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
+use super::times::Times;
 
 /// What the flags, the environment and the working directory mean together.
 #[derive(Debug, Clone)]
@@ -24,8 +27,8 @@ pub struct Config {
     pub secrets: Vec<SecretFlag>,
     /// `--ssh`, in order; of two with one id the later counts.
     pub ssh: Vec<SshFlag>,
-    /// `--custom-platform`.
-    pub platform: Option<Platform>,
+    /// What to build for, in the order asked; never empty.
+    pub platforms: Vec<Platform>,
     /// Where to push; empty with `--no-push` and no names.
     pub destinations: Vec<Reference>,
     /// Whether to push at all.
@@ -38,6 +41,8 @@ pub struct Config {
     pub compression_level: Option<i32>,
     /// `None` is that of the base image.
     pub image_format: Option<ImageFormat>,
+    /// Which time the image and its files bear.
+    pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
     /// Never unpacked to, never recorded.
@@ -46,6 +51,10 @@ pub struct Config {
     pub kaniko_dir: PathBuf,
     /// `--cache-mount-dir`.
     pub cache_mount_dir: Option<PathBuf>,
+    /// What RUN may do and finds.
+    pub run: RunSettings,
+    /// What is told about the Dockerfile before it is built.
+    pub lint: LintSettings,
     /// `--force`.
     pub force: bool,
     /// `--sandbox`.
@@ -220,6 +229,22 @@ pub enum ConfigError {
         "--tar-path writes a docker archive, which cannot hold --image-format=oci: use --oci-layout-path"
     )]
     TarOfOci,
+    /// A flag about RUN whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RunFlag {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A rule that does not exist.
+    #[error("--lint-rule `{text}`: there is no such rule; docs/lint.md lists them")]
+    UnknownRule {
+        /// As given.
+        text: String,
+    },
     /// A file of names without names.
     #[error("{flag} needs a --destination: there is no name to write")]
     NameWithoutDestination {
@@ -251,11 +276,13 @@ pub enum ConfigError {
     /// A secret or an agent that cannot be what it is said to be.
     #[error(transparent)]
     Secret(#[from] SecretFlagError),
-    /// Several platforms.
-    #[error("--custom-platform `{text}`: building for several platforms is not implemented yet")]
-    SeveralPlatforms {
-        /// As given.
-        text: String,
+    /// docker-save archives hold one image.
+    #[error(
+        "--tar-path writes a docker archive, which cannot hold {count} platforms: use --oci-layout-path"
+    )]
+    TarOfPlatforms {
+        /// How many.
+        count: usize,
     },
     /// A platform that is none.
     #[error("--custom-platform `{text}`: {reason}")]
@@ -350,20 +377,29 @@ impl Config {
         let compression = compression(flags)?;
         let image_format = image_format(flags)?;
         check_formats(compression, image_format, outputs.tar.is_some())?;
+        let platforms = platforms(flags)?;
+        if let (2.., Some(_)) = (platforms.len(), &outputs.tar) {
+            return Err(ConfigError::TarOfPlatforms {
+                count: platforms.len(),
+            });
+        }
         let context = context(flags, environment)?;
         let dockerfile = dockerfile_candidates(
             Path::new(&flags.dockerfile),
             &environment.working_directory,
             &context,
         );
+        let mut build_args = build_args(flags, environment);
+        let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
-            build_args: build_args(flags, environment),
+            build_args,
+            times,
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
             secrets: secrets::secrets(&flags.secret, environment)?,
             ssh: secrets::ssh(&flags.ssh, environment)?,
-            platform: platform(flags)?,
+            platforms,
             context,
             destinations,
             push,
@@ -379,6 +415,8 @@ impl Config {
                 .as_ref()
                 .filter(|text| !text.is_empty())
                 .map(|text| environment.working_directory.join(text)),
+            run: RunSettings::new(&flags.run)?,
+            lint: LintSettings::new(&flags.lint)?,
             force: flags.force,
             sandbox: flags.sandbox,
         })
@@ -533,26 +571,26 @@ fn target(flags: &BuildFlags) -> Result<Option<String>, ConfigError> {
     }
 }
 
-fn platform(flags: &BuildFlags) -> Result<Option<Platform>, ConfigError> {
-    let Some(text) = flags
-        .custom_platform
-        .as_deref()
-        .filter(|text| !text.is_empty())
-    else {
-        return Ok(None);
-    };
-    if text.contains(',') {
-        return Err(ConfigError::SeveralPlatforms {
-            text: text.to_owned(),
-        });
+/// Those of a list, each once; that of the machine if there is none.
+fn platforms(flags: &BuildFlags) -> Result<Vec<Platform>, ConfigError> {
+    let text = flags.custom_platform.as_deref().unwrap_or_default();
+    if text.is_empty() {
+        return Ok(vec![Platform::host()]);
     }
-    let platform = text
-        .parse()
-        .map_err(|error: kigumi_oci::Error| ConfigError::Platform {
-            text: text.to_owned(),
-            reason: error.to_string(),
-        })?;
-    Ok(Some(platform))
+    let mut platforms = Vec::new();
+    for word in text.split(',') {
+        let platform =
+            word.trim()
+                .parse()
+                .map_err(|error: kigumi_oci::Error| ConfigError::Platform {
+                    text: text.to_owned(),
+                    reason: error.to_string(),
+                })?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(platforms)
 }
 
 fn pairs(
@@ -711,8 +749,8 @@ mod tests {
             (&[], "no --destination"),
             (&["--no-push", "--cache"], "--cache is not implemented yet"),
             (
-                &["--no-push", "--cleanup", "--reproducible"],
-                "--reproducible, --cleanup are not",
+                &["--no-push", "--cleanup", "--single-snapshot"],
+                "--single-snapshot, --cleanup are not",
             ),
             (&["-d", "r.test/UPPER"], "--destination `r.test/UPPER`"),
             (&["--no-push", "--label", "x"], "--label `x` has no `=`"),
@@ -741,9 +779,10 @@ mod tests {
             ),
             (&["--no-push", "--custom-platform=a/b/c/d"], "a/b/c/d"),
             (
-                &["--no-push", "--custom-platform=linux/amd64,linux/arm64"],
-                "several platforms is not implemented yet",
+                &["--no-push", "--platform=linux/amd64,arm64", "--tar-path=t"],
+                "cannot hold 2 platforms",
             ),
+            (&["--no-push", "--platform=linux/amd64,"], "linux/amd64,"),
             (
                 &["--no-push", "--ulimit=nofile=1", "--build-context=a=b"],
                 "--build-context, --ulimit are not",
@@ -753,6 +792,21 @@ mod tests {
             let message = config(words).unwrap_err().to_string();
             assert!(message.contains(expected), "{words:?}: {message}");
         }
+    }
+
+    #[test]
+    fn a_platform_that_is_listed_twice_is_built_once() {
+        let platforms = |words: &[&str]| -> Vec<String> {
+            let config = config(words).unwrap();
+            config.platforms.iter().map(Platform::to_string).collect()
+        };
+        let list = "--platform=linux/arm64,linux/amd64, linux/aarch64";
+        assert_eq!(
+            platforms(&["--no-push", list]),
+            ["linux/arm64", "linux/amd64"]
+        );
+        let host = Platform::host().to_string();
+        assert_eq!(platforms(&["--no-push", "--custom-platform="]), [host]);
     }
 
     #[test]

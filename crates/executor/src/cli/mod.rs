@@ -3,7 +3,10 @@
 
 mod args;
 mod config;
+mod lint_flags;
+mod run_flags;
 mod secrets;
+mod times;
 
 /// What `executor version` prints, and what the marker file of the executor's own image holds.
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
@@ -12,4 +15,7 @@ pub use args::{Args, BuildFlags, Command, parse};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, RegistryFlags, Verbosity,
 };
+pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
+pub use run_flags::{ExtraHost, RunFlags, RunSettings};
 pub use secrets::{SecretFlag, SecretFlagError, SecretSource, SshFlag};
+pub use times::{TimeFlags, Times};

@@ -1,4 +1,5 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use kigumi_dockerfile::lint::{self, Finding};
 use kigumi_dockerfile::{Diagnostic, Diagnostics, Severity, Source, Span};
 
 /// All findings with their source excerpts, in the order of the text.
@@ -19,6 +20,25 @@ fn render_one(file: &Source, item: &Diagnostic) -> String {
     let title = level.primary_title(item.message.as_str()).id(item.name);
     let mut report = vec![title.element(snippet(file, item.span, ""))];
     if let Some(help) = &item.help {
+        report.push(Group::with_title(
+            Level::HELP.secondary_title(help.as_str()),
+        ));
+    }
+    format!("{}\n", Renderer::plain().render(&report))
+}
+
+/// What a rule found, with its source excerpt.
+pub fn render_finding(file: &Source, finding: &Finding) -> String {
+    let level = match finding.level() {
+        lint::Level::Error => Level::ERROR,
+        lint::Level::Warning => Level::WARNING,
+        lint::Level::Info => Level::INFO,
+    };
+    let title = level
+        .primary_title(finding.message.as_str())
+        .id(finding.rule.id);
+    let mut report = vec![title.element(snippet(file, finding.span, ""))];
+    if let Some(help) = &finding.help {
         report.push(Group::with_title(
             Level::HELP.secondary_title(help.as_str()),
         ));

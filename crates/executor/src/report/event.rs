@@ -10,6 +10,11 @@ pub enum BuildEvent {
     Started {
         /// The Dockerfile.
         dockerfile: PathBuf,
+        /// `linux/amd64`; several with commas between them.
+        platform: String,
+    },
+    /// The build for one of several platforms begins.
+    PlatformStarted {
         /// `linux/amd64`.
         platform: String,
     },

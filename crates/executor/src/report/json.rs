@@ -53,6 +53,12 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             format!("building {}", dockerfile.display()),
             json!({ "platform": platform, "version": env!("CARGO_PKG_VERSION") }),
         ),
+        BuildEvent::PlatformStarted { platform } => (
+            "info",
+            "platform_started",
+            format!("building for {platform}"),
+            json!({ "platform": platform }),
+        ),
         BuildEvent::BaseResolved {
             reference,
             digest,

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-pub use diagnostics::{excerpt, one_line, render};
+pub use diagnostics::{excerpt, one_line, render, render_finding};
 pub use event::{BuildEvent, LayerSummary, StepPosition, Transfer};
 pub use lines::LineSplitter;
 pub(crate) use trace::listen;
@@ -122,6 +122,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Warning { .. } => Verbosity::Warn,
         BuildEvent::Detail { .. } => Verbosity::Debug,
         BuildEvent::Started { .. }
+        | BuildEvent::PlatformStarted { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }

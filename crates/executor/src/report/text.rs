@@ -38,6 +38,7 @@ fn lines(event: &BuildEvent) -> String {
             env!("CARGO_PKG_VERSION"),
             dockerfile.display()
         ),
+        BuildEvent::PlatformStarted { platform } => format!("for {platform}"),
         BuildEvent::BaseResolved {
             reference,
             digest,

@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Chmod, String> {
     ))
 }
 
-/// `[ugoa]*` followed by one or more actions: `[-+=]` and either permissions or the class to copy from.
+/// `[ugoa]*` followed by one or more actions: `[-+=]` and permissions, or classes to copy from.
 fn is_clause(clause: &str) -> bool {
     let mut rest = clause.trim_start_matches(['u', 'g', 'o', 'a']);
     if rest.is_empty() {
@@ -31,9 +31,10 @@ fn is_clause(clause: &str) -> bool {
     while let Some(action) = rest.strip_prefix(['+', '-', '=']) {
         let end = action.find(['+', '-', '=']).unwrap_or(action.len());
         let (permissions, next) = action.split_at(end);
-        let is_copy = matches!(permissions, "u" | "g" | "o");
-        let is_set = permissions.chars().all(|letter| "rwxXst".contains(letter));
-        if !is_copy && !is_set {
+        if !permissions
+            .chars()
+            .all(|letter| "rwxXstugo".contains(letter))
+        {
             return false;
         }
         rest = next;
@@ -64,6 +65,7 @@ mod tests {
             "u=",
             "o+t",
             "ug+s",
+            "u=gr",
         ] {
             assert_eq!(parse(text), Ok(Chmod::Symbolic(text.to_owned())), "{text}");
         }
@@ -81,7 +83,7 @@ mod tests {
             "u+x,",
             "",
             "0x1",
-            "u=gr",
+            "u=a",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

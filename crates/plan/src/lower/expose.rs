@@ -1,5 +1,7 @@
 //! EXPOSE.
 
+use std::net::IpAddr;
+
 use kigumi_dockerfile::Diagnostic;
 use kigumi_dockerfile::instruction::Expose;
 
@@ -48,7 +50,10 @@ fn parse(text: &str) -> Option<Vec<String>> {
     }
     let (host, container) = ports.rsplit_once(':').unwrap_or(("", ports));
     let (start, end) = range(container)?;
-    let host = host.rsplit_once(':').map_or(host, |(_, host)| host);
+    let (address, host) = host.rsplit_once(':').unwrap_or(("", host));
+    if !address.is_empty() && !is_address(address) {
+        return None;
+    }
     if !host.is_empty() {
         let (host_start, host_end) = range(host)?;
         // One container port may go to a range of host ports; otherwise they are paired.
@@ -61,6 +66,14 @@ fn parse(text: &str) -> Option<Vec<String>> {
             .map(|port| format!("{port}/{protocol}"))
             .collect(),
     )
+}
+
+/// IPv6 may stand in brackets.
+fn is_address(text: &str) -> bool {
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    inner.unwrap_or(text).parse::<IpAddr>().is_ok()
 }
 
 fn range(text: &str) -> Option<(u16, u16)> {
@@ -87,6 +100,8 @@ mod tests {
             ("8080:80", "80/tcp"),
             ("127.0.0.1:8080:80/udp", "80/udp"),
             ("127.0.0.1::80", "80/tcp"),
+            ("[::1]:8080:80", "80/tcp"),
+            ("::1:8080:80", "80/tcp"),
             ("8080-8081:80-81", "80/tcp 81/tcp"),
             ("80/", "80/tcp"),
         ] {
@@ -108,6 +123,9 @@ mod tests {
             "80-",
             "8080:80-81",
             "80/tcp/udp",
+            "localhost:8080:80",
+            "1.2.3:8080:80",
+            "/tcp",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -3,7 +3,7 @@
 use kigumi_dockerfile::instruction::{
     CommandForm, Healthcheck, HealthcheckOptions, KeyValues, Volume,
 };
-use kigumi_dockerfile::{Diagnostic, Span, Word};
+use kigumi_dockerfile::{Diagnostic, Word};
 
 use super::scope::Scope;
 use super::stage::{Context, Effect};
@@ -157,20 +157,20 @@ pub(super) fn user(
     Ok(effect)
 }
 
-/// VOLUME
+/// VOLUME. COMPAT(buildkit): unlike those of EXPOSE, its words are not split where a value has blanks.
 pub(super) fn volume(
     context: &Context<'_>,
     scope: &mut Scope,
     volume: &Volume,
-    span: Span,
 ) -> Result<Effect, Diagnostic> {
     let mut paths = Vec::new();
     for word in &volume.paths {
-        paths.append(&mut scope.expand_words(word, context.escape())?);
-    }
-    if paths.is_empty() || paths.iter().any(|path| path.trim().is_empty()) {
-        let message = "VOLUME without a path";
-        return Err(Diagnostic::error("BlankVolume", span, message));
+        let path = scope.expand(word, context.escape())?;
+        if path.is_empty() {
+            let message = format!("path `{}` of VOLUME is empty", word.raw);
+            return Err(Diagnostic::error("BlankVolume", word.span, message));
+        }
+        paths.push(path);
     }
     let history = created_by::list("VOLUME", &paths);
     let volumes = scope.config.config.volumes.get_or_insert_default();

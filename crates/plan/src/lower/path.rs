@@ -15,6 +15,27 @@ pub(super) fn clean(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// Clean and still relative if it was: what Go's `path.Clean` gives. A cache without an id is called so.
+pub(super) fn clean_as_written(path: &str) -> String {
+    if path.starts_with('/') {
+        return clean(path);
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        return ".".to_owned();
+    }
+    parts.join("/")
+}
+
 /// `path` seen from the directory `from`, clean.
 pub(super) fn join(from: &str, path: &str) -> String {
     if path.starts_with('/') {
@@ -57,6 +78,21 @@ mod tests {
             ("/a", "/x/../y/", "/y"),
         ] {
             assert_eq!(join(from, path), expected, "{from} {path}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_relative_stays_relative() {
+        for (path, expected) in [
+            ("c", "c"),
+            ("/c/", "/c"),
+            ("./a/../b//c/", "b/c"),
+            ("../../a/..", "../.."),
+            ("", "."),
+            ("a/..", "."),
+            ("/..", "/"),
+        ] {
+            assert_eq!(clean_as_written(path), expected, "{path}");
         }
     }
 

@@ -7,10 +7,10 @@ use super::scope::Scope;
 use super::stage::{Context, Effect, Outcome};
 use super::{Ground, path};
 use crate::created_by;
+use crate::entitlement;
 use crate::op::{CopySource, Op, RunMount, RunOp, Script};
 use crate::plan::StageId;
 use crate::planner::{FromName, Origin};
-use crate::unsupported;
 use crate::variables::Variables;
 
 /// Variables that a proxy is told by, in upper case. Dockerfile reference § Predefined ARGs.
@@ -32,7 +32,8 @@ pub(crate) fn is_proxy(name: &str) -> bool {
 
 /// RUN: the command is not expanded; the shell sees the variables.
 pub(super) fn run(context: &Context<'_>, scope: &Scope, run: &Run) -> Outcome {
-    let mut problems = unsupported::run(run);
+    let mut problems = Vec::new();
+    problems.extend(entitlement::refusals(run, context.ground.planner.inputs()));
     let mut mounts = Vec::new();
     for written in &run.mounts {
         match mount(context, scope, written) {
@@ -131,6 +132,10 @@ fn mount(context: &Context<'_>, scope: &Scope, written: &Mount) -> Result<RunMou
         let expanded = word.expand(&|name| scope.lookup(name), context.escape())?;
         Ok(expanded.text)
     })?;
+    // COMPAT(buildkit): the same directory under a relative and an absolute name are two caches.
+    if let MountSpec::Cache { id, target, .. } = &mut spec {
+        id.get_or_insert_with(|| path::clean_as_written(target));
+    }
     place(scope, &mut spec, written.span)?;
     let from = match &spec {
         MountSpec::Bind { .. } | MountSpec::Cache { .. } => FromName::of_mount(written),

@@ -4,6 +4,7 @@
 use kigumi_dockerfile::{Diagnostic, Word};
 use kigumi_oci::{HistoryEntry, ImageConfig, Platform, RootFs};
 
+use super::path;
 use crate::variables::Variables;
 
 /// The PATH of an image that sets none.
@@ -50,6 +51,11 @@ impl Scope {
             .extra
             .retain(|field, _| PLATFORM_FIELDS.contains(&field.as_str()));
         config.config.extra.clear();
+        // As if WORKDIR had been written: relative ones and `..` in it are of no use to a process.
+        let directory = config.config.working_dir.as_deref();
+        if let Some(directory) = directory.filter(|directory| !directory.is_empty()) {
+            config.config.working_dir = Some(path::working_dir("/", directory));
+        }
         if config.architecture.is_empty() {
             config.architecture.clone_from(&platform.architecture);
             config.variant.clone_from(&platform.variant);

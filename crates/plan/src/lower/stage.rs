@@ -143,7 +143,6 @@ impl Work<'_> {
 
 fn effect(context: &Context<'_>, scope: &mut Scope, instruction: &Instruction) -> Outcome {
     let one = |result: Result<Effect, Diagnostic>| result.map_err(|problem| vec![problem]);
-    let span = instruction.span;
     match &instruction.kind {
         InstructionKind::Add(add) => copy::add(context, scope, add),
         InstructionKind::Copy(copy) => copy::copy(context, scope, copy),
@@ -160,7 +159,7 @@ fn effect(context: &Context<'_>, scope: &mut Scope, instruction: &Instruction) -
         InstructionKind::Shell(words) => Ok(metadata::shell(scope, words)),
         InstructionKind::Stopsignal(signal) => one(metadata::stopsignal(context, scope, signal)),
         InstructionKind::User(user) => one(metadata::user(context, scope, user)),
-        InstructionKind::Volume(volume) => one(metadata::volume(context, scope, volume, span)),
+        InstructionKind::Volume(volume) => one(metadata::volume(context, scope, volume)),
         InstructionKind::Workdir(path) => one(metadata::workdir(context, scope, path)),
     }
 }

@@ -73,7 +73,11 @@ fn declare(
     }
 }
 
-fn predefined(inputs: &BuildInputs, target_name: Option<&str>) -> [(&'static str, String); 11] {
+/// The predefined arguments with the values they have by themselves.
+pub(super) fn predefined(
+    inputs: &BuildInputs,
+    target_name: Option<&str>,
+) -> [(&'static str, String); 11] {
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     let BuildInputs {
         platform: target,

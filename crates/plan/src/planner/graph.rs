@@ -178,6 +178,35 @@ fn references(instruction: &Instruction) -> Vec<FromName> {
     }
 }
 
+/// What cannot be right in any build, said of the stages that this one does not need, too: indexes that no stage has, and
+/// stages that copy from themselves (T-STAGE-01, T-STAGE-10).
+pub(super) fn impossible(planner: &Planner, needed: &BTreeSet<usize>) -> Vec<Diagnostic> {
+    let dockerfile = &planner.dockerfile;
+    let others = dockerfile.stages.iter().enumerate();
+    let others = others.filter(|(stage, _)| !needed.contains(stage));
+    let mut problems = Vec::new();
+    for (stage, written) in others {
+        for reference in written.instructions.iter().flat_map(references) {
+            let Spanned { value: name, span } = &reference.name;
+            let index = name.parse::<i64>().ok();
+            match index.filter(|_| reference.index_allowed) {
+                Some(index) => {
+                    let exists = usize::try_from(index)
+                        .is_ok_and(|index| index != stage && index < dockerfile.stages.len());
+                    problems.extend(by_index(index, stage, *span).err().filter(|_| !exists));
+                }
+                None if stage_named(dockerfile, name, stage).is_none()
+                    && is_called(dockerfile, stage, name) =>
+                {
+                    problems.push(circular(name, *span));
+                }
+                None => {}
+            }
+        }
+    }
+    problems
+}
+
 /// The last of the stages before `limit` that has this name; case does not matter (T-STAGE-02, T-STAGE-11).
 pub(super) fn stage_named(dockerfile: &Dockerfile, name: &str, limit: usize) -> Option<usize> {
     let name = name.to_lowercase();

@@ -129,7 +129,9 @@ impl Planner {
             answers: Vec::new(),
         };
         if problems.is_empty() {
-            problems = graph::Needs::of(&planner).problems;
+            let needs = graph::Needs::of(&planner);
+            problems = needs.problems;
+            problems.extend(graph::impossible(&planner, &needs.stages));
         }
         if problems.is_empty() {
             Ok(planner)
@@ -152,6 +154,33 @@ impl Planner {
         self.answers
             .retain(|(known, _)| !known.is_same_image(query));
         self.answers.push((query.clone(), image));
+    }
+
+    /// The predefined arguments (`TARGETPLATFORM` …) with the values they have without `--build-arg`.
+    #[must_use]
+    pub fn predefined(&self) -> Vec<(String, String)> {
+        let target = self.dockerfile.stages.get(self.target);
+        let name = target.and_then(|stage| stage.from.stage_name());
+        let values = globals::predefined(&self.inputs, name).into_iter();
+        values
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    /// The image that each stage stands on, needed or not, with what was supplied for it; none for a stage on another
+    /// stage, on nothing, or on something that is no image reference.
+    #[must_use]
+    pub fn stage_images(&self) -> Vec<Option<(ImageQuery, Option<&BaseImage>)>> {
+        let stages = 0..self.dockerfile.stages.len();
+        stages
+            .map(|stage| match graph::base_origin(self, stage) {
+                Ok(Origin::Image(query)) => {
+                    let image = self.image(&query);
+                    Some((query, image))
+                }
+                Ok(Origin::Scratch | Origin::Stage(_)) | Err(_) => None,
+            })
+            .collect()
     }
 
     /// Lowers the needed stages.

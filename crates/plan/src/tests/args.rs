@@ -259,6 +259,100 @@ fn everything_else_is_expanded() {
     assert_eq!(config.stop_signal.as_deref(), Some("11"));
 }
 
+/// Places with substitutions (dockerfile.md § 2.2, § 2.4).
+const EXPANDED: &[&str] = &[
+    "ENV a=${}",
+    "ENV ${}=a",
+    "ENV a ${}",
+    "ENV a=1 b=\"${}\"",
+    "LABEL a=${}",
+    "LABEL ${}=a",
+    "LABEL a ${}",
+    "ARG a=${}",
+    "ARG ${}=a",
+    "ARG a b=${}",
+    "COPY ${} /",
+    "COPY a ${}",
+    "COPY [\"a\", \"${}\", \"/\"]",
+    "COPY [\"a\", \"${}\"]",
+    "COPY --chown=${} a /",
+    "COPY --chmod=${} a /",
+    "COPY <<E /x\n${}\nE",
+    "COPY <<-E /x\n\ta\n\t${}\nE",
+    "ADD ${} /",
+    "ADD a ${}",
+    "ADD --chown=${} a /",
+    "ADD --chmod=${} a /",
+    "ADD --checksum=${} http://h/f /",
+    "ADD <<E /x\n${}\nE",
+    "EXPOSE ${}",
+    "EXPOSE 80 ${}",
+    "STOPSIGNAL ${}",
+    "USER ${}",
+    "USER a:${}",
+    "VOLUME ${}",
+    "VOLUME [\"/a\", \"${}\"]",
+    "WORKDIR ${}",
+    "WORKDIR a${}b c",
+    "RUN --mount=target=${} x",
+    "RUN --mount=target=/m,source=${} x",
+    "RUN --mount=type=cache,target=/m,id=${} x",
+    "RUN --mount=type=cache,target=/m,mode=${} x",
+    "RUN --mount=type=secret,id=${} x",
+    "RUN --mount=type=tmpfs,target=/m,size=${} x",
+];
+
+/// Places without.
+const VERBATIM: &[&str] = &[
+    "CMD ${}",
+    "CMD [\"${}\"]",
+    "ENTRYPOINT ${}",
+    "ENTRYPOINT [\"${}\"]",
+    "SHELL [\"${}\"]",
+    "HEALTHCHECK CMD ${}",
+    "HEALTHCHECK CMD [\"${}\"]",
+    "RUN ${}",
+    "RUN [\"${}\"]",
+    "RUN <<E\n${}\nE",
+    "RUN <<E cat\n${}\nE",
+    "MAINTAINER ${}",
+    "ONBUILD ENV a=${}",
+    "ONBUILD COPY <<E /x\n${}\nE",
+    "COPY --exclude=${} a /",
+    "ADD --exclude=${} a /",
+    "COPY <<'E' /x\n${}\nE",
+    "COPY <<\"E\" /x\n${}\nE",
+    "ADD <<\\E /x\n${}\nE",
+    "LABEL a='${}'",
+    "LABEL a=\\${}",
+];
+
+/// T-EXP-05: a substitution that cannot be right is noticed wherever there are substitutions, at its line, and nowhere else.
+#[test]
+fn every_place_is_expanded_or_is_not() {
+    for expanded in EXPANDED {
+        let problems = Build::of(&format!("FROM base\n{expanded}")).problems();
+        let found = problems.contains("`${}`: bad substitution");
+        // A body is a place of its own, behind the line of the instruction.
+        let at_line = problems
+            .lines()
+            .any(|line| line.starts_with("Dockerfile:2:") || line.starts_with("Dockerfile:3:"));
+        assert!(found && at_line, "{expanded}: {problems}");
+    }
+    for global in [
+        "ARG a=${}\nFROM base",
+        "FROM ${}",
+        "FROM --platform=${} base",
+    ] {
+        let problems = Build::of(global).problems();
+        let found = problems.starts_with("Dockerfile:1:") && problems.contains("`${}`");
+        assert!(found, "{global}: {problems}");
+    }
+    for verbatim in VERBATIM {
+        Build::of(&format!("FROM base\n{verbatim}")).plan();
+    }
+}
+
 /// T-EXP-07
 #[test]
 fn env_uses_the_values_from_before_the_instruction_and_arg_those_of_the_same() {

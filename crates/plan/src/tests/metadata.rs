@@ -48,11 +48,24 @@ fn workdir_is_a_layer_unless_it_is_the_root() {
 /// T-META-03
 #[test]
 fn volume_touches_no_file_and_is_never_blank() {
-    let stage = Build::of("FROM base\nARG v=\"/a /b\"\nVOLUME $v /c").result();
+    let stage =
+        Build::of("FROM base\nARG v=\"/a /b\"\nVOLUME $v /c [/d\nVOLUME [\"/e f\"]").result();
     assert!(stage.steps.iter().all(|step| step.op == Op::Config));
-    assert_eq!(stage.config.config.volumes.unwrap(), ["/a", "/b", "/c"]);
-    let problems = Build::of("FROM base\nVOLUME $none").problems();
-    assert!(problems.contains("Dockerfile:2:") && problems.contains("VOLUME"));
+    assert_eq!(
+        stage.config.config.volumes.unwrap(),
+        ["/a /b", "/c", "/e f", "[/d"]
+    );
+    for file in [
+        "VOLUME $none",
+        "VOLUME /a $none",
+        "VOLUME [\"/a\", \"$none\"]",
+    ] {
+        let problems = Build::of(&format!("FROM base\n{file}")).problems();
+        assert!(
+            problems.contains("Dockerfile:2:") && problems.contains("`$none` of VOLUME"),
+            "{problems}"
+        );
+    }
 }
 
 /// T-META-04

@@ -1,7 +1,9 @@
 //! What RUN becomes.
 
+use kigumi_dockerfile::instruction::MountSpec;
+
 use super::Build;
-use crate::Script;
+use crate::{Entitlement, Script};
 
 /// D 5.1
 #[test]
@@ -29,23 +31,71 @@ fn a_run_has_the_state_of_its_place() {
     assert_eq!((&runs[0].env, &runs[1].env), (&pairs("1"), &pairs("2")));
 }
 
+/// T-MNT-03, T-MNT-19: the default identity is the target as it was written.
+#[test]
+fn targets_are_absolute_and_a_cache_is_called_as_its_target_was_written() {
+    let file = "FROM base\nWORKDIR /w\nARG T=c\n\
+        RUN --mount=type=cache,target=$T --mount=type=cache,target=/w/c --mount=type=cache,id=i,target=../x/ true";
+    let run = &Build::of(file).runs()[0];
+    let caches: Vec<_> = run
+        .mounts
+        .iter()
+        .filter_map(|mount| {
+            let MountSpec::Cache { id, target, .. } = &mount.spec else {
+                return None;
+            };
+            Some((id.as_deref(), target.as_str()))
+        })
+        .collect();
+    let expected = [
+        (Some("c"), "/w/c"),
+        (Some("/w/c"), "/w/c"),
+        (Some("i"), "/x"),
+    ];
+    assert_eq!(caches, expected);
+}
+
 /// Rule zero
 #[test]
 fn what_run_cannot_do_yet_is_refused() {
     for (flags, expected) in [
-        ("--mount=type=cache,target=/c", "RUN --mount"),
-        ("--mount=type=bind,from=base,target=/c", "RUN --mount"),
-        ("--network=none", "--network=none"),
-        ("--network=host", "--network=host"),
-        ("--security=insecure", "--security=insecure"),
-        ("--device=vendor.example/class", "--device"),
+        ("--mount=type=secret,id=s", "RUN --mount=type=secret"),
+        ("--mount=type=ssh", "RUN --mount=type=ssh"),
     ] {
         let problems = Build::of(&format!("FROM base\nRUN {flags} x")).problems();
         let expected = format!("{expected} is not supported yet");
         assert!(problems.starts_with("Dockerfile:2: error: "), "{problems}");
         assert!(problems.contains(&expected), "{problems}");
     }
-    Build::of("FROM base\nRUN --network=default --security=sandbox x").plan();
+    let flags = "--network=none --security=sandbox --device=vendor.example/class,required";
+    Build::of(&format!("FROM base\nRUN {flags} x")).plan();
+}
+
+/// D 5.4, T-RUN-09
+#[test]
+fn what_needs_a_permission_is_refused_without_it_and_planned_with_it() {
+    for (flag, entitlement) in [
+        ("--network=host", Entitlement::NetworkHost),
+        ("--security=insecure", Entitlement::SecurityInsecure),
+    ] {
+        let file = format!("FROM base\nRUN {flag} x");
+        let problems = Build::of(&file).problems();
+        assert!(problems.starts_with("Dockerfile:2: error: "), "{problems}");
+        for word in [flag, entitlement.name()] {
+            assert!(problems.contains(word), "{problems}");
+        }
+        let mut build = Build::of(&file);
+        build.inputs.allowed.insert(entitlement);
+        build.plan();
+        // The other permission is of no use.
+        let others = [Entitlement::NetworkHost, Entitlement::SecurityInsecure];
+        let mut build = Build::of(&file);
+        build
+            .inputs
+            .allowed
+            .extend(others.iter().filter(|other| **other != entitlement));
+        assert!(build.problems().contains(flag));
+    }
 }
 
 /// D 5.4
@@ -68,5 +118,5 @@ fn the_root_is_no_mount_point() {
 /// What is not needed is not refused: it is never executed.
 #[test]
 fn an_unneeded_stage_may_use_what_is_not_supported() {
-    Build::of("FROM base AS unused\nRUN --network=none x\nFROM scratch").plan();
+    Build::of("FROM base AS unused\nRUN --network=host x\nFROM scratch").plan();
 }

@@ -16,6 +16,35 @@ fn ids(plan: &crate::BuildPlan) -> Vec<usize> {
     plan.stages.iter().map(|stage| stage.id.0).collect()
 }
 
+/// T-STAGE-01, T-STAGE-10: what is wrong whatever is built is wrong in a stage that nothing needs, too.
+#[test]
+fn references_that_can_never_be_right_are_refused_in_unneeded_stages() {
+    for (reference, named) in [
+        ("COPY --from=7 x /", "`7`"),
+        ("COPY --from=-1 x /", "`-1`"),
+        ("COPY --from=0 x /", "`0`"),
+        ("COPY --from=a x /", "`a`"),
+        ("RUN --mount=from=a,target=/m x", "`a`"),
+    ] {
+        let file = format!("FROM scratch AS a\n{reference}\nFROM scratch AS b\nFROM scratch");
+        let problems = Build::of(&file).problems();
+        assert!(
+            problems.starts_with("Dockerfile:2:") && problems.contains(named),
+            "{problems}"
+        );
+    }
+    for reference in [
+        "COPY --from=b x /",
+        "COPY --from=1 x /",
+        "COPY --from=nowhere x /",
+    ] {
+        Build::of(&format!(
+            "FROM scratch AS a\n{reference}\nFROM scratch AS b\nFROM scratch"
+        ))
+        .plan();
+    }
+}
+
 /// T-STAGE-01
 #[test]
 fn an_index_counts_unneeded_stages() {
@@ -128,7 +157,7 @@ fn a_trigger_that_cannot_run_is_reported_at_the_from_line() {
         "FOO bar",
         "ONBUILD RUN x",
         "ENV a=${",
-        "RUN --network=none x",
+        "RUN --network=host x",
     ] {
         let problems = Build::of("FROM scratch\nFROM img")
             .image("img", on_build(&[trigger]))

@@ -91,6 +91,10 @@ impl Area {
                 self.file(name, bytes, *stand)?;
                 made(false)
             }
+            Item::LinkToDirectory(to) => {
+                rustix::fs::symlinkat(to, &self.root, name)?;
+                made(false)
+            }
             Item::Existing { path, returns } => {
                 let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
                     return Err(Errno::INVAL);

@@ -69,6 +69,8 @@ pub enum Item {
         /// Owner and permissions.
         stand: Stand,
     },
+    /// A symbolic link to a directory elsewhere, for what can be had on another filesystem only. Programs see that it is one.
+    LinkToDirectory(PathBuf),
     /// Something that exists, on the filesystem of the target: a tree that was written into [`Placer::area`], a socket that was bound there, a
     /// directory that is kept elsewhere. It is moved, not copied.
     Existing {
@@ -87,6 +89,7 @@ impl std::fmt::Debug for Item {
             Self::File { bytes, stand } => {
                 write!(f, "File({} bytes, {stand:?})", bytes.len())
             }
+            Self::LinkToDirectory(to) => write!(f, "LinkToDirectory({})", to.display()),
             Self::Existing { path, returns } => {
                 write!(f, "Existing({}, returns: {returns})", path.display())
             }
@@ -173,10 +176,11 @@ impl<'a> Placer<'a> {
         let number = self.number();
         let failed = |source: Errno| Error::file("place", &site.path, source);
         let thing = self.area_at(area).make(item, &number).map_err(failed)?;
-        let shape = if thing.is_directory {
-            Shape::Directory
-        } else {
-            Shape::Other
+        let shape = match item {
+            // It stands for a directory, so it may take the place of one.
+            Item::LinkToDirectory(_) => Shape::Directory,
+            _ if thing.is_directory => Shape::Directory,
+            Item::Directory(_) | Item::File { .. } | Item::Existing { .. } => Shape::Other,
         };
         let method = plan::decide(site.facts, shape).map_err(|why| site.refusal(why))?;
         let parent = self.make_stubs(site)?;

@@ -42,6 +42,11 @@ impl Site {
         self.facts.is_mount && self.facts.found == Some(Shape::Directory)
     }
 
+    /// Whether a directory there has to stay, because the pod mounts it or something below it.
+    pub fn is_bound(&self) -> bool {
+        self.facts.is_mount || self.facts.holds_mounts
+    }
+
     pub(super) fn refusal(&self, why: WhyNot) -> Error {
         refusal(&self.path, why)
     }

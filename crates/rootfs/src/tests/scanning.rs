@@ -198,6 +198,23 @@ fn excluded_paths_are_neither_listed_nor_whited_out_t_snap_13() {
 }
 
 #[test]
+fn links_to_directories_are_not_entered_and_what_stands_beside_an_ignored_one_is_seen_t_snap_12() {
+    Fixture::each(|mut fixture| {
+        fixture.protection.ignored = vec![path("/ignored")];
+        let mut index = fixture.start(&[&base()]);
+        let found = fixture.layer(
+            &mut index,
+            "ln -s full ignored; ln -s full/sub way; ln -s . self; echo >full/sub/new; echo >i; echo >z",
+        );
+        assert_eq!(
+            found,
+            "d 0755 /full\nd 0755 /full/sub\nf 0644 1 /full/sub/new\nf 0644 1 /i\n\
+             l /self -> .\nl /way -> full/sub\nf 0644 1 /z\n"
+        );
+    });
+}
+
+#[test]
 fn a_protected_directory_under_another_name_is_still_left_out_t_snap_13() {
     let mut fixture = Fixture::new();
     fixture.run("mkdir -p ours/deep; echo secret >ours/deep/x");

@@ -1,26 +1,11 @@
 //! What root may do inside.
 
+use crate::confine::DEFAULT;
 use rustix::io::Errno;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities,
 };
-
-/// The default of containerd and Docker (`CapBnd: 00000000a80425fb`).
-pub(super) const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::MKNOD)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SETPCAP)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::AUDIT_WRITE);
 
 /// Bits of a capability set.
 const BITS: u32 = 64;
@@ -47,15 +32,4 @@ pub(super) fn reduce() -> Result<(), Errno> {
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, sets)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_is_containerds_set_of_14() {
-        assert_eq!(DEFAULT.bits(), 0xa804_25fb);
-        assert_eq!(DEFAULT.bits().count_ones(), 14);
-    }
 }

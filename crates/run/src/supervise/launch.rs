@@ -1,7 +1,8 @@
 //! From a [`ProcessSpec`] to a running process.
 
+use crate::confine::{to_drop, without_network};
 use crate::sys::child::{Failure, Program, Step, read_failure};
-use crate::{Error, ProcessSpec};
+use crate::{CapabilityLimit, Error, Limit, NetworkAccess, ProcessSpec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -43,6 +44,7 @@ pub(super) fn launch(spec: &ProcessSpec) -> Result<Launched, Error> {
     let (stdout, stdout_end) = output_pipe(spec).map_err(prepare("an output pipe"))?;
     let (stderr, stderr_end) = output_pipe(spec).map_err(prepare("an output pipe"))?;
     let (report, report_end) = pipe_with(PipeFlags::CLOEXEC).map_err(prepare("a report pipe"))?;
+    let confinement = &spec.confinement;
     let program = Program {
         candidates,
         argv,
@@ -56,6 +58,16 @@ pub(super) fn launch(spec: &ProcessSpec) -> Result<Launched, Error> {
         ids: ids_to_set(spec),
         groups: groups_to_set(spec)?,
         umask: Mode::from_bits_truncate(spec.umask),
+        limits: confinement
+            .limits
+            .iter()
+            .map(|limit| Limit::to_set(*limit))
+            .collect(),
+        filter: (confinement.network == NetworkAccess::None).then(without_network),
+        dropped: match confinement.capabilities {
+            CapabilityLimit::Container => to_drop(),
+            CapabilityLimit::Executor => None,
+        },
         stdin: above_stdio(stdin).map_err(prepare("a descriptor"))?,
         stdout: above_stdio(stdout_end).map_err(prepare("a descriptor"))?,
         stderr: above_stdio(stderr_end).map_err(prepare("a descriptor"))?,
@@ -232,6 +244,16 @@ fn explain(spec: &ProcessSpec, candidates: &[CString], failure: Failure) -> Erro
             path: spec.cwd.clone(),
             source,
         },
+        Step::Limit => Error::Limit {
+            limit: limit_name(spec, failure.candidate),
+            source,
+        },
+        Step::Filter => Error::NoNetwork { source },
+        Step::Capabilities => Error::Setup {
+            program,
+            step: "give up capabilities",
+            source,
+        },
         Step::Groups | Step::User => Error::Credentials {
             uid: user.uid,
             gid: user.gid,
@@ -239,6 +261,11 @@ fn explain(spec: &ProcessSpec, candidates: &[CString], failure: Failure) -> Erro
         },
         Step::Exec => explain_exec(spec, candidates.get(failure.candidate), failure),
     }
+}
+
+fn limit_name(spec: &ProcessSpec, number: usize) -> String {
+    let limit = spec.confinement.limits.get(number);
+    limit.map(ToString::to_string).unwrap_or_default()
 }
 
 fn explain_exec(spec: &ProcessSpec, candidate: Option<&CString>, failure: Failure) -> Error {

@@ -16,6 +16,7 @@ mod pump;
 mod sweep;
 mod watch;
 
+use crate::guard::Guard;
 use crate::{Cancel, Error, Exit, Output, ProcessSpec};
 use launch::Launched;
 use pump::Pump;
@@ -51,11 +52,12 @@ pub fn run(spec: &ProcessSpec, out: &mut dyn Output, cancel: &Cancel) -> Result<
             source: errno.into(),
         }
     })?;
+    let (launched, _guard) = launch_guarded(spec)?;
     let Launched {
         pid,
         stdout,
         stderr,
-    } = launch::launch(spec)?;
+    } = launched;
     let wait_error = |source: io::Error| Error::Wait {
         program: program.clone(),
         source,
@@ -79,6 +81,24 @@ pub fn run(spec: &ProcessSpec, out: &mut dyn Output, cancel: &Cancel) -> Result<
     match cancelled {
         Some(signal) => Err(Error::Cancelled { signal }),
         None => Ok(exit),
+    }
+}
+
+/// Starts the process, with a guard if there is something that root must not change. The guard has to outlive all processes of the RUN.
+fn launch_guarded(spec: &ProcessSpec) -> Result<(Launched, Option<Guard>), Error> {
+    let protected = &spec.confinement.read_only;
+    if protected.is_empty() || spec.user.uid != 0 {
+        return launch::launch(spec).map(|launched| (launched, None));
+    }
+    let to_launch = spec.clone();
+    let started = Guard::start(protected.clone(), move || launch::launch(&to_launch));
+    let started = started.map_err(|source| Error::Prepare {
+        what: "the guard of read-only mounts",
+        source,
+    })?;
+    match started {
+        Some((guard, launched)) => Ok((launched?, Some(guard))),
+        None => launch::launch(spec).map(|launched| (launched, None)),
     }
 }
 

@@ -4,10 +4,12 @@
 //! not async-signal-safe: rustix calls are bare system calls, all strings are made beforehand.
 #![expect(unsafe_code, reason = "fork and execve have no safe interface")]
 
-use super::{close_range, dispositions, fork::exit_now, signal_set::SignalSet};
+use super::{close_range, dispositions, fork::exit_now, seccomp, signal_set::SignalSet};
+use libc::sock_filter;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Gid, Pid, Signal, Uid};
+use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,6 +27,11 @@ pub(crate) struct Program {
     /// `None`: these groups already, or unchangeable in this user namespace.
     pub(crate) groups: Option<Vec<Gid>>,
     pub(crate) umask: Mode,
+    pub(crate) limits: Vec<(Resource, Rlimit)>,
+    /// `None`: no filter on system calls.
+    pub(crate) filter: Option<Vec<sock_filter>>,
+    /// Capabilities to give up for good; `None`: none.
+    pub(crate) dropped: Option<Vec<CapabilitySet>>,
     pub(crate) stdin: OwnedFd,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
@@ -42,6 +49,9 @@ pub(crate) enum Step {
     Stdio,
     Root,
     Directory,
+    Limit,
+    Filter,
+    Capabilities,
     Groups,
     User,
     ParentDeath,
@@ -56,7 +66,7 @@ pub(crate) const HEAD: usize = 128;
 pub(crate) struct Failure {
     pub(crate) step: Step,
     pub(crate) errno: i32,
-    /// Which of the candidates, for [`Step::Exec`].
+    /// Which of the candidates, for [`Step::Exec`]; which of the limits, for [`Step::Limit`].
     pub(crate) candidate: usize,
     /// With `ENOENT`: that file exists, and begins like this.
     pub(crate) head: Option<Vec<u8>>,
@@ -123,6 +133,7 @@ impl Program {
         }
         // As root first, then as the user: each may reach directories that the other may not.
         let early = rustix::process::chdir(self.cwd.as_c_str());
+        self.confine()?;
         self.set_user()?;
         if early.is_err() {
             rustix::process::chdir(self.cwd.as_c_str()).map_err(at(Step::Directory))?;
@@ -131,6 +142,23 @@ impl Program {
         self.die_with_parent().map_err(at(Step::ParentDeath))?;
         SignalSet::empty().replace_mask();
         Ok(())
+    }
+
+    /// Before the user is changed: each of the three may need a right of root.
+    fn confine(&self) -> Result<(), Stop> {
+        for (number, (resource, limit)) in self.limits.iter().enumerate() {
+            rustix::process::setrlimit(*resource, *limit).map_err(|errno| Stop {
+                candidate: number,
+                ..at(Step::Limit)(errno)
+            })?;
+        }
+        if let Some(filter) = &self.filter {
+            seccomp::install(filter).map_err(at(Step::Filter))?;
+        }
+        let Some(dropped) = &self.dropped else {
+            return Ok(());
+        };
+        give_up(dropped).map_err(at(Step::Capabilities))
     }
 
     fn set_user(&self) -> Result<(), Stop> {
@@ -202,6 +230,23 @@ impl Program {
     }
 }
 
+/// The bounding set too, so that no exec gives them back.
+fn give_up(dropped: &[CapabilitySet]) -> Result<(), Errno> {
+    let mut all = CapabilitySet::empty();
+    for capability in dropped {
+        rustix::thread::remove_capability_from_bounding_set(*capability)?;
+        all |= *capability;
+    }
+    rustix::thread::clear_ambient_capability_set()?;
+    let had = rustix::thread::capabilities(None)?;
+    let kept = CapabilitySets {
+        effective: had.effective.difference(all),
+        permitted: had.permitted.difference(all),
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, kept)
+}
+
 /// A [`Failure`] as the child knows it, without memory of its own.
 #[derive(Clone, Copy)]
 struct Stop {
@@ -256,6 +301,9 @@ fn decode(bytes: &[u8]) -> Option<Failure> {
         Step::Stdio,
         Step::Root,
         Step::Directory,
+        Step::Limit,
+        Step::Filter,
+        Step::Capabilities,
         Step::Groups,
         Step::User,
         Step::ParentDeath,

@@ -10,5 +10,6 @@ pub(crate) mod fork;
 pub(crate) mod keyring;
 pub(crate) mod kin;
 pub(crate) mod mount_attributes;
+pub(crate) mod seccomp;
 pub(crate) mod signal_set;
 pub(crate) mod unshare;

@@ -7,27 +7,34 @@
 mod backstage;
 mod cache;
 mod grant;
+mod memory;
 mod prepare;
 mod secret;
 mod ssh;
 mod tree;
 
 use kigumi_dockerfile::instruction::MountSpec;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use kigumi_layer::{Follow, ImagePath, Mode, Tree};
 use kigumi_plan::{CopySource, RunMount, RunOp};
 use kigumi_rootfs::{Exclusions, Item, Placer, Stand, Witness, WritableRoot, in_order};
+use kigumi_run::ReadOnly;
 
 pub(crate) use backstage::Backstage;
 pub(crate) use cache::{CacheStore, Identity};
 pub(crate) use grant::variables;
 pub(crate) use tree::Files;
 
-use super::Grants;
+use super::Entrusted;
 use super::contents::Contents;
 use super::workshop::Workshop;
 use crate::error::BuildError;
 use cache::{Opened, Request};
 use grant::{Grant, Granted};
+use memory::Limited;
 
 /// What shall be at a target, with all that is needed to put it there.
 #[derive(Debug)]
@@ -180,14 +187,24 @@ pub(crate) struct Mounted<'a> {
     guarded: Vec<ImagePath>,
     witnesses: Vec<Witness>,
     caches: Vec<Opened>,
+    limited: Vec<Limited>,
 }
+
+/// The filesystem in memory that every container has.
+const MEMORY: &str = "/dev/shm";
+/// A new tmpfs.
+const EMPTY: Stand = Stand {
+    mode: Mode::new(0o1777),
+    uid: 0,
+    gid: 0,
+};
 
 impl<'a> Mounted<'a> {
     /// Places everything, the outermost first.
     pub(crate) fn place(
         wanted: Vec<Wanted>,
         ground: Ground<'a>,
-        stores: (&Contents, &CacheStore, &Grants),
+        stores: (&Contents, &CacheStore, &Entrusted),
         workshop: &Workshop,
     ) -> Result<Self, BuildError> {
         let placer = Placer::new(ground.root, ground.exclusions, ground.backstage.path()).map_err(
@@ -203,6 +220,7 @@ impl<'a> Mounted<'a> {
             guarded: Vec::new(),
             witnesses: Vec::new(),
             caches: Vec::new(),
+            limited: Vec::new(),
         };
         for next in in_order(wanted, |wanted| &wanted.target) {
             workshop.check_cancelled()?;
@@ -215,7 +233,7 @@ impl<'a> Mounted<'a> {
     fn place_one(
         &mut self,
         wanted: &Wanted,
-        (contents, caches, grants): (&Contents, &CacheStore, &Grants),
+        (contents, caches, entrusted): (&Contents, &CacheStore, &Entrusted),
         workshop: &Workshop,
     ) -> Result<(), BuildError> {
         let failed = failed(&wanted.target);
@@ -245,23 +263,30 @@ impl<'a> Mounted<'a> {
                 })
             }
             Thing::Grant(grant) => {
-                let given = (grants, &workshop.events);
+                let given = (entrusted, &workshop.events);
                 self.granted.place(&mut self.placer, &site, grant, given)?;
                 self.targets.push(site.path().clone());
                 None
             }
             Thing::Empty { size_bytes } => {
-                if let Some(size) = size_bytes {
+                let limited = size_bytes
+                    .filter(|_| !site.is_bound())
+                    .and_then(|size| Limited::new(Path::new(MEMORY), size));
+                if let (None, Some(size)) = (&limited, size_bytes) {
                     workshop.events.warn(format!(
-                        "the size of the tmpfs at `{}` is not limited to {size} bytes: in a pod without mount rights it is an ordinary directory",
+                        "the size of the tmpfs at `{}` is not limited to {size} bytes: `{MEMORY}` cannot give exactly that much",
                         site.path()
                     ));
                 }
-                Some(Item::Directory(Stand {
-                    mode: Mode::new(0o1777),
-                    uid: 0,
-                    gid: 0,
-                }))
+                let item = match limited {
+                    Some(limited) => {
+                        let item = Item::LinkToDirectory(limited.path().to_owned());
+                        self.limited.push(limited);
+                        item
+                    }
+                    None => Item::Directory(EMPTY),
+                };
+                Some(item)
             }
         };
         if let Some(item) = item {
@@ -283,6 +308,19 @@ impl<'a> Mounted<'a> {
             self.witnesses.push(witness);
         }
         Ok(())
+    }
+
+    /// What the process must not change, by its path on the host.
+    pub(crate) fn read_only(&self, root: &Path) -> ReadOnly {
+        let on_host = |path: &ImagePath| root.join(OsStr::from_bytes(path.as_relative()));
+        let others = self.targets.iter();
+        ReadOnly {
+            paths: self.guarded.iter().map(on_host).collect(),
+            except: others
+                .filter(|path| !self.guarded.contains(path))
+                .map(on_host)
+                .collect(),
+        }
     }
 
     /// Takes everything away, gives the caches what was written to them, and says whether something was written that could not be.

@@ -1,0 +1,248 @@
+//! `executor lint`: no build, no root, nothing written.
+
+use std::path::{Path, PathBuf};
+
+use kigumi_context::{dockerfile_candidates, ignore_file_candidates, read_ignore_file};
+use kigumi_dockerfile::lint::{Inputs, Target};
+use kigumi_dockerfile::{Dockerfile, parse_bytes};
+use kigumi_plan::{BaseImage, BuildInputs, Planner};
+use kigumi_registry::Client;
+
+use super::{Linted, checkstyle, gitlab, json, sarif, text};
+use crate::build::{client_config, find_dockerfile, planner_inputs, proxies, resolve, runtime};
+use crate::cli::{Config, Environment, LintCommand, LintFormat};
+use crate::error::{BuildError, chain};
+use crate::report::Events;
+
+/// Nothing reaches the threshold.
+const CLEAN: u8 = 0;
+
+/// Something does.
+const FOUND: u8 = 1;
+
+/// A file cannot be read, or not be built.
+const UNUSABLE: u8 = 2;
+
+/// The report, and what to exit with.
+///
+/// # Errors
+/// When no file can be looked at at all.
+pub(crate) fn run(
+    command: &LintCommand,
+    environment: &Environment,
+    events: &Events,
+) -> Result<(String, u8), BuildError> {
+    let config = config(command, environment)?;
+    let check = Check {
+        command,
+        config: &config,
+        images: Images::new(command, &config, environment, events)?,
+        events,
+    };
+    let files = files(command, &config, environment)?;
+    let linted = files.iter().map(|file| check.look_at(file));
+    let linted: Vec<Linted> = linted.collect::<Result<_, _>>()?;
+    let shown = match command.format {
+        LintFormat::Text => text::render(&linted),
+        LintFormat::Json => json::render(&linted),
+        LintFormat::Sarif => sarif::render(&linted),
+        LintFormat::Gitlab => gitlab::render(&linted),
+        LintFormat::Checkstyle => checkstyle::render(&linted),
+    };
+    Ok((shown, exit_code(&linted, &config)))
+}
+
+fn exit_code(linted: &[Linted], config: &Config) -> u8 {
+    let fails = |file: &Linted| {
+        let mut findings = file.findings.iter();
+        findings.any(|finding| file.fails || finding.level() >= config.lint.threshold)
+    };
+    if linted.iter().any(|file| file.errors.is_some()) {
+        UNUSABLE
+    } else if linted.iter().any(fails) {
+        FOUND
+    } else {
+        CLEAN
+    }
+}
+
+/// The flags of a build, of which a check needs less.
+fn config(command: &LintCommand, environment: &Environment) -> Result<Config, BuildError> {
+    let mut flags = command.build.clone();
+    flags.no_push = Some(true);
+    // Outside of a pod the default does not exist.
+    if !Path::new(&flags.context).is_dir() && flags.context == DEFAULT_CONTEXT {
+        environment
+            .working_directory
+            .to_string_lossy()
+            .into_owned()
+            .clone_into(&mut flags.context);
+    }
+    Config::new(&flags, environment).map_err(BuildError::Config)
+}
+
+/// The default of `--context`.
+const DEFAULT_CONTEXT: &str = "/workspace/";
+
+/// A file to look at.
+struct File {
+    /// As the user knows it.
+    name: String,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// The files that are named, else the one that a build would take.
+fn files(
+    command: &LintCommand,
+    config: &Config,
+    environment: &Environment,
+) -> Result<Vec<File>, BuildError> {
+    let here = &environment.working_directory;
+    let mut files = Vec::new();
+    for name in &command.files {
+        let candidates = dockerfile_candidates(Path::new(name), here, &config.context);
+        let (path, bytes) = find_dockerfile(&candidates)?;
+        let name = name.clone();
+        files.push(File { name, path, bytes });
+    }
+    if files.is_empty() {
+        let (path, bytes) = find_dockerfile(&config.dockerfile)?;
+        let name = path
+            .strip_prefix(here)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
+        files.push(File { name, path, bytes });
+    }
+    Ok(files)
+}
+
+/// What all files are looked at with.
+struct Check<'a> {
+    command: &'a LintCommand,
+    config: &'a Config,
+    images: Images,
+    events: &'a Events,
+}
+
+impl Check<'_> {
+    fn look_at(&self, file: &File) -> Result<Linted, BuildError> {
+        let parsed = match parse_bytes(&file.bytes, &file.name) {
+            Ok(parsed) => parsed,
+            Err(errors) => {
+                return Ok(Linted {
+                    name: file.name.clone(),
+                    source: errors.file.clone(),
+                    findings: Vec::new(),
+                    fails: false,
+                    errors: Some(errors),
+                });
+            }
+        };
+        let config = self.config;
+        let (known, errors) = match Planner::new(&parsed, self.images.inputs(config)) {
+            Ok(mut planner) => {
+                self.images.answer(&mut planner, &parsed, self.events);
+                (super::inputs(&planner), None)
+            }
+            // The rules have something to say nevertheless; what needs the images is silent.
+            Err(errors) => (Inputs::default(), Some(errors)),
+        };
+        let ignore = ignore_file_candidates(&file.path, &config.context);
+        let inputs = Inputs {
+            build_args: config.build_args.clone(),
+            target: config.target.clone().map_or(Target::All, Target::Named),
+            ignore: read_ignore_file(&ignore).ok(),
+            restricted: self.command.tier == "restricted",
+            ..known
+        };
+        let report = super::report(&parsed, inputs, &config.lint)?;
+        Ok(Linted {
+            name: file.name.clone(),
+            source: parsed.source.clone(),
+            findings: report.findings,
+            fails: report.fails,
+            errors,
+        })
+    }
+}
+
+/// Who is asked for base images.
+struct Images {
+    runtime: tokio::runtime::Runtime,
+    /// None with `--offline`.
+    client: Option<Client>,
+    created: String,
+    proxies: Vec<(String, String)>,
+}
+
+impl Images {
+    fn new(
+        command: &LintCommand,
+        config: &Config,
+        environment: &Environment,
+        events: &Events,
+    ) -> Result<Self, BuildError> {
+        let runtime = runtime()?;
+        let client = if command.offline {
+            None
+        } else {
+            let start = Client::start(client_config(config, environment, events.redactor())?);
+            let client = runtime
+                .block_on(start)
+                .map_err(|source| BuildError::Registry {
+                    operation: "prepare to speak to registries".to_owned(),
+                    source: source.into(),
+                })?;
+            Some(client)
+        };
+        Ok(Self {
+            runtime,
+            client,
+            // No image is made; nobody sees the time.
+            created: "1970-01-01T00:00:00Z".to_owned(),
+            proxies: proxies(environment),
+        })
+    }
+
+    fn inputs(&self, config: &Config) -> BuildInputs {
+        let host = kigumi_oci::Platform::host();
+        let platform = config.platforms.first().cloned().unwrap_or(host);
+        planner_inputs(config, platform, self.created.clone(), self.proxies.clone())
+    }
+
+    /// Asks for the images that stages stand on. One that cannot be had silences the rules that need it.
+    fn answer(&self, planner: &mut Planner, file: &Dockerfile, events: &Events) {
+        let Some(client) = &self.client else {
+            return;
+        };
+        let queries = planner.stage_images().into_iter().flatten();
+        let queries: Vec<_> = queries.map(|(query, _)| query).collect();
+        for (index, query) in queries.iter().enumerate() {
+            let is_known = queries
+                .iter()
+                .take(index)
+                .any(|known| known.is_same_image(query));
+            if is_known {
+                continue;
+            }
+            match self.runtime.block_on(resolve(query, client)) {
+                Ok(image) => planner.supply(
+                    query,
+                    BaseImage {
+                        reference: query.reference.clone(),
+                        digest: image.descriptor.digest,
+                        config: image.config.value().clone(),
+                    },
+                ),
+                Err(error) => events.warn(format!(
+                    "{}:{}: the base image cannot be looked at, variables that it may set are not judged: {}",
+                    file.source.name(),
+                    query.span.line,
+                    chain(&error)
+                )),
+            }
+        }
+    }
+}
