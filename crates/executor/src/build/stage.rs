@@ -478,8 +478,9 @@ impl Stages<'_> {
                     backstage,
                 };
                 let stores = (&self.contents, &self.caches, self.entrusted);
-                let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
+                let mut mounted = Mounted::place(wanted, place, stores, self.workshop)?;
                 running::furnish_directory(run, ground.path())?;
+                mounted.watch()?;
                 process.confinement.read_only = mounted.read_only(ground.path());
                 Some(mounted)
             }
