@@ -28,7 +28,7 @@ pub(crate) use cache::{CacheStore, Identity};
 pub(crate) use grant::variables;
 pub(crate) use tree::Files;
 
-use super::Grants;
+use super::Entrusted;
 use super::contents::Contents;
 use super::workshop::Workshop;
 use crate::error::BuildError;
@@ -206,7 +206,7 @@ impl<'a> Mounted<'a> {
     pub(crate) fn place(
         wanted: Vec<Wanted>,
         ground: Ground<'a>,
-        stores: (&Contents, &CacheStore, &Grants),
+        stores: (&Contents, &CacheStore, &Entrusted),
         workshop: &Workshop,
     ) -> Result<Self, BuildError> {
         let placer = Placer::new(ground.root, ground.exclusions, ground.backstage.path()).map_err(
@@ -235,7 +235,7 @@ impl<'a> Mounted<'a> {
     fn place_one(
         &mut self,
         wanted: &Wanted,
-        (contents, caches, grants): (&Contents, &CacheStore, &Grants),
+        (contents, caches, entrusted): (&Contents, &CacheStore, &Entrusted),
         workshop: &Workshop,
     ) -> Result<(), BuildError> {
         let failed = failed(&wanted.target);
@@ -265,7 +265,7 @@ impl<'a> Mounted<'a> {
                 })
             }
             Thing::Grant(grant) => {
-                let given = (grants, &workshop.events);
+                let given = (entrusted, &workshop.events);
                 self.granted.place(&mut self.placer, &site, grant, given)?;
                 self.targets.push(site.path().clone());
                 None
