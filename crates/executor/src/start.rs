@@ -4,7 +4,7 @@ use std::io::Write;
 
 use kigumi_run::{Cancel, harden_self, init, signals};
 
-use crate::build::{self, Grants};
+use crate::build::{self, Entrusted};
 use crate::cli::{
     self, BUILD_ID, BuildFlags, Command, Config, Environment, LintCommand, LogOptions,
 };
@@ -123,17 +123,17 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
         .forward_to(cancel.clone())
         .map_err(supervised("wait for signals"))?;
     install_crypto();
-    let grants = grants(&config, &environment, events)?;
-    build::run(&config, &environment, &grants, events, &cancel)?;
+    let entrusted = entrusted(&config, &environment, events)?;
+    build::run(&config, &environment, &entrusted, events, &cancel)?;
     Ok(0)
 }
 
 /// Before anything else: what is read later may have been moved or wiped, and what is not known yet is not hidden (T-MNT-08).
-fn grants(
+fn entrusted(
     config: &Config,
     environment: &Environment,
     events: &Events,
-) -> Result<Grants, BuildError> {
+) -> Result<Entrusted, BuildError> {
     let redactor = events.redactor();
     let secrets =
         Secrets::load(&config.secrets, environment, redactor).map_err(BuildError::Secret)?;
@@ -143,7 +143,7 @@ fn grants(
         ));
     }
     let agents = Agents::load(&config.ssh, redactor).map_err(BuildError::Ssh)?;
-    Ok(Grants { secrets, agents })
+    Ok(Entrusted { secrets, agents })
 }
 
 fn cancel() -> Result<Cancel, BuildError> {

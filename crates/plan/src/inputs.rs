@@ -17,6 +17,8 @@ pub struct BuildInputs {
     pub target: Option<String>,
     /// What the image is for.
     pub platform: Platform,
+    /// Whether the user asked for that platform: the config says so then, whatever its base says.
+    pub platform_is_given: bool,
     /// What the builder runs on.
     pub build_platform: Platform,
     /// `--label`, in order; the last of one name counts. Applied to the target stage after all its instructions.
@@ -26,10 +28,10 @@ pub struct BuildInputs {
     pub created: String,
     /// Proxy variables (any letter case) for RUN that do not come as build arguments; those win over these.
     pub proxies: Vec<(String, String)>,
-    /// `--build-context`, in order; of several with one name the last counts.
-    pub contexts: Vec<NamedContext>,
     /// `--allow`
     pub allowed: BTreeSet<Entitlement>,
+    /// `--build-context`, in order; of several with one name the last counts.
+    pub contexts: Vec<NamedContext>,
 }
 
 impl BuildInputs {
@@ -41,11 +43,12 @@ impl BuildInputs {
             target: None,
             build_platform: platform.clone(),
             platform,
+            platform_is_given: false,
             labels: Vec::new(),
             created: created.into(),
             proxies: Vec::new(),
-            contexts: Vec::new(),
             allowed: BTreeSet::new(),
+            contexts: Vec::new(),
         }
     }
 

@@ -7,6 +7,9 @@ use crate::{deny, layers, requirements};
 
 pub(crate) fn run(_arguments: &[String]) -> Result<()> {
     run_command(&mut cargo(["fmt", "--all", "--check"]))?;
+    // A workspace of its own, whose library the executor's tests compile.
+    let fuzz = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+    run_command(&mut cargo(fuzz))?;
     layers::run(&[])?;
     requirements::run(&[])?;
     let clippy = [

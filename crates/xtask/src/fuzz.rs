@@ -8,14 +8,15 @@ use anyhow::{Context as _, Result, ensure};
 use crate::cargo::{cargo, run as run_command, workspace};
 
 /// Coverage for libFuzzer. These are options of LLVM, which every toolchain takes; only sanitizers would need a nightly one.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 8] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
-    "--cfg=fuzzing",
+    "--cfg",
+    "fuzzing",
 ];
 
 /// How long a target runs unless said otherwise, in seconds.
@@ -38,6 +39,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 fn home() -> PathBuf {
     workspace().join("fuzz")
+}
+
+/// Where cargo builds, in this checkout.
+fn target_directory() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    named.unwrap_or_else(|| workspace().join("target"))
 }
 
 /// The names of the targets: those of their files.
@@ -74,7 +81,7 @@ fn one(target: &str, seconds: &str) -> Result<()> {
     command
         .current_dir(home())
         .env("RUSTFLAGS", FLAGS.join(" "))
-        .env("CARGO_TARGET_DIR", workspace().join("target/fuzz"))
+        .env("CARGO_TARGET_DIR", target_directory().join("fuzz"))
         .env("KIGUMI_FUZZ_SEEDS", &corpus);
     run_command(&mut command)
 }

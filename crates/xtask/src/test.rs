@@ -17,6 +17,7 @@ use crate::summary::{Counts, Entry, Summary, failed_test};
 const CONTAINER_TESTS: &[(&str, u32)] = &[
     ("lab", 2),
     ("conformance_tools", 2),
+    ("lint", 2),
     ("interlock", 2),
     ("differential", 2),
     ("conformance", 1),

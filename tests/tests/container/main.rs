@@ -6,6 +6,7 @@ mod copies;
 mod kaniko_bugs;
 mod leaks;
 mod mount_points;
+mod mounts;
 mod outputs;
 mod platforms;
 mod pod;

@@ -37,13 +37,15 @@ impl Run {
         match self.heredocs.first() {
             None => RunCommand::Shell(Cow::Borrowed(line)),
             Some(heredoc) if read_marker(line).is_some() => {
-                if heredoc.content.starts_with("#!") {
+                // Tabs that `<<-` removes may stand in front of it.
+                let body = heredoc.body();
+                if body.starts_with("#!") {
                     RunCommand::Script {
                         name: &heredoc.name,
-                        body: heredoc.body(),
+                        body,
                     }
                 } else {
-                    RunCommand::Shell(heredoc.body())
+                    RunCommand::Shell(body)
                 }
             }
             Some(_) => {

@@ -102,10 +102,14 @@ pub(super) fn is_silenced(rule: &Rule, comments: &[Comment]) -> bool {
     by_check
         .and_then(|value| Options::parse(value).ok())
         .is_some_and(|options| options.skips(rule))
-        || comments
-            .iter()
-            .filter_map(|comment| hadolint(&comment.text, &["ignore"]))
-            .any(|ids| ids.contains(&rule.id))
+        || pragma(comments).is_some_and(|ids| ids.contains(&rule.id))
+}
+
+/// The ids of the `hadolint ignore=` comment directly above an instruction; only a `check=` may stand in between.
+fn pragma(comments: &[Comment]) -> Option<Vec<&str>> {
+    let mut above = comments.iter().rev();
+    let nearest = above.find(|comment| check(&comment.text).is_none())?;
+    hadolint(&nearest.text, &["ignore"])
 }
 
 /// Whether the comments above an instruction ask for an experimental rule there.

@@ -33,9 +33,9 @@ impl<'t> Image<'t> {
             None => (text, None),
         };
         // A colon in front of a slash belongs to the port of a registry, one in braces to a variable.
-        let (name, tag) = match named.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains(['/', '}']) => (name, Some(tag)),
-            Some(_) | None => (named, None),
+        let (name, tag) = match tag_colon(named).and_then(|at| named.split_at_checked(at)) {
+            Some((name, tag)) => (name, tag.strip_prefix(':')),
+            None => (named, None),
         };
         Self { name, tag, digest }
     }
@@ -43,6 +43,22 @@ impl<'t> Image<'t> {
     pub(super) fn is_scratch(&self) -> bool {
         self.name == "scratch"
     }
+}
+
+/// Where the last colon is that is outside of braces and behind the last slash.
+fn tag_colon(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut found = None;
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            '/' if depth == 0 => found = None,
+            ':' if depth == 0 => found = Some(at),
+            _ => {}
+        }
+    }
+    found
 }
 
 impl Stage {

@@ -16,14 +16,14 @@ use crate::report::Events;
 
 /// What this pod has to give, found before anything is unpacked.
 #[derive(Debug, Default)]
-pub(crate) struct Powers {
+pub(crate) struct Grants {
     devices: Devices,
     /// Capabilities that a privileged container has and this one has not.
     missing: Vec<String>,
     limits: Vec<Limit>,
 }
 
-impl Powers {
+impl Grants {
     /// Looks at this pod.
     pub(crate) fn gather(limits: &[Limit]) -> Self {
         Self {
@@ -140,12 +140,12 @@ mod tests {
             (&["CAP_SYS_TIME", "CAP_SYS_ADMIN"], true),
             (&["CAP_NET_ADMIN"], true),
         ] {
-            let powers = Powers {
+            let grants = Grants {
                 missing: missing.iter().map(|name| (*name).to_owned()).collect(),
-                ..Powers::default()
+                ..Grants::default()
             };
-            powers.check_run(&run(Security::Sandbox)).unwrap();
-            match powers.check_run(&run(Security::Insecure)) {
+            grants.check_run(&run(Security::Sandbox)).unwrap();
+            match grants.check_run(&run(Security::Insecure)) {
                 Ok(()) => assert!(!refused, "{missing:?}"),
                 Err(reason) => {
                     assert!(

@@ -99,7 +99,7 @@ impl Stages<'_> {
 
     /// An archive unpacked, as ADD would; any other file as the only one.
     fn web_tree(&mut self, url: &str) -> Result<Tree, BuildError> {
-        let secrets = &self.grants.secrets;
+        let secrets = &self.entrusted.secrets;
         let (workshop, contents) = (self.workshop, &mut self.contents);
         let file = self.downloads.get(url, None, secrets, workshop, contents)?;
         let spec = unpacking(file, self.now);

@@ -53,7 +53,7 @@ use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
-use confinement::Powers;
+use confinement::Grants;
 use contents::Contents;
 use contexts::NamedContexts;
 use downloads::Downloads;
@@ -73,7 +73,7 @@ use workshop::Workshop;
 
 /// What only the steps may have that ask for it.
 #[derive(Debug, Default)]
-pub struct Grants {
+pub struct Entrusted {
     /// `--secret`.
     pub secrets: Secrets,
     /// `--ssh`.
@@ -87,15 +87,15 @@ pub struct Grants {
 pub fn run(
     config: &Config,
     environment: &Environment,
-    grants: &Grants,
+    entrusted: &Entrusted,
     events: &Events,
     cancel: &Cancel,
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
-    let secrets = &grants.secrets;
+    let secrets = &entrusted.secrets;
     let result = Build::prepare(config, environment, secrets, events, cancel, &runtime)
-        .and_then(|build| build.run(grants));
+        .and_then(|build| build.run(entrusted));
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
     let digest = result?;
@@ -118,12 +118,12 @@ pub fn plan(
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
     let secrets = Secrets::default();
-    let prepared = Build::prepare(config, environment, &secrets, events, cancel, &runtime);
-    let result = prepared.map(|build| {
-        let plans = build.planned.iter();
-        let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
-        plans.join("\n")
-    });
+    let result =
+        Build::prepare(config, environment, &secrets, events, cancel, &runtime).map(|build| {
+            let plans = build.planned.iter();
+            let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
+            plans.join("\n")
+        });
     runtime.shutdown_background();
     result
 }
@@ -202,8 +202,9 @@ impl<'a> Build<'a> {
             Ok((client, planned))
         };
         let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        let named = config.contexts.iter().filter_map(ContextFlag::url);
         let sources = planned.iter().flat_map(|one| remote_sources(&one.plan));
-        for url in sources.chain(config.contexts.iter().filter_map(ContextFlag::url)) {
+        for url in sources.chain(named) {
             hide_passwords(url, events);
         }
         tell_warnings(&planned, config.lint.mode, events);
@@ -223,16 +224,16 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn run(self, grants: &Grants) -> Result<Digest, BuildError> {
+    fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
         let needs: Vec<Needs> = self
             .planned
             .iter()
             .map(|planned| Needs::new(&planned.plan, self.image_use(planned)))
             .collect();
-        let powers = Powers::gather(&self.config.run.limits);
+        let grants = Grants::gather(&self.config.run.limits);
         for planned in &self.planned {
             git::check(&planned.plan, &planned.dockerfile.source)?;
-            powers.check(&planned.plan, &planned.dockerfile.source, self.events)?;
+            grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
         // Before the first write, and before a byte is pulled.
         let root = if needs.iter().any(Needs::needs_root) {
@@ -242,10 +243,11 @@ impl<'a> Build<'a> {
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
-        let mut premises = self.premises(root.as_ref(), &workshop, powers)?;
+        let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
         let (mut images, mut uploads) = (Vec::new(), Vec::new());
         for (planned, needs) in self.planned.iter().zip(&needs) {
-            let (image, sent) = self.image((planned, needs), &workshop, grants, &mut premises)?;
+            let (image, sent) =
+                self.image((planned, needs), &workshop, entrusted, &mut premises)?;
             images.push(image);
             uploads.extend(sent);
         }
@@ -269,7 +271,7 @@ impl<'a> Build<'a> {
         &self,
         root: Option<&DisposableRoot>,
         workshop: &Workshop,
-        powers: Powers,
+        grants: Grants,
     ) -> Result<Premises, BuildError> {
         let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
         let backstage = match root {
@@ -282,7 +284,7 @@ impl<'a> Build<'a> {
         Ok(Premises {
             ground,
             backstage,
-            powers,
+            grants,
         })
     }
 
@@ -291,7 +293,7 @@ impl<'a> Build<'a> {
         &self,
         (planned, needs): (&Planned, &Needs),
         workshop: &Workshop,
-        grants: &Grants,
+        entrusted: &Entrusted,
         premises: &mut Premises,
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
@@ -309,10 +311,10 @@ impl<'a> Build<'a> {
             file: &planned.dockerfile.source,
             images: self.images(planned, workshop, needs),
             contents: Contents::new(workshop.work())?,
-            workshop,
-            grants,
             downloads: Downloads::new(self.client.clone()),
             git: GitTrees::new(self.client.clone()),
+            workshop,
+            entrusted,
             premises,
             caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
@@ -635,7 +637,7 @@ struct Premises {
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
-    powers: Powers,
+    grants: Grants,
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {

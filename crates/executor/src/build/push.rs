@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kigumi_oci::{Digest, MediaType, Reference};
@@ -26,6 +26,7 @@ pub(crate) struct Uploads {
     /// Repositories by registry: blobs are sent to the first and mounted in the others.
     targets: Vec<Vec<Repository>>,
     running: Vec<JoinHandle<Result<(), BuildError>>>,
+    taken: Arc<Taken>,
 }
 
 impl Uploads {
@@ -51,6 +52,7 @@ impl Uploads {
             work,
             targets,
             running: Vec::new(),
+            taken: Arc::default(),
         }
     }
 
@@ -65,12 +67,17 @@ impl Uploads {
 
     /// Sends a layer that may still grow.
     pub(crate) fn start(&mut self, spool: &Spool) {
-        for repositories in &self.targets {
+        for (target, repositories) in self.targets.iter().enumerate() {
             let task = self.task(repositories);
-            let spool = spool.clone();
+            let (spool, taken) = (spool.clone(), Arc::clone(&self.taken));
             self.running.push(self.handle.spawn(async move {
                 // Finished, failed or late: what matters is that it was waited for.
                 drop(tokio::time::timeout(HEAD_START, spool.finished()).await);
+                if let Ok(Some(finished)) = spool.try_finished()
+                    && !taken.take(target, finished.digest)
+                {
+                    return Ok(());
+                }
                 task.push(&spool, Vec::new()).await
             }));
         }
@@ -157,6 +164,19 @@ async fn join(tasks: Vec<JoinHandle<Result<(), BuildError>>>) -> Result<(), Buil
         })??;
     }
     Ok(())
+}
+
+/// Which layers are on their way to which target: two RUNs that change nothing make one layer (T-SNAP-22). Whoever finds its layer taken is done:
+/// the image is finished only when every upload is.
+#[derive(Debug, Default)]
+struct Taken(Mutex<BTreeSet<(usize, Digest)>>);
+
+impl Taken {
+    /// Whether the caller is the first.
+    fn take(&self, target: usize, digest: Digest) -> bool {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.insert((target, digest))
+    }
 }
 
 /// One blob on its way to the repositories of one registry.

@@ -13,7 +13,7 @@ use super::downloads;
 use super::found::{self, FoundImage};
 use super::git;
 use super::workshop::Stop;
-use crate::cli::{Config, ContextFlag};
+use crate::cli::{Config, ContextFlag, PlatformSource};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
 use crate::secrets::Secrets;
@@ -98,13 +98,14 @@ pub(crate) fn inputs(
         target: config.target.clone(),
         labels: config.labels.clone(),
         build_platform,
+        platform_is_given: config.platform_source == PlatformSource::Flag,
         proxies,
+        allowed: config.run.allowed.clone(),
         contexts: config
             .contexts
             .iter()
             .map(|flag| flag.context.clone())
             .collect(),
-        allowed: config.run.allowed.clone(),
         ..BuildInputs::new(platform, created)
     }
 }

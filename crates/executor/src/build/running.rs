@@ -14,7 +14,7 @@ use rustix::fs::StatVfsMountFlags;
 
 use super::shebang::Shebang;
 use super::workshop::Workshop;
-use super::{Grants, mounts};
+use super::{Entrusted, mounts};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, LineSplitter, StepPosition};
 use crate::secrets::StreamRedactor;
@@ -23,7 +23,7 @@ use crate::secrets::StreamRedactor;
 pub(crate) fn process(
     run: &RunOp,
     users: &UserDatabase,
-    grants: &Grants,
+    entrusted: &Entrusted,
     root: &Path,
 ) -> Result<ProcessSpec, BuildError> {
     let user = run.user.as_deref().unwrap_or_default();
@@ -45,7 +45,7 @@ pub(crate) fn process(
             .map_or_else(|| OsString::from("/"), OsString::from_vec);
         spec.env.push(("HOME".into(), home));
     }
-    for (name, value) in mounts::variables(run, grants)? {
+    for (name, value) in mounts::variables(run, entrusted)? {
         // Of two variables with one name programs see the first.
         spec.env.retain(|(other, _)| *other != *name);
         spec.env.push((name.into(), value));

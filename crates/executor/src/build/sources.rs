@@ -59,7 +59,7 @@ impl Stages<'_> {
 
     /// The files of a git repository.
     pub(super) fn git_tree(&mut self, reference: &GitReference) -> Result<Arc<Tree>, BuildError> {
-        let secrets = &self.grants.secrets;
+        let secrets = &self.entrusted.secrets;
         let (workshop, contents) = (self.workshop, &mut self.contents);
         self.git
             .get(reference, secrets, workshop, contents, self.now)
@@ -71,7 +71,7 @@ impl Stages<'_> {
             message: "--checksum".to_owned(),
             source: Some(Box::new(source)),
         })?;
-        let secrets = &self.grants.secrets;
+        let secrets = &self.entrusted.secrets;
         let (workshop, contents) = (self.workshop, &mut self.contents);
         let file = self
             .downloads

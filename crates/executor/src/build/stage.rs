@@ -26,7 +26,7 @@ use super::off_disk;
 use super::pod_files;
 use super::running;
 use super::workshop::Workshop;
-use super::{Grants, Premises};
+use super::{Entrusted, Premises};
 use crate::cli::ExtraHost;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, StepPosition};
@@ -68,7 +68,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) needs: &'a Needs,
     pub(crate) file: &'a kigumi_dockerfile::Source,
     pub(crate) workshop: &'a Workshop,
-    pub(crate) grants: &'a Grants,
+    pub(crate) entrusted: &'a Entrusted,
     pub(crate) git: GitTrees,
     pub(crate) images: Images,
     pub(crate) contents: Contents,
@@ -479,8 +479,8 @@ impl Stages<'_> {
             return Err(no_ground());
         };
         let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
-        let mut process = running::process(run, &users, self.grants, ground.path())?;
-        self.premises.powers.confine(run, &mut process);
+        let mut process = running::process(run, &users, self.entrusted, ground.path())?;
+        self.premises.grants.confine(run, &mut process);
         ground.settle(&mut index)?;
         let lent = pod_files::lend(ground.path(), self.hosts)?;
         running::furnish(run, ground.path())?;
@@ -492,9 +492,10 @@ impl Stages<'_> {
                     exclusions,
                     backstage,
                 };
-                let stores = (&self.contents, &self.caches, self.grants);
-                let mounted = Mounted::place(wanted, place, stores, self.workshop)?;
+                let stores = (&self.contents, &self.caches, self.entrusted);
+                let mut mounted = Mounted::place(wanted, place, stores, self.workshop)?;
                 running::furnish_directory(run, ground.path())?;
+                mounted.watch()?;
                 process.confinement.read_only = mounted.read_only(ground.path());
                 Some(mounted)
             }

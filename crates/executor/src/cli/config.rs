@@ -24,10 +24,12 @@ pub struct Config {
     pub target: Option<String>,
     /// `--label`, in order.
     pub labels: Vec<(String, String)>,
-    /// `--build-context`, in order; of several with one name the last counts.
-    pub contexts: Vec<ContextFlag>,
     /// What to build for, in the order asked; never empty.
     pub platforms: Vec<Platform>,
+    /// Who named them.
+    pub platform_source: PlatformSource,
+    /// `--build-context`, in order; of several with one name the last counts.
+    pub contexts: Vec<ContextFlag>,
     /// `--secret`, in order; of two with one id the later counts.
     pub secrets: Vec<SecretFlag>,
     /// `--ssh`, in order; of two with one id the later counts.
@@ -276,14 +278,6 @@ pub enum ConfigError {
         /// As given.
         text: String,
     },
-    /// A named context that is none.
-    #[error("--build-context `{name}`: {reason}")]
-    BuildContext {
-        /// Its name.
-        name: String,
-        /// Why not.
-        reason: String,
-    },
     /// docker-save archives hold one image.
     #[error(
         "--tar-path writes a docker archive, which cannot hold {count} platforms: use --oci-layout-path"
@@ -291,6 +285,14 @@ pub enum ConfigError {
     TarOfPlatforms {
         /// How many.
         count: usize,
+    },
+    /// A named context that is none.
+    #[error("--build-context `{name}`: {reason}")]
+    BuildContext {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
     },
     /// A secret or an agent that cannot be what it is said to be.
     #[error(transparent)]
@@ -413,12 +415,13 @@ impl Config {
             times,
             target: target(flags)?,
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
+            platforms,
+            platform_source: platform_source(flags),
             contexts: flags
                 .build_context
                 .iter()
                 .map(|text| contexts::context(text, &environment.working_directory))
                 .collect::<Result<_, _>>()?,
-            platforms,
             secrets: secrets::secrets(&flags.secret, environment)?,
             ssh: secrets::ssh(&flags.ssh, environment)?,
             context,
@@ -589,6 +592,22 @@ fn target(flags: &BuildFlags) -> Result<Option<String>, ConfigError> {
         [] => Ok(None),
         [name] => Ok(Some((*name).to_owned())),
         names => Err(ConfigError::SeveralTargets { count: names.len() }),
+    }
+}
+
+/// Where the platforms of a build come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlatformSource {
+    /// The user asked for them.
+    Flag,
+    /// It is that of the machine.
+    Machine,
+}
+
+fn platform_source(flags: &BuildFlags) -> PlatformSource {
+    match flags.custom_platform.as_deref() {
+        None | Some("") => PlatformSource::Machine,
+        Some(_) => PlatformSource::Flag,
     }
 }
 

@@ -44,6 +44,9 @@ pub struct LintCommand {
     /// Ask no registry for base images; variables that they may set are not judged
     #[arg(long, help_heading = "Lint")]
     pub offline: bool,
+    /// Print all rules with reasons and examples
+    #[arg(long, help_heading = "Lint")]
+    pub rules: bool,
     /// The pod that the file is for
     #[arg(long, value_name = "TIER", value_parser = ["default", "restricted"], default_value = "default", help_heading = "Lint")]
     pub tier: String,

@@ -14,7 +14,8 @@ pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
 
 pub use args::{Args, BuildFlags, Command, parse};
 pub use config::{
-    Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, RegistryFlags, Verbosity,
+    Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, PlatformSource,
+    RegistryFlags, Verbosity,
 };
 pub use contexts::{ContextFlag, ContextPlace};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use kigumi_context::{dockerfile_candidates, ignore_file_candidates, read_ignore_file};
 use kigumi_dockerfile::lint::{Inputs, Target};
-use kigumi_dockerfile::{Dockerfile, parse_bytes};
+use kigumi_dockerfile::{Diagnostic, Diagnostics, DirectiveKind, Dockerfile, parse_bytes};
 use kigumi_plan::{BaseImage, BuildInputs, Planner};
 use kigumi_registry::Client;
 
-use super::{Linted, checkstyle, gitlab, json, sarif, text};
+use super::{Linted, checkstyle, gitlab, json, page, sarif, text};
 use crate::build::{client_config, find_dockerfile, find_image, planner_inputs, proxies, runtime};
 use crate::cli::{Config, ContextFlag, Environment, LintCommand, LintFormat};
 use crate::error::{BuildError, chain};
@@ -32,6 +32,9 @@ pub(crate) fn run(
     environment: &Environment,
     events: &Events,
 ) -> Result<(String, u8), BuildError> {
+    if command.rules {
+        return Ok((page::render(), CLEAN));
+    }
     let config = config(command, environment)?;
     let check = Check {
         command,
@@ -40,8 +43,7 @@ pub(crate) fn run(
         events,
     };
     let files = files(command, &config, environment)?;
-    let linted = files.iter().map(|file| check.look_at(file));
-    let linted: Vec<Linted> = linted.collect::<Result<_, _>>()?;
+    let linted: Vec<Linted> = files.iter().map(|file| check.look_at(file)).collect();
     let shown = match command.format {
         LintFormat::Text => text::render(&linted),
         LintFormat::Json => json::render(&linted),
@@ -127,25 +129,23 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn look_at(&self, file: &File) -> Result<Linted, BuildError> {
+    fn look_at(&self, file: &File) -> Linted {
         let parsed = match parse_bytes(&file.bytes, &file.name) {
             Ok(parsed) => parsed,
             Err(errors) => {
-                return Ok(Linted {
+                return Linted {
                     name: file.name.clone(),
                     source: errors.file.clone(),
                     findings: Vec::new(),
                     fails: false,
                     errors: Some(errors),
-                });
+                };
             }
         };
         let config = self.config;
         let (known, errors) = match Planner::new(&parsed, self.images.inputs(config)) {
             Ok(mut planner) => {
-                let contexts = &config.contexts;
-                self.images
-                    .answer(&mut planner, &parsed, contexts, self.events);
+                self.images.answer(&mut planner, &parsed, self.events);
                 (super::inputs(&planner), None)
             }
             // The rules have something to say nevertheless; what needs the images is silent.
@@ -159,14 +159,36 @@ impl Check<'_> {
             restricted: self.command.tier == "restricted",
             ..known
         };
-        let report = super::report(&parsed, inputs, &config.lint)?;
-        Ok(Linted {
+        let report = match super::report(&parsed, inputs, &config.lint) {
+            Ok(report) => report,
+            // One file that makes no sense does not hide the others.
+            Err(error) => return unconfigured(file, &parsed, &error),
+        };
+        Linted {
             name: file.name.clone(),
             source: parsed.source.clone(),
             findings: report.findings,
             fails: report.fails,
             errors,
-        })
+        }
+    }
+}
+
+/// The `check` directive, or the build argument that replaces it, makes no sense.
+fn unconfigured(file: &File, parsed: &Dockerfile, error: &BuildError) -> Linted {
+    let mut directives = parsed.directives.iter();
+    let directive = directives.find(|one| one.kind == DirectiveKind::Check);
+    let span = directive.map_or_else(|| parsed.source.span(0, 0), |one| one.value.span);
+    let mistake = Diagnostic::error("InvalidCheckOption", span, chain(error));
+    Linted {
+        name: file.name.clone(),
+        source: parsed.source.clone(),
+        findings: Vec::new(),
+        fails: false,
+        errors: Some(Diagnostics {
+            file: parsed.source.clone(),
+            items: vec![mistake],
+        }),
     }
 }
 
@@ -175,6 +197,7 @@ struct Images {
     runtime: tokio::runtime::Runtime,
     /// None with `--offline`.
     client: Option<Client>,
+    contexts: Vec<ContextFlag>,
     created: String,
     proxies: Vec<(String, String)>,
 }
@@ -203,6 +226,7 @@ impl Images {
             runtime,
             client,
             // No image is made; nobody sees the time.
+            contexts: config.contexts.clone(),
             created: "1970-01-01T00:00:00Z".to_owned(),
             proxies: proxies(environment),
         })
@@ -215,13 +239,7 @@ impl Images {
     }
 
     /// Asks for the images that stages stand on. One that cannot be had silences the rules that need it.
-    fn answer(
-        &self,
-        planner: &mut Planner,
-        file: &Dockerfile,
-        contexts: &[ContextFlag],
-        events: &Events,
-    ) {
+    fn answer(&self, planner: &mut Planner, file: &Dockerfile, events: &Events) {
         let Some(client) = &self.client else {
             return;
         };
@@ -235,7 +253,8 @@ impl Images {
             if is_known {
                 continue;
             }
-            match self.runtime.block_on(find_image(query, contexts, client)) {
+            let finding = find_image(query, &self.contexts, client);
+            match self.runtime.block_on(finding) {
                 Ok(image) => planner.supply(
                     query,
                     BaseImage {

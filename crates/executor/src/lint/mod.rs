@@ -7,8 +7,12 @@ mod checkstyle;
 mod command;
 mod gitlab;
 mod json;
+mod page;
 mod sarif;
 mod text;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -17,7 +17,7 @@ mod stage;
 use std::collections::BTreeMap;
 
 use kigumi_dockerfile::Diagnostic;
-use kigumi_oci::ImageConfig;
+use kigumi_oci::{ImageConfig, Platform};
 
 pub(crate) use remote::without_password;
 pub use remote::{Remote, remote_kind};
@@ -25,6 +25,7 @@ pub(crate) use run::is_proxy;
 
 use crate::created_by;
 use crate::epoch;
+use crate::inputs::BuildInputs;
 use crate::plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan};
 use crate::planner::{ImageQuery, Origin, Planner};
 use crate::unsupported;
@@ -59,6 +60,7 @@ pub(crate) fn build_plan(
         problems.append(&mut lowered.problems);
         if *stage == planner.target() {
             label(&mut lowered.plan.config, &planner.inputs().labels);
+            platform(&mut lowered.plan.config, planner.inputs());
         }
         stages.push(lowered.plan);
         ends.insert(*stage, lowered.end);
@@ -179,6 +181,26 @@ fn label(config: &mut ImageConfig, labels: &[(String, String)]) {
     }
     let all = config.config.labels.get_or_insert_default();
     all.extend(labels.iter().cloned());
+}
+
+/// The platform that the image says it is for: the one that was asked for, else that of its base; in the usual spelling.
+// COMPAT(buildkit): a final stage on a base for another platform (`FROM --platform=$BUILDPLATFORM`) is taken for what was asked.
+fn platform(config: &mut ImageConfig, inputs: &BuildInputs) {
+    if config.os != "linux" {
+        return;
+    }
+    if inputs.platform_is_given {
+        let wanted = &inputs.platform;
+        let is_same = config.os == wanted.os && config.architecture == wanted.architecture;
+        if !is_same || wanted.variant.is_some() {
+            config.variant.clone_from(&wanted.variant);
+        }
+        config.os.clone_from(&wanted.os);
+        config.architecture.clone_from(&wanted.architecture);
+    }
+    let usual = Platform::new(&config.os, &config.architecture, config.variant.as_deref());
+    config.architecture = usual.architecture;
+    config.variant = usual.variant;
 }
 
 /// A stage with everything that came up on the way.

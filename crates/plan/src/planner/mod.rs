@@ -163,21 +163,6 @@ impl Planner {
         self.answers.push((query.clone(), image));
     }
 
-    /// The file whose time is that of the build, if that was asked for and not answered yet.
-    #[must_use]
-    pub fn wanted_time(&self) -> Option<&TimeQuery> {
-        match &self.epoch {
-            Epoch::Known(_) => None,
-            Epoch::Wanted(query) => Some(query),
-        }
-    }
-
-    /// Answers [`Planner::wanted_time`], in seconds since 1970. From now on `SOURCE_DATE_EPOCH` is that number wherever it is seen.
-    pub fn supply_time(&mut self, seconds: i64) {
-        time::settle(&mut self.inputs, &mut self.globals, seconds);
-        self.epoch = Epoch::Known(Some(seconds));
-    }
-
     /// The predefined arguments (`TARGETPLATFORM` …) with the values they have without `--build-arg`.
     #[must_use]
     pub fn predefined(&self) -> Vec<(String, String)> {
@@ -203,6 +188,21 @@ impl Planner {
                 Ok(Origin::Scratch | Origin::Stage(_) | Origin::Files(_)) | Err(_) => None,
             })
             .collect()
+    }
+
+    /// The file whose time is that of the build, if that was asked for and not answered yet.
+    #[must_use]
+    pub fn wanted_time(&self) -> Option<&TimeQuery> {
+        match &self.epoch {
+            Epoch::Known(_) => None,
+            Epoch::Wanted(query) => Some(query),
+        }
+    }
+
+    /// Answers [`Planner::wanted_time`], in seconds since 1970. From now on `SOURCE_DATE_EPOCH` is that number wherever it is seen.
+    pub fn supply_time(&mut self, seconds: i64) {
+        time::settle(&mut self.inputs, &mut self.globals, seconds);
+        self.epoch = Epoch::Known(Some(seconds));
     }
 
     /// Lowers the needed stages.

@@ -1,5 +1,7 @@
 //! T-ARG and the parts of T-EXP that depend on where a word stands.
 
+use kigumi_oci::ImageConfig;
+
 use super::{Build, variable};
 use crate::Op;
 
@@ -388,4 +390,38 @@ fn problems_are_collected() {
         ["Dockerfile:2:", "Dockerfile:3:", "Dockerfile:4:"],
         "{problems}"
     );
+}
+
+/// dockerfile.md § 4: who asks for a platform gets an image that says so, whatever its base is for.
+#[test]
+fn the_image_is_for_the_platform_that_was_asked_for() {
+    let platform = |build: Build| {
+        let config = build.result().config;
+        [
+            config.os,
+            config.architecture,
+            config.variant.unwrap_or_default(),
+        ]
+        .join("/")
+    };
+    let other = "FROM --platform=linux/amd64 base";
+    assert_eq!(
+        platform(Build::of(other).platform("linux/arm64")),
+        "linux/arm64/"
+    );
+    assert_eq!(
+        platform(Build::of(other).platform("linux/arm/v6")),
+        "linux/arm/v6"
+    );
+    assert_eq!(platform(Build::of(other)), "linux/amd64/");
+    let arm = ImageConfig {
+        architecture: "arm64".into(),
+        os: "linux".into(),
+        variant: Some("v8".into()),
+        ..ImageConfig::default()
+    };
+    let build = || Build::of("FROM arm").image_config("arm", arm.clone(), 1);
+    // Not asked for: what the base says, in the usual spelling.
+    assert_eq!(platform(build()), "linux/arm64/");
+    assert_eq!(platform(build().platform("linux/arm64")), "linux/arm64/");
 }

@@ -65,6 +65,7 @@ impl Build {
     /// `--platform`
     pub(super) fn platform(mut self, platform: &str) -> Self {
         self.inputs.platform = platform.parse().unwrap();
+        self.inputs.platform_is_given = true;
         self
     }
 

@@ -7,7 +7,7 @@
 //! around it can; what it wrote is discarded and found afterwards. It protects programs from a surprise, not the host from programs.
 //!
 //! The filter needs `no_new_privs`: set-user-id programs and file capabilities give nothing to processes *that are not root*. So only a RUN
-//! as root is guarded, and only one with a read-only mount (ADR 14).
+//! as root is guarded, and only one with a read-only mount (ADR 10).
 
 mod calls;
 mod verdict;

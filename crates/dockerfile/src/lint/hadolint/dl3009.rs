@@ -31,8 +31,8 @@ fn check(subject: &Subject<'_>, out: &mut Reporter<'_>) {
                 && one.arguments.iter().any(|word| word == "update")
         });
         let removes = run.script.named("rm").any(|one| {
-            let mut operands = one.arguments.iter();
-            operands.any(|word| word.starts_with("/var/lib/apt"))
+            let forced = one.has_flag(&["f", "force"]);
+            one.arguments.iter().any(|word| is_lists(word, forced))
         });
         if updates && !removes && !is_cached(run) {
             let message = "the package lists of `apt-get update` stay in the layer";
@@ -40,6 +40,14 @@ fn check(subject: &Subject<'_>, out: &mut Reporter<'_>) {
             out.report_with(run.place(), message, Some(help));
         }
     }
+}
+
+/// COMPAT(hadolint): what is in the directory, by name or wildcard; the directory itself only when `rm` must not fail.
+fn is_lists(path: &str, forced: bool) -> bool {
+    let inside = path
+        .strip_prefix(LISTS)
+        .is_some_and(|rest| rest.starts_with('/'));
+    inside || forced && path.starts_with("/var/lib/apt")
 }
 
 /// Whether layers of a stage are part of an image: of the last one, or of one that others stand on.

@@ -41,13 +41,12 @@ fn check(subject: &Subject<'_>, out: &mut Reporter<'_>) {
     }
 }
 
+/// Commands whose name is a variable do not count, and `[` is a condition.
 fn is_simple(run: &Run) -> bool {
+    let is_command = |name: &str| !name.is_empty() && !name.starts_with(['$', '[']);
     let commands = Script::of(run).commands;
-    commands
-        .iter()
-        .filter(|command| !command.name.is_empty())
-        .count()
-        < 2
+    let commands = commands.iter().filter(|command| is_command(&command.name));
+    commands.count() < 2
 }
 
 fn has_same_flags(one: &Run, other: &Run) -> bool {

@@ -34,14 +34,11 @@ fn check(subject: &Subject<'_>, out: &mut Reporter<'_>) {
         };
         let name = unquoted(&user.raw).split(':').next().unwrap_or_default();
         let is_number = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
-        // An argument is chosen by whoever builds.
-        let used = user
-            .expand(&|_| None, subject.file.escape)
-            .unwrap_or_default();
-        let is_chosen = used
-            .undefined
-            .iter()
-            .any(|name| arguments.contains(name.as_str()));
+        // An argument is chosen by whoever builds; with a default behind it the file has chosen.
+        let uses = |name: &&str| {
+            user.raw.contains(&format!("${{{name}}}")) || user.raw.contains(&format!("${name}"))
+        };
+        let is_chosen = arguments.iter().any(uses);
         if !is_number && !is_chosen {
             let message = format!("the user `{name}` is not a number");
             out.report(Place::of(instruction), message);

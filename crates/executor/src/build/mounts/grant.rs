@@ -9,7 +9,7 @@ use kigumi_rootfs::{Placer, Site};
 
 use super::secret::{self, SecretFile};
 use super::{mount_point, ssh};
-use crate::build::Grants;
+use crate::build::Entrusted;
 use crate::error::BuildError;
 use crate::report::Events;
 use crate::ssh::Serving;
@@ -34,7 +34,7 @@ impl Grant {
     pub(super) fn of(
         run: &RunOp,
         number: usize,
-        grants: &Grants,
+        entrusted: &Entrusted,
     ) -> Result<Option<Self>, BuildError> {
         let Some(mount) = run.mounts.get(number) else {
             return Ok(None);
@@ -47,7 +47,7 @@ impl Grant {
                 owner,
                 ..
             } => {
-                let found = secret::wanted(&grants.secrets, id, *required)?;
+                let found = secret::wanted(&entrusted.secrets, id, *required)?;
                 (Kind::Secret, id, target.clone(), owner, found.is_some())
             }
             MountSpec::Ssh {
@@ -56,7 +56,7 @@ impl Grant {
                 owner,
                 ..
             } => {
-                let found = ssh::agent(&grants.agents, id, *required)?;
+                let found = ssh::agent(&entrusted.agents, id, *required)?;
                 let target = ssh::target(run, number);
                 (Kind::Ssh, id, target, owner, found.is_some())
             }
@@ -79,9 +79,9 @@ impl Grant {
 /// The variables that the mounts of a step make: of secrets, and `SSH_AUTH_SOCK`. They replace others of the same name.
 pub(crate) fn variables(
     run: &RunOp,
-    grants: &Grants,
+    entrusted: &Entrusted,
 ) -> Result<Vec<(String, OsString)>, BuildError> {
-    let mut variables = secret::variables(run, &grants.secrets)?;
+    let mut variables = secret::variables(run, &entrusted.secrets)?;
     variables.extend(ssh::variable(run));
     Ok(variables)
 }
@@ -100,19 +100,19 @@ impl Granted {
         placer: &mut Placer<'_>,
         site: &Site,
         grant: &Grant,
-        (grants, events): (&Grants, &Events),
+        (entrusted, events): (&Entrusted, &Events),
     ) -> Result<(), BuildError> {
         let Grant { id, owner, .. } = grant;
         match grant.kind {
             Kind::Secret => {
-                if let Some(value) = grants.secrets.get(id) {
+                if let Some(value) = entrusted.secrets.get(id) {
                     let named = (id.as_str(), self.secrets.len());
                     let file = secret::place(placer, site, named, (value, *owner), events)?;
                     self.secrets.push(file);
                 }
             }
             Kind::Ssh => {
-                if let Some(agent) = grants.agents.get(id) {
+                if let Some(agent) = entrusted.agents.get(id) {
                     let named = (id.as_str(), self.agents.len());
                     let serving = ssh::place(placer, site, named, (agent, *owner))?;
                     self.agents.push(serving);

@@ -28,7 +28,7 @@ pub(crate) use cache::{CacheStore, Identity};
 pub(crate) use grant::variables;
 pub(crate) use tree::Files;
 
-use super::Grants;
+use super::Entrusted;
 use super::contents::Contents;
 use super::workshop::Workshop;
 use crate::error::BuildError;
@@ -185,6 +185,8 @@ pub(crate) struct Mounted<'a> {
     placer: Placer<'a>,
     targets: Vec<ImagePath>,
     guarded: Vec<ImagePath>,
+    /// Of those, the ones that were placed: a volume of the pod may be written by others meanwhile.
+    watched: Vec<ImagePath>,
     witnesses: Vec<Witness>,
     caches: Vec<Opened>,
     limited: Vec<Limited>,
@@ -204,7 +206,7 @@ impl<'a> Mounted<'a> {
     pub(crate) fn place(
         wanted: Vec<Wanted>,
         ground: Ground<'a>,
-        stores: (&Contents, &CacheStore, &Grants),
+        stores: (&Contents, &CacheStore, &Entrusted),
         workshop: &Workshop,
     ) -> Result<Self, BuildError> {
         let placer = Placer::new(ground.root, ground.exclusions, ground.backstage.path()).map_err(
@@ -218,6 +220,7 @@ impl<'a> Mounted<'a> {
             placer,
             targets: Vec::new(),
             guarded: Vec::new(),
+            watched: Vec::new(),
             witnesses: Vec::new(),
             caches: Vec::new(),
             limited: Vec::new(),
@@ -226,14 +229,13 @@ impl<'a> Mounted<'a> {
             workshop.check_cancelled()?;
             mounted.place_one(&next, stores, workshop)?;
         }
-        mounted.watch()?;
         Ok(mounted)
     }
 
     fn place_one(
         &mut self,
         wanted: &Wanted,
-        (contents, caches, grants): (&Contents, &CacheStore, &Grants),
+        (contents, caches, entrusted): (&Contents, &CacheStore, &Entrusted),
         workshop: &Workshop,
     ) -> Result<(), BuildError> {
         let failed = failed(&wanted.target);
@@ -263,7 +265,7 @@ impl<'a> Mounted<'a> {
                 })
             }
             Thing::Grant(grant) => {
-                let given = (grants, &workshop.events);
+                let given = (entrusted, &workshop.events);
                 self.granted.place(&mut self.placer, &site, grant, given)?;
                 self.targets.push(site.path().clone());
                 None
@@ -289,19 +291,22 @@ impl<'a> Mounted<'a> {
                 Some(item)
             }
         };
+        if wanted.read_only {
+            self.guarded.push(site.path().clone());
+        }
         if let Some(item) = item {
             self.placer.place(&site, &item).map_err(&failed)?;
             if wanted.read_only {
-                self.guarded.push(site.path().clone());
+                self.watched.push(site.path().clone());
             }
-            self.targets.push(site.path().clone());
         }
+        self.targets.push(site.path().clone());
         Ok(())
     }
 
-    /// Remembers how the read-only ones look, once all are placed.
-    fn watch(&mut self) -> Result<(), BuildError> {
-        for path in &self.guarded {
+    /// Remembers how the read-only ones look: once everything is there that the process expects.
+    pub(crate) fn watch(&mut self) -> Result<(), BuildError> {
+        for path in &self.watched {
             let failed = failed(path);
             let site = self.placer.survey(path).map_err(&failed)?;
             let witness = self.placer.witness(&site, &self.targets).map_err(&failed)?;
@@ -345,7 +350,7 @@ impl<'a> Mounted<'a> {
     }
 
     fn written(&self) -> Result<(), BuildError> {
-        for (witness, mount) in self.witnesses.iter().zip(&self.guarded) {
+        for (witness, mount) in self.witnesses.iter().zip(&self.watched) {
             if let Some(path) = witness.changed().map_err(failed(mount))? {
                 return Err(BuildError::ReadOnlyMount {
                     path: path.to_string(),
@@ -363,5 +368,48 @@ fn failed(target: &ImagePath) -> impl Fn(kigumi_rootfs::Error) -> BuildError {
         target: target.clone(),
         operation: "mount",
         source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kigumi_layer::{Change, Entry, FileContent, Metadata, Timestamp};
+
+    use super::*;
+
+    /// T-MNT-15
+    #[test]
+    fn a_source_is_found_inside_its_tree_and_never_outside() {
+        let mut tree = Tree::new();
+        for (path, entry) in [
+            ("/d", Entry::Directory),
+            ("/d/f", Entry::File(FileContent::inline(b"x"))),
+            ("/out", Entry::Symlink(Box::from(*b"../../../d/f"))),
+            ("/absolute", Entry::Symlink(Box::from(*b"/d"))),
+            ("/dangling", Entry::Symlink(Box::from(*b"/etc/passwd"))),
+            ("/self", Entry::Symlink(Box::from(*b"self"))),
+        ] {
+            tree.apply(Change::Put {
+                path: ImagePath::parse(path.as_bytes()).unwrap(),
+                entry,
+                metadata: Metadata::root_owned(Mode::DIRECTORY, Timestamp::default()),
+            })
+            .unwrap();
+        }
+        for (written, expected) in [
+            ("", Some("/")),
+            ("/", Some("/")),
+            ("d/f", Some("/d/f")),
+            ("../../d", Some("/d")),
+            ("out", Some("/d/f")),
+            ("/absolute/f", Some("/d/f")),
+            ("dangling", None),
+            ("self", None),
+            ("d/f/x", None),
+            ("nothing", None),
+        ] {
+            let found = resolved(&tree, written).map(|path| path.to_string());
+            assert_eq!(found.as_deref(), expected, "{written}");
+        }
     }
 }

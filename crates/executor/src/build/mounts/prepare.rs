@@ -28,7 +28,7 @@ impl Stages<'_> {
                 }
                 MountSpec::Tmpfs { size_bytes, .. } => Some(Wanted::empty(mount, *size_bytes)?),
                 MountSpec::Secret { .. } | MountSpec::Ssh { .. } => {
-                    Grant::of(run, number, self.grants)?.map(Wanted::grant)
+                    Grant::of(run, number, self.entrusted)?.map(Wanted::grant)
                 }
             });
         }

@@ -185,3 +185,101 @@ fn entry(node: &Node) -> Entry {
         Kind::Fifo => Entry::Fifo,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kigumi_layer::{Metadata, Mode, Timestamp};
+
+    use super::*;
+
+    fn path(text: &str) -> ImagePath {
+        ImagePath::parse(text.as_bytes()).unwrap()
+    }
+
+    fn tree() -> Tree {
+        let metadata = |mode| Metadata {
+            uid: 1000,
+            gid: 1000,
+            ..Metadata::root_owned(Mode::new(mode), Timestamp::from_seconds(5))
+        };
+        let put = |at: &str, entry, mode| Change::Put {
+            path: path(at),
+            entry,
+            metadata: metadata(mode),
+        };
+        let file = |text: &str| Entry::File(FileContent::inline(text.as_bytes()));
+        let mut tree = Tree::new();
+        let changes = [
+            put("/d", Entry::Directory, 0o711),
+            put("/d/f", file("content"), 0o604),
+            Change::Link {
+                path: path("/d/g"),
+                target: path("/d/f"),
+            },
+            Change::Link {
+                path: path("/outside"),
+                target: path("/d/f"),
+            },
+            put("/d/l", Entry::Symlink(Box::from(*b"f")), 0o777),
+            put("/e", file("other"), 0o644),
+        ];
+        for change in changes {
+            tree.apply(change).unwrap();
+        }
+        tree
+    }
+
+    /// What lies in a directory: names, modes, owners, link counts, times.
+    fn listed(directory: &Path) -> Vec<String> {
+        use std::os::unix::fs::MetadataExt;
+        let mut lines = Vec::new();
+        let mut pending = vec![directory.to_owned()];
+        while let Some(at) = pending.pop() {
+            let meta = std::fs::symlink_metadata(&at).unwrap();
+            let name = at.strip_prefix(directory).unwrap().display().to_string();
+            let links = if meta.is_file() { meta.nlink() } else { 0 };
+            let mode = meta.mode();
+            lines.push(format!("{name} {mode:o} {links} {}", meta.mtime()));
+            if meta.is_dir() {
+                pending.extend(
+                    std::fs::read_dir(&at)
+                        .unwrap()
+                        .map(|entry| entry.unwrap().path()),
+                );
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    /// T-MNT-11
+    #[test]
+    fn a_part_of_a_tree_is_written_with_modes_times_and_the_links_within() {
+        let work = tempfile::tempdir().unwrap();
+        let contents = Contents::new(work.path()).unwrap();
+        let cancel = Cancel::new(Cancel::DEFAULT_GRACE).unwrap();
+        let write = |from: &str| {
+            let files = Files::below(&tree(), &path(from), true);
+            files.write(work.path(), &contents, &cancel).unwrap()
+        };
+        let expected = [" 40711 0 5", "f 100604 2 5", "g 100604 2 5", "l 120777 0 5"];
+        assert_eq!(listed(&write("/d")), expected);
+        let lone = write("/e");
+        assert_eq!(std::fs::read(&lone).unwrap(), b"other");
+        assert_eq!(listed(&lone), [" 100644 1 5"]);
+    }
+
+    /// T-MNT-02
+    #[test]
+    fn a_copied_directory_is_the_same_directory() {
+        let work = tempfile::tempdir().unwrap();
+        let contents = Contents::new(work.path()).unwrap();
+        let cancel = Cancel::new(Cancel::DEFAULT_GRACE).unwrap();
+        let files = Files::below(&tree(), &path("/d"), true);
+        let first = files.write(work.path(), &contents, &cancel).unwrap();
+        let second = new_directory(work.path()).unwrap();
+        copy_directory(&first, &second, &cancel).unwrap();
+        assert_eq!(listed(&second), listed(&first));
+        assert_eq!(std::fs::read(second.join("g")).unwrap(), b"content");
+    }
+}

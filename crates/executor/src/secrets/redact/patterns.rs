@@ -28,8 +28,8 @@ pub(super) fn of(value: &[u8]) -> Vec<Pattern> {
     }
     whole(trimmed, &mut patterns);
     if trimmed.len() != value.len() {
-        // The end of line changes the last characters of an encoding.
-        encoded(value, &mut patterns);
+        // The end of line changes the last characters of base64. Elsewhere it stands by itself, and stays where it is.
+        base64(value, &mut patterns);
     }
     let lines = trimmed.split(|byte| matches!(byte, b'\n' | b'\r'));
     for line in lines.map(<[u8]>::trim_ascii) {
@@ -48,21 +48,9 @@ fn pattern(bytes: &[u8]) -> Pattern {
 
 fn whole(value: &[u8], patterns: &mut Vec<Pattern>) {
     windows(value, |window| patterns.push(pattern(window)));
-    encoded(value, patterns);
-}
-
-fn encoded(value: &[u8], patterns: &mut Vec<Pattern>) {
+    base64(value, patterns);
     windows(value, |window| {
-        let mut add = |encoded: Pattern| {
-            if encoded.len() >= SHORTEST_PART {
-                patterns.push(encoded);
-            }
-        };
-        for engine in [&BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE_NO_PAD] {
-            for offset in 0..3 {
-                add(base64_inside(engine, offset, window));
-            }
-        }
+        let mut add = |spelled: Pattern| add(spelled, patterns);
         for alphabet in [LOWER, UPPER] {
             add(spelled(window, |byte, text| digits(byte, alphabet, text)));
             add(spelled(window, |byte, text| percent(byte, alphabet, text)));
@@ -76,6 +64,22 @@ fn encoded(value: &[u8], patterns: &mut Vec<Pattern>) {
             }));
         }
     });
+}
+
+fn base64(value: &[u8], patterns: &mut Vec<Pattern>) {
+    windows(value, |window| {
+        for engine in [&BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE_NO_PAD] {
+            for offset in 0..3 {
+                add(base64_inside(engine, offset, window), patterns);
+            }
+        }
+    });
+}
+
+fn add(encoded: Pattern, patterns: &mut Vec<Pattern>) {
+    if encoded.len() >= SHORTEST_PART {
+        patterns.push(encoded);
+    }
 }
 
 /// Cuts a value into windows of `STRIDE + OVERLAP` bytes; the last one ends where the value ends.

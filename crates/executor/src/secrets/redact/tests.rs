@@ -85,6 +85,13 @@ fn a_value_is_hidden_in_every_form_that_tools_print_it_in() {
 }
 
 #[test]
+fn the_end_of_line_behind_a_value_stays() {
+    let redactor = hiding(&[b"hunter22\n", b"a \"quoted\" one\n"]);
+    let text = "A=hunter22\nB=a \"quoted\" one\nC=1\n";
+    assert_eq!(redactor.redact(text), "A=***\nB=***\nC=1\n");
+}
+
+#[test]
 fn a_quoted_value_is_hidden_in_the_trace_of_a_shell() {
     let redactor = hiding(&[b"it's a secret"]);
     for traced in ["+ echo 'it'\\''s a secret'", "+ echo 'it'\"'\"'s a secret'"] {
