@@ -13,6 +13,7 @@ mod pod;
 mod processes;
 mod refusals;
 mod registries;
+mod remote;
 mod reproducible;
 mod secrets;
 mod snapshots;
