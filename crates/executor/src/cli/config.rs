@@ -784,8 +784,8 @@ mod tests {
             ),
             (&["--no-push", "--platform=linux/amd64,"], "linux/amd64,"),
             (
-                &["--no-push", "--ulimit=nofile=1", "--build-context=a=b"],
-                "--build-context, --ulimit are not",
+                &["--no-push", "--git=branch=x", "--build-context=a=b"],
+                "--build-context, --git are not",
             ),
         ];
         for (words, expected) in cases {
