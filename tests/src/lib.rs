@@ -41,6 +41,7 @@ mod pod;
 mod proxy;
 mod service;
 mod tool;
+mod web;
 
 pub use agent::{SshAgent, SshKey};
 pub use built::Built;
@@ -53,3 +54,4 @@ pub use pod::{Outcome, Pod, RunningPod};
 pub use proxy::{Direction, Proxy};
 pub use service::Service;
 pub use tool::{Output, attempt, run};
+pub use web::{Web, WebAnswer, WebRequest};

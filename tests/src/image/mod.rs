@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use builder::{Family, ImageBuilder, Index, LayerBuilder, Packing, Pushed};
 pub use compare::{Allowed, compare};
 pub use flatten::{Node, Tree};
-pub(crate) use read::digest_of;
+pub use read::digest_of;
 
 /// An image read wholly: its documents and the entries of its layers.
 ///

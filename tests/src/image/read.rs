@@ -183,7 +183,7 @@ pub(crate) fn split_name(name: &str) -> Result<(&str, &str)> {
 }
 
 /// `sha256:<hex>` of these bytes.
-pub(crate) fn digest_of(bytes: &[u8]) -> String {
+pub fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 

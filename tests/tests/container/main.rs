@@ -3,6 +3,7 @@
 mod big;
 mod confinement;
 mod copies;
+mod git;
 mod kaniko_bugs;
 mod leaks;
 mod mount_points;
@@ -13,6 +14,7 @@ mod pod;
 mod processes;
 mod refusals;
 mod registries;
+mod remote;
 mod reproducible;
 mod secrets;
 mod snapshots;

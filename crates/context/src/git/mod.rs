@@ -63,4 +63,4 @@ pub use error::{Cause, GitError};
 #[cfg(feature = "git")]
 pub use network::{HttpAnswer, HttpRequest, Network};
 #[cfg(feature = "git")]
-pub use repository::{CheckedOut, Facilities, check_out};
+pub use repository::{CheckedOut, Facilities, check_out, commit_time};

@@ -827,10 +827,6 @@ mod tests {
                 &["--no-push", "--build-context=n=x://y"],
                 "--build-context `n`",
             ),
-            (
-                &["--no-push", "--ulimit=nofile=1", "--build-context=a=b"],
-                "--ulimit is not",
-            ),
         ];
         for (words, expected) in cases {
             let message = config(words).unwrap_err().to_string();

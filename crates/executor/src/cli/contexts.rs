@@ -61,6 +61,15 @@ fn place(value: &str, working_directory: &Path) -> Result<(ContextPlace, Context
         Some(Remote::Git) => return Ok((ContextPlace::Git(value.to_owned()), ContextKind::Files)),
         None => {}
     }
+    let in_bake_files = ["target:", "input:"];
+    if let Some(scheme) = in_bake_files
+        .iter()
+        .find(|scheme| value.starts_with(*scheme))
+    {
+        return Err(format!(
+            "`{scheme}` means something in bake files only; build that stage first, and name its image"
+        ));
+    }
     match value.split_once("://") {
         Some(("docker-image", "scratch")) => Ok((ContextPlace::Registry, ContextKind::Scratch)),
         Some(("docker-image", text)) => {
@@ -78,9 +87,6 @@ fn place(value: &str, working_directory: &Path) -> Result<(ContextPlace, Context
                 ContextKind::Image(shown),
             ))
         }
-        Some((scheme @ ("target" | "input"), _)) => Err(format!(
-            "`{scheme}:` means something in bake files only; build that stage first, and name its image"
-        )),
         Some((scheme, _)) => Err(format!(
             "contexts of kind `{scheme}://` are not supported: name a directory, a URL of http, https or git, docker-image:// or oci-layout://"
         )),
@@ -236,7 +242,7 @@ mod tests {
             ("n=", "`n`: it has no value"),
             ("=x", "form of an image name"),
             ("scratch=x", "reserved"),
-            ("n=target://x", "bake files only"),
+            ("n=target:x", "bake files only"),
             ("n=s3://b/x", "`s3://` are not supported"),
             ("n=docker-image://UPPER", "`UPPER`"),
             ("n=oci-layout://l@sha256:00", "sha256:00"),
