@@ -1,4 +1,4 @@
-//! `DL3066`: uSER is a number.
+//! `DL3066`: USER is a number.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,8 @@ fn check(subject: &Subject<'_>, out: &mut Reporter<'_>) {
             continue;
         };
         let name = unquoted(&user.raw).split(':').next().unwrap_or_default();
-        let is_number = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+        // Nothing before the colon is root, as a number is.
+        let is_number = name.bytes().all(|b| b.is_ascii_digit());
         // An argument is chosen by whoever builds; with a default behind it the file has chosen.
         let uses = |name: &&str| {
             user.raw.contains(&format!("${{{name}}}")) || user.raw.contains(&format!("${name}"))
