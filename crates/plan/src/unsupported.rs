@@ -16,9 +16,3 @@ pub(crate) fn platform(platform: &Platform, span: Span) -> Option<Diagnostic> {
     let is_linux = platform.os == "linux";
     (!is_linux).then(|| refuse(span, &format!("building for platform `{platform}`")))
 }
-
-/// A git repository as the source of `SOURCE_DATE_EPOCH`, as written.
-pub(crate) fn epoch_of_git(what: &str, span: Span) -> Diagnostic {
-    let what = format!("SOURCE_DATE_EPOCH taken from a git repository (`{what}`)");
-    refuse(span, &what)
-}

@@ -108,6 +108,7 @@ impl Prepared {
         let site = Site {
             resources: shelf.resources,
             repositories,
+            key: None,
         };
         let server = match how {
             Build::Process { .. } => Server::start(site)?,

@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::case::Entry;
-use super::server::Request;
+use super::server::{Request, Server, Site};
 use super::tree::materialise;
 use crate::tool;
 
@@ -115,6 +116,49 @@ impl Repositories {
         drop(stdin);
         let output = child.wait_with_output()?;
         as_http(&output.stdout)
+    }
+}
+
+/// A server of repositories alone, below `/git`.
+#[derive(Debug)]
+pub struct GitHost {
+    server: Server,
+    ids: BTreeMap<String, Vec<String>>,
+}
+
+impl GitHost {
+    /// Serves repositories, described as in `case.json`, to those who send `key` as `Authorization`.
+    pub fn start(repositories: Value, key: Option<&str>) -> Result<Self> {
+        let described = serde_json::from_value(repositories).context("parse repositories")?;
+        let repositories = Repositories::make(&described)?;
+        let ids = repositories.ids.clone();
+        let server = Server::start(Site {
+            resources: BTreeMap::new(),
+            repositories,
+            key: key.map(str::to_owned),
+        })?;
+        Ok(Self { server, ids })
+    }
+
+    /// `127.0.0.1:port`
+    pub fn authority(&self) -> String {
+        self.server.address().to_string()
+    }
+
+    /// Where a repository is.
+    pub fn url(&self, name: &str) -> String {
+        format!("http://{}/git/{name}", self.authority())
+    }
+
+    /// The id of a commit, by its number.
+    pub fn commit(&self, name: &str, number: usize) -> Result<&str> {
+        let found = self.ids.get(name).and_then(|ids| ids.get(number));
+        found.map(String::as_str).context("no such commit")
+    }
+
+    /// Every request so far: method, path, status.
+    pub fn requests(&self) -> Vec<String> {
+        self.server.requests()
     }
 }
 

@@ -20,7 +20,7 @@ pub use build::{Build, Finished, Prepared, PublicExecutor};
 pub use case::{Case, Entry, EntryKind, ImageSpec, Options};
 pub use expect::{BuiltImage, Expected};
 pub use facts::{Facts, Found};
-pub use git::{Commit, Repository};
+pub use git::{Commit, GitHost, Repository};
 pub use images::{BaseImage, KnownImage, busybox};
 pub use judge::{Difference, Facet, judge};
 pub use not_yet::NotYet;

@@ -35,6 +35,8 @@ pub(crate) struct Site {
     pub(crate) resources: BTreeMap<String, Resource>,
     /// Below `/git`.
     pub(crate) repositories: Repositories,
+    /// The value of `Authorization` without which repositories are closed.
+    pub(crate) key: Option<String>,
 }
 
 /// What a client asks.
@@ -148,6 +150,11 @@ impl Shared {
             log.push(line);
         };
         if let Some(path) = path.strip_prefix("/git") {
+            let key = self.site.key.as_deref();
+            if key.is_some_and(|key| key != request.header("authorization")) {
+                log(401);
+                return b"HTTP/1.1 401 closed\r\nContent-Length: 0\r\n\r\n".to_vec();
+            }
             log(200);
             let failed = |error| format!("HTTP/1.1 500 {error}\r\n\r\n").into_bytes();
             let answered = self.site.repositories.answer(path, request);

@@ -355,3 +355,25 @@ fn memory_does_not_grow_with_a_layer() -> Result<()> {
     ensure!(peak < 150, "{peak} MB");
     built.has("/again", &format!("f 0644 0:0 /again {} ", 400 << 20))
 }
+
+// T-BUG-05
+#[test]
+fn a_download_with_another_digest_than_was_said_fails_the_build() -> Result<()> {
+    let lab = Lab::get()?;
+    // What a registry answers here is `{}`.
+    let url = format!("http://{}/v2/", lab.plain().address());
+    let add = |digest| format!("ADD --checksum=sha256:{digest} {url} /x\n");
+    let right = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    on_busybox(&add(right))?.holds("/x", "{}")?;
+    let wrong = "0".repeat(64);
+    let outcome = Pod::new(lab)
+        .dockerfile(format!("FROM {}\n{}", lab.busybox()?, add(&wrong)))
+        .args(["--no-push"])
+        .run()?;
+    outcome
+        .exits_with(1)?
+        .says(&wrong)?
+        .says(right)?
+        .says("Dockerfile:2")?;
+    Ok(())
+}

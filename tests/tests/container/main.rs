@@ -3,6 +3,7 @@
 mod big;
 mod confinement;
 mod copies;
+mod git;
 mod kaniko_bugs;
 mod leaks;
 mod mount_points;

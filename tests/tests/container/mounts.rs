@@ -270,3 +270,18 @@ fn a_tmpfs_over_a_directory_with_mounts_of_the_pod_is_empty_but_for_them() -> Re
     ensure!(!outcome.stderr.contains("gone\n"), "{outcome}");
     Ok(())
 }
+
+// T-MNT-04
+#[test]
+fn a_cache_is_filled_from_a_stage_when_it_is_made_and_never_again() -> Result<()> {
+    let lab = Lab::get()?;
+    let mount = "--mount=type=cache,from=seed,source=/seed,target=/c";
+    let dockerfile = format!(
+        "FROM {busybox} AS seed\nRUN mkdir /seed && echo 1 > /seed/first\n\
+         FROM {busybox}\n\
+         RUN {mount} grep -q 1 /c/first && rm /c/first && echo 2 > /c/second\n\
+         RUN {mount} test ! -e /c/first && grep -q 2 /c/second\n",
+        busybox = lab.busybox()?
+    );
+    Built::of_dockerfile(lab, &dockerfile).map(drop)
+}

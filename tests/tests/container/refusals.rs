@@ -26,8 +26,12 @@ fn what_is_not_supported_yet_is_named_with_its_line() -> Result<()> {
         ("RUN --network=host true", "--allow=network.host"),
         ("RUN --security=insecure true", "--allow=security.insecure"),
         (
-            "ADD https://example.invalid/x.git /",
-            "https://example.invalid/x.git",
+            "ADD ssh://git@example.invalid/x.git /",
+            "ssh://git@example.invalid/x.git",
+        ),
+        (
+            "ADD --keep-git-dir=false https://example.invalid/x.git?keep-git-dir=true /",
+            "keep-git-dir",
         ),
         (
             "ADD --checksum=sha256:00 https://example.invalid/x /",

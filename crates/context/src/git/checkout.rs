@@ -243,3 +243,23 @@ fn link_target(objects: &Objects, path: &ImagePath, id: ObjectId) -> Result<Box<
     }
     Ok(target.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkout_has_as_many_files_as_the_limit_and_no_more() {
+        let interrupted = AtomicBool::new(false);
+        let mut spool = Spool::new(Vec::new(), 0);
+        let mut collector = Collector::new(&mut spool, &interrupted);
+        collector.entries = ENTRIES - 1;
+        let mut put = |name: &[u8]| {
+            let path = ImagePath::parse(name).unwrap();
+            collector.put("r.git", path, Put::Directory, Metadata::default())
+        };
+        put(b"last").unwrap();
+        let error = put(b"too-many").unwrap_err().to_string();
+        assert!(error.contains(&ENTRIES.to_string()), "{error}");
+    }
+}

@@ -57,8 +57,13 @@ pub(super) struct Repository<'a> {
 impl Repository<'_> {
     /// Fetches what is wished for, without its history. A commit that the server does not give by its id is looked for in
     /// everything that its branches and tags lead to.
-    pub(super) fn fetch(&self, wish: &Wish, directory: &Path) -> Result<Received, GitError> {
-        let outcome = self.attempt(wish, Depth::One, directory);
+    pub(super) fn fetch(
+        &self,
+        wish: &Wish,
+        extent: Extent,
+        directory: &Path,
+    ) -> Result<Received, GitError> {
+        let outcome = self.attempt(wish, Depth::One(extent), directory);
         let outcome = match (wish, outcome) {
             // A server of the first protocol refuses with a line that gitoxide takes for a damaged pack.
             (Wish::Commit(_), Err(Trouble::Other(source))) if !self.is_interrupted() => {
@@ -163,7 +168,7 @@ impl Repository<'_> {
         let refs = list(&mut transport, &mut handshake, wish, depth)?;
         let goal = self.goal(wish, &refs)?;
         let wants = match depth {
-            Depth::One => vec![goal.id],
+            Depth::One(_) => vec![goal.id],
             Depth::All => heads_and_tags(&refs),
         };
         if wants.is_empty() {
@@ -235,8 +240,13 @@ impl Repository<'_> {
         for want in wants {
             arguments.want(want);
         }
-        if depth == Depth::One && arguments.can_use_deepen() {
-            arguments.deepen(1);
+        if let Depth::One(extent) = depth {
+            if arguments.can_use_deepen() {
+                arguments.deepen(1);
+            }
+            if extent == Extent::Commit && arguments.can_use_filter() {
+                arguments.filter("tree:0");
+            }
         }
         let mut reader = arguments
             .send(&mut transport, true)
@@ -298,8 +308,17 @@ impl Repository<'_> {
 /// How much history is fetched.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
-    One,
+    One(Extent),
     All,
+}
+
+/// How much of a commit is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Its files.
+    Files,
+    /// Nothing but what it says of itself.
+    Commit,
 }
 
 struct Goal {
@@ -319,7 +338,7 @@ fn list(
     } else {
         let mut wanted = RefPrefixes::new();
         wanted.extend(match (wish, depth) {
-            (Wish::Revision(revision), Depth::One) => texts(refs::prefixes(revision.as_deref())),
+            (Wish::Revision(revision), Depth::One(_)) => texts(refs::prefixes(revision.as_deref())),
             (Wish::Revision(_), Depth::All) | (Wish::Commit(_), _) => {
                 texts(vec!["refs/heads/".to_owned(), "refs/tags/".to_owned()])
             }

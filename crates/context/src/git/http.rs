@@ -98,7 +98,7 @@ impl Way<'_> {
             _ if self.access.vouches_for(url) => None,
             // The host that somebody named is as good as whoever named it; where it sends us is on its own account.
             _ if own => self.sent_by,
-            Remote::Http { url: own, .. } => self.sent_by.or(Some(own)),
+            Remote::Http { url: own, .. } => Some(own),
             Remote::Git { .. } | Remote::Ssh { .. } => self.sent_by,
         };
         let request = HttpRequest {

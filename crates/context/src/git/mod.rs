@@ -1,7 +1,7 @@
 //! Git repositories as a source of files: what ADD, named contexts and git contexts fetch.
 //!
-//! *Enters*: a [`GitReference`], and the [`Facilities`]: a network, secrets, a work directory. *Leaves*: a [`Tree`] whose contents lie in a
-//! [`Spool`]. *Never happens here*: a hook, a filter program or any other program is run; a configuration is read, of the repository, of the user or of the
+//! *Enters*: a [`GitReference`], and the [`Facilities`]: a network, secrets, a work directory. *Leaves*: a [`Tree`](kigumi_layer::Tree) whose contents lie in a
+//! [`Spool`](crate::Spool). *Never happens here*: a hook, a filter program or any other program is run; a configuration is read, of the repository, of the user or of the
 //! machine; a path leads out of the tree; a credential goes to a host that it is not for, or into a file.
 //!
 //! ```text
@@ -63,4 +63,4 @@ pub use error::{Cause, GitError};
 #[cfg(feature = "git")]
 pub use network::{HttpAnswer, HttpRequest, Network};
 #[cfg(feature = "git")]
-pub use repository::{CheckedOut, Facilities, check_out};
+pub use repository::{CheckedOut, Facilities, check_out, commit_time};

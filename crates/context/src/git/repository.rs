@@ -9,7 +9,7 @@ use kigumi_layer::{ImagePath, Timestamp, Tree};
 
 use super::access::{Access, SecretLookup};
 use super::checkout::{Collector, Source};
-use super::fetch::{Received, Repository, Wish};
+use super::fetch::{Extent, Received, Repository, Wish};
 use super::limits::SUBMODULES;
 use super::network::Network;
 use super::objects::Commit;
@@ -60,21 +60,15 @@ pub fn check_out<W: Write>(
 ) -> Result<CheckedOut, GitError> {
     let wanted = reference.subdirectory.as_deref().unwrap_or_default();
     let wanted = subdirectory::clean(wanted).map_err(|reason| outside(reference, reason))?;
-    let (home, user) = match &reference.remote {
-        Remote::Http { url, user } => (Some(url), user.as_ref()),
-        Remote::Git { .. } | Remote::Ssh { .. } => (None, None),
-    };
-    let access = Access::new(facilities.secrets, home, user);
+    let access = access(reference, facilities);
     let directory = work_directory(facilities)?;
-    let repository = Repository {
-        remote: &reference.remote,
-        access: &access,
+    let (received, commit) = receive(
+        reference,
         facilities,
-        sent_by: None,
-    };
-    let received = repository.fetch(&wish(reference), directory.path())?;
-    let commit = received.objects.commit(received.id)?;
-    check(reference, &received, commit)?;
+        &access,
+        Extent::Files,
+        directory.path(),
+    )?;
     let main = Main {
         reference,
         access: &access,
@@ -86,6 +80,51 @@ pub fn check_out<W: Write>(
         tree: main.tree(&wanted, spool)?,
         commit: commit.id.to_string(),
     })
+}
+
+/// When the commit was made that a reference names, in seconds since 1970.
+///
+/// # Errors
+/// [`GitError`].
+pub fn commit_time(reference: &GitReference, facilities: &Facilities<'_>) -> Result<i64, GitError> {
+    let access = access(reference, facilities);
+    let directory = work_directory(facilities)?;
+    let (_, commit) = receive(
+        reference,
+        facilities,
+        &access,
+        Extent::Commit,
+        directory.path(),
+    )?;
+    Ok(commit.seconds)
+}
+
+fn access<'a>(reference: &GitReference, facilities: &Facilities<'a>) -> Access<'a> {
+    let (home, user) = match &reference.remote {
+        Remote::Http { url, user } => (Some(url), user.as_ref()),
+        Remote::Git { .. } | Remote::Ssh { .. } => (None, None),
+    };
+    Access::new(facilities.secrets, home, user)
+}
+
+/// Fetches the commit, and makes sure that it is the right one.
+fn receive(
+    reference: &GitReference,
+    facilities: &Facilities<'_>,
+    access: &Access<'_>,
+    extent: Extent,
+    directory: &Path,
+) -> Result<(Received, Commit), GitError> {
+    let repository = Repository {
+        remote: &reference.remote,
+        access,
+        facilities,
+        sent_by: None,
+    };
+    let received = repository.fetch(&wish(reference), extent, directory)?;
+    let commit = received.objects.commit(received.id)?;
+    check(reference, &received, commit)?;
+    Ok((received, commit))
 }
 
 fn wish(reference: &GitReference) -> Wish {

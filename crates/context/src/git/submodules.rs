@@ -9,7 +9,7 @@ use url::Url;
 
 use super::access::Access;
 use super::checkout::{Collector, Source};
-use super::fetch::{Repository, Wish};
+use super::fetch::{Extent, Repository, Wish};
 use super::limits::{LARGEST_GITMODULES, SUBMODULE_DEPTH};
 use super::repository::work_directory;
 use super::{Facilities, GitError, Remote, gitmodules};
@@ -85,7 +85,7 @@ impl Submodules<'_> {
             facilities: self.facilities,
             sent_by: url(self.home),
         };
-        let received = repository.fetch(&Wish::Commit(commit), directory.path())?;
+        let received = repository.fetch(&Wish::Commit(commit), Extent::Files, directory.path())?;
         let commit = received.objects.commit(received.id)?;
         let source = Source {
             objects: &received.objects,

@@ -103,13 +103,30 @@ fn a_token_goes_to_no_other_host() {
         "{:?}",
         other.requests()
     );
+    // It is on the account of the first that the second is asked, unless the user knows it.
+    let checkout = fetch(&server.url("r.git"), &[("GIT_AUTH_TOKEN", "s3cret")]).unwrap();
+    let (home, inside) = (server.authority(), other.authority());
+    assert!(
+        checkout.asked.contains(&(home.clone(), None)),
+        "{:?}",
+        checkout.asked
+    );
+    let theirs = checkout.asked.iter().filter(|(host, _)| *host == inside);
+    assert!(theirs.clone().count() > 0);
+    assert!(
+        theirs.clone().all(|(_, by)| *by == Some(home.clone())),
+        "{:?}",
+        checkout.asked
+    );
     // Nor does another host's own token, over plain HTTP, because a repository says so.
     let theirs = format!("GIT_AUTH_TOKEN.{}", other.authority());
-    fetch(
-        &server.url("r.git"),
-        &[("GIT_AUTH_TOKEN", "s3cret"), (&theirs, "theirs")],
-    )
-    .unwrap();
+    let secrets = [("GIT_AUTH_TOKEN", "s3cret"), (theirs.as_str(), "theirs")];
+    let checkout = fetch(&server.url("r.git"), &secrets).unwrap();
+    assert!(
+        checkout.asked.iter().all(|(_, by)| by.is_none()),
+        "{:?}",
+        checkout.asked
+    );
     assert!(
         authorizations(&other).iter().all(Option::is_none),
         "{:?}",
@@ -189,6 +206,7 @@ fn what_is_no_git_server_is_said_to_be_none() {
         let server = GitServer::with(directory.path(), options);
         let said = failure(&server.url("r.git"), &[]);
         assert!(said.contains(expected), "{status} {page}: {said}");
+        assert!(!said.contains('\n'), "{said}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use kigumi_testkit::{GitServer, TestRepository};
 
-use crate::support::failure;
+use crate::support::{failure, fetch};
 
 fn raw(id: &str) -> Vec<u8> {
     let digit = |at: usize| u8::from_str_radix(id.get(at..at + 2).unwrap(), 16).unwrap();
@@ -73,6 +73,18 @@ fn links_that_no_filesystem_holds_are_refused() {
         let said = failure(&server.url(&format!("r{number}.git")), &[]);
         assert!(said.contains("the symbolic link `l`"), "{said}");
     }
+}
+
+#[test]
+fn the_longest_link_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = GitServer::start(directory.path());
+    let repository = server.repository("r.git");
+    let blob = repository.object("blob", &[b'x'; 4095]);
+    let outer = tree(&repository, &[("120000", "l", &blob)]);
+    publish(&repository, &outer);
+    let checkout = fetch(&server.url("r.git"), &[]).unwrap();
+    assert_eq!(checkout.listing().len(), "0777 l -> ".len() + 4095);
 }
 
 #[test]

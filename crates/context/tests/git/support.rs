@@ -1,5 +1,6 @@
 //! A network without certificates and proxies, and what every test does.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +17,13 @@ use kigumi_layer::{ImagePath, Kind, Origin, Timestamp, Tree};
 use url::Url;
 
 /// Speaks plain HTTP, one request per connection.
-pub(crate) struct Loopback;
+#[derive(Default)]
+pub(crate) struct Loopback {
+    asked: RefCell<Vec<Asked>>,
+}
+
+/// The host that was asked, and who sent us there.
+pub(crate) type Asked = (String, Option<String>);
 
 impl Network for Loopback {
     fn send(&self, request: HttpRequest<'_>) -> Result<HttpAnswer, Cause> {
@@ -42,7 +49,11 @@ impl Network for Loopback {
         read_answer(stream)
     }
 
-    fn connect(&self, host: &str, port: u16, _: Option<&Url>) -> Result<TcpStream, Cause> {
+    fn connect(&self, host: &str, port: u16, sent_by: Option<&Url>) -> Result<TcpStream, Cause> {
+        let sent_by = sent_by.map(|url| url.authority().to_owned());
+        self.asked
+            .borrow_mut()
+            .push((format!("{host}:{port}"), sent_by));
         Ok(TcpStream::connect((host, port))?)
     }
 }
@@ -80,6 +91,7 @@ fn read_answer(stream: TcpStream) -> Result<HttpAnswer, Cause> {
 pub(crate) struct Checkout {
     pub(crate) tree: Tree,
     pub(crate) commit: String,
+    pub(crate) asked: Vec<Asked>,
     contents: File,
 }
 
@@ -102,8 +114,9 @@ pub(crate) fn fetch_reference(
         let found = secrets.iter().find(|(known, _)| *known == id);
         found.map(|(_, value)| value.as_bytes().to_vec())
     };
+    let network = Loopback::default();
     let facilities = Facilities {
-        network: &Loopback,
+        network: &network,
         secrets: &lookup,
         work: work.path(),
         interrupted: &AtomicBool::new(false),
@@ -118,6 +131,7 @@ pub(crate) fn fetch_reference(
     Ok(Checkout {
         tree,
         commit,
+        asked: network.asked.take(),
         contents,
     })
 }

@@ -175,6 +175,7 @@ impl<'a> Build<'a> {
             platform: platforms.join(", "),
         });
         let client_config = setup::client_config(config, environment, events.redactor())?;
+        let stop = (cancel.clone(), stopped.clone());
         let prepared = async {
             let client =
                 Client::start(client_config)
@@ -188,6 +189,8 @@ impl<'a> Build<'a> {
                 contexts: &config.contexts,
                 secrets,
                 events,
+                stop: &stop,
+                work: &config.kaniko_dir,
             };
             let mut planned = Vec::new();
             for platform in &config.platforms {

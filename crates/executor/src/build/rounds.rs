@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use kigumi_dockerfile::{Diagnostics, Dockerfile, parse_bytes};
 use kigumi_oci::Platform;
-use kigumi_plan::{BaseImage, BuildInputs, BuildPlan, ImageId, ImageQuery, Planner, TimeQuery};
+use kigumi_plan::{
+    BaseImage, BuildInputs, BuildPlan, ImageId, ImageQuery, Planner, Remote, TimeQuery,
+};
 use kigumi_registry::Client;
 
 use super::downloads;
 use super::found::{self, FoundImage};
+use super::git;
+use super::workshop::Stop;
 use crate::cli::{Config, ContextFlag, PlatformSource};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
@@ -113,6 +117,12 @@ pub(crate) struct World<'a> {
     pub(crate) contexts: &'a [ContextFlag],
     pub(crate) secrets: &'a Secrets,
     pub(crate) events: &'a Events,
+    /// How it is told to end.
+    #[cfg_attr(not(feature = "git"), expect(dead_code, reason = "for git"))]
+    pub(crate) stop: &'a Stop,
+    /// Where work files may go.
+    #[cfg_attr(not(feature = "git"), expect(dead_code, reason = "for git"))]
+    pub(crate) work: &'a Path,
 }
 
 /// Answers the planner's questions until it has none.
@@ -176,8 +186,11 @@ pub(crate) async fn plan(
     })
 }
 
-/// When a file of the web was changed.
+/// When a file of the web was changed, or a commit made.
 async fn time(query: &TimeQuery, world: &World<'_>) -> Result<i64, BuildError> {
+    if query.kind == Remote::Git {
+        return git::time(query, world);
+    }
     let source = downloads::source(&query.url, None, world.secrets)?;
     let said = world.client.last_modified(&source).await;
     let said = said.map_err(downloads::web)?;

@@ -565,7 +565,9 @@ impl Stages<'_> {
                     wanted
                         .extend(copying::wanted(copy, &tree, store, self.now).unwrap_or_default());
                 }
-                Op::Run(run) => wanted.extend(mounts::wanted_of_stage(run, &source, &tree)),
+                Op::Run(run) => {
+                    wanted.extend(mounts::wanted_of_stage(run, &source, (&tree, store)));
+                }
                 Op::MakeDir(_) | Op::Config => {}
             }
         }

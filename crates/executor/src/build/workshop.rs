@@ -16,6 +16,9 @@ use super::contents::Contents;
 use crate::error::BuildError;
 use crate::report::Events;
 
+/// How a build is told to end: for those who poll, and for those who wait.
+pub(crate) type Stop = (Cancel, watch::Receiver<bool>);
+
 /// What every step of a build has at hand.
 #[derive(Debug)]
 pub(crate) struct Workshop {
@@ -33,7 +36,7 @@ impl Workshop {
     /// Makes a work directory below `kaniko_dir`, gone with the workshop.
     pub(crate) fn new(
         events: Events,
-        stop: (Cancel, watch::Receiver<bool>),
+        stop: Stop,
         handle: Handle,
         kaniko_dir: &Path,
         (dockerfile, context): (PathBuf, PathBuf),

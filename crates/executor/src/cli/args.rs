@@ -81,11 +81,11 @@ pub struct BuildFlags {
     /// Label of the image
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub label: Vec<String>,
-    /// Secret for RUN --mount=type=secret, repeatable: id=ID[,src=FILE|,env=VARIABLE][,type=file|env]
-    #[arg(long, value_name = "SECRET", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    /// Secret for RUN --mount=type=secret, repeatable
+    #[arg(long, value_name = "id=ID[,src=FILE|,env=VARIABLE][,type=file|env]", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub secret: Vec<String>,
-    /// Agent socket or private keys for RUN --mount=type=ssh, repeatable: default|ID[=SOCKET|KEY[,KEY]]
-    #[arg(long, value_name = "SSH", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
+    /// Agent socket or private keys for RUN --mount=type=ssh, repeatable
+    #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub ssh: Vec<String>,
     /// Platform to build for, such as linux/arm64; several, with commas between them, become an index
     #[arg(

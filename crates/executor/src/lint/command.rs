@@ -145,7 +145,9 @@ impl Check<'_> {
         let config = self.config;
         let (known, errors) = match Planner::new(&parsed, self.images.inputs(config)) {
             Ok(mut planner) => {
-                self.images.answer(&mut planner, &parsed, self.events);
+                let contexts = &config.contexts;
+                self.images
+                    .answer(&mut planner, &parsed, contexts, self.events);
                 (super::inputs(&planner), None)
             }
             // The rules have something to say nevertheless; what needs the images is silent.
@@ -197,7 +199,6 @@ struct Images {
     runtime: tokio::runtime::Runtime,
     /// None with `--offline`.
     client: Option<Client>,
-    contexts: Vec<ContextFlag>,
     created: String,
     proxies: Vec<(String, String)>,
 }
@@ -226,7 +227,6 @@ impl Images {
             runtime,
             client,
             // No image is made; nobody sees the time.
-            contexts: config.contexts.clone(),
             created: "1970-01-01T00:00:00Z".to_owned(),
             proxies: proxies(environment),
         })
@@ -239,7 +239,13 @@ impl Images {
     }
 
     /// Asks for the images that stages stand on. One that cannot be had silences the rules that need it.
-    fn answer(&self, planner: &mut Planner, file: &Dockerfile, events: &Events) {
+    fn answer(
+        &self,
+        planner: &mut Planner,
+        file: &Dockerfile,
+        contexts: &[ContextFlag],
+        events: &Events,
+    ) {
         let Some(client) = &self.client else {
             return;
         };
@@ -253,7 +259,7 @@ impl Images {
             if is_known {
                 continue;
             }
-            let finding = find_image(query, &self.contexts, client);
+            let finding = find_image(query, contexts, client);
             match self.runtime.block_on(finding) {
                 Ok(image) => planner.supply(
                     query,

@@ -8,17 +8,20 @@ use crate::context::find;
 use crate::epoch;
 use crate::inputs::BuildInputs;
 use crate::lower::{Remote, remote_kind};
-use crate::unsupported;
 use crate::variables::Variables;
 
 /// The argument's name.
 const NAME: &str = "SOURCE_DATE_EPOCH";
 
-/// A question: when was this file changed?
+/// A question: when was this file changed, or this commit made?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeQuery {
     /// Where it is. It may hold a password.
     pub url: String,
+    /// What is there.
+    pub kind: Remote,
+    /// `--checksum`, of a commit.
+    pub checksum: Option<String>,
     /// The same as written, for people.
     pub shown: String,
     /// The place that asks.
@@ -155,13 +158,15 @@ impl Source<'_> {
             return Err(wrong(span, "adds more than one source"));
         }
         let url = self.expand(word)?;
+        let checksum = add.checksum.as_ref().map(|word| self.expand(word));
         match remote_kind(&url) {
-            Some(Remote::Url) => Ok(TimeQuery {
+            Some(kind) => Ok(TimeQuery {
                 url,
+                kind,
+                checksum: checksum.transpose()?,
                 shown: word.raw.clone(),
                 span,
             }),
-            Some(Remote::Git) => Err(unsupported::epoch_of_git(&word.raw, span)),
             None => Err(wrong(span, "adds something of the build context")),
         }
     }

@@ -191,6 +191,19 @@ fn an_epoch_may_be_the_time_of_a_stage_that_adds_one_file() {
 
 /// T-FMT-05
 #[test]
+fn an_epoch_may_be_the_time_of_a_commit() {
+    let file = "ARG SOURCE_DATE_EPOCH=src\nFROM scratch AS src\nARG sum=abc\n\
+                ADD --checksum=$sum https://h.invalid/r.git#v1 /\nFROM scratch\n";
+    let file = kigumi_dockerfile::parse(file, "Dockerfile").unwrap();
+    let planner = crate::Planner::new(&file, Build::of("").inputs).unwrap();
+    let query = planner.wanted_time().unwrap();
+    assert_eq!(query.kind, crate::Remote::Git);
+    assert_eq!(query.url, "https://h.invalid/r.git#v1");
+    assert_eq!(query.checksum.as_deref(), Some("abc"));
+}
+
+/// T-FMT-05
+#[test]
 fn a_stage_that_is_more_than_one_file_has_no_time() {
     for (stage, expected) in [
         (
@@ -217,10 +230,6 @@ fn a_stage_that_is_more_than_one_file_has_no_time() {
         (
             "FROM scratch AS src\nADD https://h.invalid/a /\nENV a=b",
             "more than one ADD",
-        ),
-        (
-            "FROM scratch AS src\nADD https://h.invalid/a.git /",
-            "git repository",
         ),
     ] {
         let build = Build::of(&format!("{stage}\nFROM base\n"));

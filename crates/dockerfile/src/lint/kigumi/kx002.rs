@@ -34,7 +34,7 @@ fn check(subject: &Subject<'_>, out: &mut Reporter<'_>) {
                 out.report_with(
                     visit.place,
                     message,
-                    Some("add `--checksum=sha256:…`".to_owned()),
+                    Some("add `--checksum=sha256:…`, or `#COMMIT` to a repository".to_owned()),
                 );
             }
         }

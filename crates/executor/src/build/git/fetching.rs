@@ -1,16 +1,23 @@
 use std::io::BufWriter;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use kigumi_context::Spool;
-use kigumi_context::git::{CheckedOut, Facilities, GitError, GitReference, Remote, check_out};
+use kigumi_context::git::{
+    CheckedOut, Facilities, GitError, GitReference, Remote, check_out, commit_time,
+};
 use kigumi_layer::{Timestamp, Tree};
 use kigumi_registry::Client;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::network::GitNetwork;
 use crate::build::contents::Contents;
-use crate::build::workshop::Workshop;
+use crate::build::rounds::World;
+use crate::build::workshop::{Stop, Workshop};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent};
 use crate::secrets::Secrets;
@@ -38,6 +45,26 @@ impl GitTrees {
                 remote: shown.clone(),
             }))),
         }
+    }
+
+    /// When the commit was made that a reference names. Called while others wait on the runtime.
+    pub(crate) fn time(reference: &GitReference, world: &World<'_>) -> Result<i64, BuildError> {
+        Self::check(reference)?;
+        let work = work_directory(world.work)?;
+        let found = tokio::task::block_in_place(|| {
+            let handle = Handle::current();
+            let interrupted = Interrupted::watch(&handle, world.stop);
+            let network = GitNetwork::new(world.client, &handle, world.stop);
+            let facilities = Facilities {
+                network: &network,
+                secrets: &|id| secret(world.secrets, id),
+                work: work.path(),
+                interrupted: &interrupted.flag,
+                now: Timestamp::default(),
+            };
+            commit_time(reference, &facilities)
+        });
+        found.map_err(|error| BuildError::Git(Box::new(error)))
     }
 
     /// The files that a reference names, as root:root has them; their contents are in `contents`.
@@ -70,26 +97,17 @@ impl GitTrees {
         let file = contents.scratch_file()?;
         let sink = file.try_clone().map_err(keep)?;
         let mut spool = Spool::new(BufWriter::new(sink), contents.next_number());
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let watch = {
-            let (interrupted, mut stopped) = (Arc::clone(&interrupted), workshop.stopped.clone());
-            workshop.handle.spawn(async move {
-                if stopped.wait_for(|stopped| *stopped).await.is_ok() {
-                    interrupted.store(true, Ordering::Relaxed);
-                }
-            })
-        };
-        let network = GitNetwork::new(&self.client, workshop);
-        let secret = |id: &str| secrets.get(id).map(|value| value.expose().to_vec());
+        let stop = (workshop.cancel.clone(), workshop.stopped.clone());
+        let interrupted = Interrupted::watch(&workshop.handle, &stop);
+        let network = GitNetwork::new(&self.client, &workshop.handle, &stop);
         let facilities = Facilities {
             network: &network,
-            secrets: &secret,
+            secrets: &|id| secret(secrets, id),
             work: workshop.work(),
-            interrupted: &interrupted,
+            interrupted: &interrupted.flag,
             now,
         };
         let found = check_out(reference, &facilities, &mut spool);
-        watch.abort();
         let found = found.map_err(|error| BuildError::Git(Box::new(error)))?;
         workshop.events.emit(BuildEvent::Detail {
             message: format!(
@@ -105,6 +123,45 @@ impl GitTrees {
         sink.map_err(|error| keep(error.into_error()))?;
         contents.add_file(file);
         Ok(found)
+    }
+}
+
+fn secret(secrets: &Secrets, id: &str) -> Option<Vec<u8>> {
+    secrets.get(id).map(|value| value.expose().to_vec())
+}
+
+/// A directory below that of the executor, gone with its value.
+fn work_directory(below: &Path) -> Result<TempDir, BuildError> {
+    let made = std::fs::create_dir_all(below).and_then(|()| TempDir::new_in(below));
+    made.map_err(|source| BuildError::Work {
+        operation: "make a directory for work files",
+        directory: below.to_owned(),
+        source,
+    })
+}
+
+/// A flag that is set when the build is told to end, for as long as this lives.
+struct Interrupted {
+    flag: Arc<AtomicBool>,
+    watch: JoinHandle<()>,
+}
+
+impl Interrupted {
+    fn watch(handle: &Handle, stop: &Stop) -> Self {
+        let flag = Arc::new(AtomicBool::new(false));
+        let (set, mut stopped) = (Arc::clone(&flag), stop.1.clone());
+        let watch = handle.spawn(async move {
+            if stopped.wait_for(|stopped| *stopped).await.is_ok() {
+                set.store(true, Ordering::Relaxed);
+            }
+        });
+        Self { flag, watch }
+    }
+}
+
+impl Drop for Interrupted {
+    fn drop(&mut self) {
+        self.watch.abort();
     }
 }
 

@@ -14,13 +14,22 @@ pub(crate) use refusing::GitTrees;
 
 use kigumi_context::git::{GitReference, GitReferenceError};
 use kigumi_dockerfile::Source as File;
-use kigumi_plan::{BuildPlan, CopyOp, Op, Source};
+use kigumi_plan::{BuildPlan, CopyOp, Op, Source, TimeQuery};
+
+use super::rounds::World;
 
 use crate::error::BuildError;
 
 /// Reads a reference.
 pub(crate) fn reference(text: &str) -> Result<GitReference, BuildError> {
     GitReference::parse(text).map_err(wrong)
+}
+
+/// When the commit was made that a stage adds only for its time.
+pub(crate) fn time(query: &TimeQuery, world: &World<'_>) -> Result<i64, BuildError> {
+    let reference = reference(&query.url)?;
+    let reference = reference.with_flags(None, query.checksum.as_deref());
+    GitTrees::time(&reference.map_err(wrong)?, world)
 }
 
 /// Joins what the flags of an ADD say.

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use url::Url;
 
-use crate::build::workshop::{self, Workshop};
+use crate::build::workshop::{self, Stop};
 use crate::error::BuildError;
 
 /// How long is waited for a connection, and for the next byte of it.
@@ -46,13 +46,15 @@ impl Waiting {
 }
 
 impl<'a> GitNetwork<'a> {
-    pub(crate) fn new(client: &'a Client, workshop: &Workshop) -> Self {
+    pub(crate) fn new(client: &'a Client, handle: &Handle, stop: &Stop) -> Self {
+        let (cancel, stopped) = stop.clone();
+        let handle = handle.clone();
         Self {
             client,
             waiting: Waiting {
-                handle: workshop.handle.clone(),
-                cancel: workshop.cancel.clone(),
-                stopped: workshop.stopped.clone(),
+                handle,
+                cancel,
+                stopped,
             },
         }
     }

@@ -92,7 +92,11 @@ fn resolved(tree: &Tree, written: &str) -> Option<ImagePath> {
 }
 
 /// The files of a stage that its mounts in later stages need.
-pub(crate) fn wanted_of_stage(run: &RunOp, source: &CopySource, tree: &Tree) -> Vec<ImagePath> {
+pub(crate) fn wanted_of_stage(
+    run: &RunOp,
+    source: &CopySource,
+    (tree, store): (&Tree, u32),
+) -> Vec<ImagePath> {
     let mounts = run
         .mounts
         .iter()
@@ -104,7 +108,7 @@ pub(crate) fn wanted_of_stage(run: &RunOp, source: &CopySource, tree: &Tree) -> 
     // A source that is missing is told where it is mounted.
     written
         .filter_map(|written| resolved(tree, written))
-        .flat_map(|path| Files::below(tree, &path, false).stored())
+        .flat_map(|path| Files::below(tree, &path, false).stored(store))
         .collect()
 }
 

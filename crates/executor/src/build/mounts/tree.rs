@@ -80,13 +80,15 @@ impl Files {
         self.is_directory
     }
 
-    /// Where the bytes are of those that are kept in a store.
-    pub(crate) fn stored(self) -> Vec<ImagePath> {
+    /// Where the bytes are of those that are kept in this store.
+    pub(crate) fn stored(self, kept_in: u32) -> Vec<ImagePath> {
         let contents = self.changes.iter().filter_map(Change::file);
         contents
             .filter_map(|content| match &content.origin {
-                Origin::Stored { path, .. } => ImagePath::parse(path).ok(),
-                Origin::Inline(_) | Origin::Blob { .. } | Origin::Live => None,
+                Origin::Stored { store, path } if *store == kept_in => ImagePath::parse(path).ok(),
+                Origin::Stored { .. } | Origin::Inline(_) | Origin::Blob { .. } | Origin::Live => {
+                    None
+                }
             })
             .collect()
     }
