@@ -72,7 +72,7 @@ fn credentials_reach_their_host_and_nothing_else() -> Result<()> {
          ADD {} {} /x/\n\
          ADD http://me:$password@{}/public /y/\n\
          FROM {{busybox}}\nCOPY --from=0 /x /y /z/\n\
-         RUN test ! -e /run/secrets\n",
+         RUN grep -q private /z/private\n",
         web.url("/private"),
         web.url("/moved"),
         other.authority(),
