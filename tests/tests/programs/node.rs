@@ -21,7 +21,7 @@ COPY <<"EOT" /registry/greeting/package.json
 { "name": "@team/greeting", "version": "1.2.3", "main": "index.js" }
 EOT
 WORKDIR /registry
-RUN npm pack ./greeting
+RUN npm pack ./greeting && rm -r /root/.npm
 COPY server.js .
 "#;
 
