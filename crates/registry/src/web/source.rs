@@ -3,6 +3,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kigumi_oci::Digest;
+use percent_encoding::percent_decode_str;
 use reqwest::header::HeaderValue;
 use url::Url;
 
@@ -73,7 +74,7 @@ impl WebSource {
 
     /// What the file is called: the last component of the path.
     pub fn name(&self) -> Vec<u8> {
-        let path = percent_decoded(self.url.path());
+        let path: Vec<u8> = percent_decode_str(self.url.path()).collect();
         let last = path
             .split(|byte| *byte == b'/')
             .rfind(|component| !component.is_empty());
@@ -175,9 +176,9 @@ fn of_user(url: &Url) -> Result<Option<Authentication>, Error> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
-    let mut pair = percent_decoded(url.username());
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
     pair.push(b':');
-    pair.extend(percent_decoded(url.password().unwrap_or_default()));
+    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
     let value = Secret::new(format!("Basic {}", BASE64_STANDARD.encode(pair)));
     Authentication::header_text(&value, "the user in the URL").map(Some)
 }
@@ -188,27 +189,6 @@ fn without_user(text: &str) -> String {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     format!("{scheme}://{host}/…")
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let digits = (ahead.next().and_then(digit), ahead.next().and_then(digit));
-        if let (b'%', (Some(high), Some(low))) = (byte, digits) {
-            decoded.push(high * 16 + low);
-            bytes = ahead;
-        } else {
-            decoded.push(byte);
-        }
-    }
-    decoded
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    let digit = char::from(byte).to_digit(16)?;
-    u8::try_from(digit).ok()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The query form: `?ref=v1&subdir=a&commit=…`.
 
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 use super::{GitReference, GitReferenceError, Times};
@@ -104,25 +105,5 @@ fn below(namespace: &str, name: &str) -> String {
 
 /// Text with its `%xx` decoded; bytes that are no UTF-8 become replacement characters, and what is no escape stays.
 pub(in crate::git) fn decode_percent(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let escaped = match (first, tail) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        if let Some((high, low)) = escaped {
-            bytes.push(high << 4 | low);
-            rest = tail.get(2..).unwrap_or_default();
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    let value = char::from(digit).to_digit(16)?;
-    u8::try_from(value).ok()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
