@@ -12,6 +12,7 @@ mod unpacking;
 use kigumi_layer::{Change, Tree};
 
 pub use error::CopyError;
+pub use placing::copied_xattrs;
 pub use selection::{Candidate, archive_candidates};
 pub use spec::{Archive, ArchiveKey, Archives, CopyItem, CopySpec, Destination, Owner};
 

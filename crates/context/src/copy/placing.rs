@@ -264,9 +264,11 @@ impl<'a> Placing<'a> {
     }
 }
 
-/// COMPAT(buildkit): of a copied file's attributes an image gets the capabilities and no other. What a RUN sets is not meant
-/// here (T-SNAP-19).
-pub(super) fn copied_xattrs(source: &Xattrs) -> Xattrs {
+/// What an image gets of the attributes of a file that is copied.
+///
+/// COMPAT(buildkit): the capabilities and no other. What a RUN sets is not meant here (T-SNAP-19).
+#[must_use]
+pub fn copied_xattrs(source: &Xattrs) -> Xattrs {
     let mut copied = Xattrs::default();
     for (name, value) in source
         .iter()

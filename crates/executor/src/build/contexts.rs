@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use kigumi_context::{
     Archives, CopyItem, CopySpec, Destination, Owner, archive_candidates, context_tree,
-    copy_changes, read_ignore_file,
+    copied_xattrs, copy_changes, read_ignore_file,
 };
-use kigumi_layer::{ImagePath, Metadata, Mode, NodeId, Timestamp, Tree, Xattrs, diff};
+use kigumi_layer::{ImagePath, Metadata, Mode, NodeId, Timestamp, Tree, diff};
 use kigumi_rootfs::RootDir;
 
 use super::contents::Contents;
@@ -21,9 +21,6 @@ use crate::error::BuildError;
 
 /// What a file behind HTTP is called that is no archive. COMPAT(buildkit)
 const FILE: &[u8] = b"context";
-
-/// Of what is read from a directory an image gets this attribute and no other, as with COPY.
-const CAPABILITY: &[u8] = b"security.capability";
 
 /// What was read of named contexts so far.
 #[derive(Debug)]
@@ -55,16 +52,9 @@ impl Stages<'_> {
             return Ok(Arc::clone(tree));
         }
         let tree = match self.contexts.place(name) {
-            Some(ContextPlace::Directory(path)) => directory(path, &mut self.contents)?,
-            Some(ContextPlace::Url(url)) => self.web_tree(url)?,
-            Some(ContextPlace::Git(text)) => {
-                let reference = git::reference(text)?;
-                let tree = self.git_tree(&reference)?;
-                self.contexts
-                    .trees
-                    .insert(name.to_owned(), Arc::clone(&tree));
-                return Ok(tree);
-            }
+            Some(ContextPlace::Directory(path)) => Arc::new(directory(path, &mut self.contents)?),
+            Some(ContextPlace::Url(url)) => Arc::new(self.web_tree(url)?),
+            Some(ContextPlace::Git(text)) => self.git_tree(&git::reference(text)?)?,
             Some(ContextPlace::Registry | ContextPlace::Layout { .. }) | None => {
                 return Err(BuildError::Copy {
                     message: format!(
@@ -74,7 +64,6 @@ impl Stages<'_> {
                 });
             }
         };
-        let tree = Arc::new(tree);
         self.contexts
             .trees
             .insert(name.to_owned(), Arc::clone(&tree));
@@ -167,18 +156,10 @@ fn directory(path: &Path, contents: &mut Contents) -> Result<Tree, BuildError> {
 }
 
 fn anonymous(metadata: &Metadata) -> Metadata {
-    let mut xattrs = Xattrs::default();
-    for (name, value) in metadata
-        .xattrs
-        .iter()
-        .filter(|(name, _)| *name == CAPABILITY)
-    {
-        xattrs.insert(name, value);
-    }
     Metadata {
         uid: 0,
         gid: 0,
-        xattrs,
+        xattrs: copied_xattrs(&metadata.xattrs),
         ..metadata.clone()
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kigumi_oci::{Descriptor, ImageConfig, Manifest, Platform, Raw, parse_reference};
-use kigumi_plan::ImageQuery;
+use kigumi_plan::{BaseImage, ImageQuery};
 use kigumi_registry::{Client, LayoutName, OciLayout, Repository, Spool};
 
 use crate::cli::{ContextFlag, ContextPlace};
@@ -36,6 +36,15 @@ pub(crate) enum Home {
 }
 
 impl FoundImage {
+    /// What the planner is told of it.
+    pub(crate) fn answer(&self) -> BaseImage {
+        BaseImage {
+            reference: self.reference.clone(),
+            digest: self.descriptor.digest,
+            config: self.config.value().clone(),
+        }
+    }
+
     /// The repository that its layers can be mounted or copied from.
     pub(crate) fn repository(&self) -> Option<&Repository> {
         match &self.home {

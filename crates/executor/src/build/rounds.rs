@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kigumi_dockerfile::{Diagnostics, Dockerfile, parse_bytes};
 use kigumi_oci::Platform;
-use kigumi_plan::{
-    BaseImage, BuildInputs, BuildPlan, ImageId, ImageQuery, Planner, Remote, TimeQuery,
-};
+use kigumi_plan::{BuildInputs, BuildPlan, ImageId, ImageQuery, Planner, Remote, TimeQuery};
 use kigumi_registry::Client;
 
 use super::downloads;
@@ -153,14 +151,7 @@ pub(crate) async fn plan(
                 .await
                 .map_err(|error| error.at(&dockerfile.source, query.span, &query.reference))?;
             tell(&query, &image, world.events);
-            planner.supply(
-                &query,
-                BaseImage {
-                    reference: query.reference.clone(),
-                    digest: image.descriptor.digest,
-                    config: image.config.value().clone(),
-                },
-            );
+            planner.supply(&query, image.answer());
             answers.push((query, image));
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kigumi_context::{dockerfile_candidates, ignore_file_candidates, read_ignore_file};
 use kigumi_dockerfile::lint::{Inputs, Target};
 use kigumi_dockerfile::{Diagnostic, Diagnostics, DirectiveKind, Dockerfile, parse_bytes};
-use kigumi_plan::{BaseImage, BuildInputs, Planner};
+use kigumi_plan::{BuildInputs, Planner};
 use kigumi_registry::Client;
 
 use super::{Linted, checkstyle, gitlab, json, page, sarif, text};
@@ -261,14 +261,7 @@ impl Images {
             }
             let finding = find_image(query, contexts, client);
             match self.runtime.block_on(finding) {
-                Ok(image) => planner.supply(
-                    query,
-                    BaseImage {
-                        reference: query.reference.clone(),
-                        digest: image.descriptor.digest,
-                        config: image.config.value().clone(),
-                    },
-                ),
+                Ok(image) => planner.supply(query, image.answer()),
                 Err(error) => events.warn(format!(
                     "{}:{}: the base image cannot be looked at, variables that it may set are not judged: {}",
                     file.source.name(),

@@ -32,8 +32,7 @@ pub(crate) fn is_proxy(name: &str) -> bool {
 
 /// RUN: the command is not expanded; the shell sees the variables.
 pub(super) fn run(context: &Context<'_>, scope: &Scope, run: &Run) -> Outcome {
-    let mut problems = Vec::new();
-    problems.extend(entitlement::refusals(run, context.ground.planner.inputs()));
+    let mut problems = entitlement::refusals(run, context.ground.planner.inputs());
     let mut mounts = Vec::new();
     for written in &run.mounts {
         match mount(context, scope, written) {

@@ -50,7 +50,8 @@ impl Limited {
     }
 }
 
-fn is_in_memory(path: &Path) -> bool {
+/// Whether a directory is on a tmpfs.
+pub(super) fn is_in_memory(path: &Path) -> bool {
     let magic = rustix::fs::statfs(path).map(|found| found.f_type);
     magic.is_ok_and(|magic| magic == TMPFS_MAGIC)
 }

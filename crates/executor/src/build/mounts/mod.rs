@@ -271,7 +271,6 @@ impl<'a> Mounted<'a> {
             Thing::Grant(grant) => {
                 let given = (entrusted, &workshop.events);
                 self.granted.place(&mut self.placer, &site, grant, given)?;
-                self.targets.push(site.path().clone());
                 None
             }
             Thing::Empty { size_bytes } => {

@@ -13,15 +13,13 @@ use kigumi_plan::RunOp;
 use kigumi_rootfs::{Item, Placer, Site};
 
 use super::failed;
+use super::memory::is_in_memory;
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
 use crate::secrets::{SecretValue, Secrets};
 
 /// Permissions of a secret without `mode=`. Dockerfile reference § RUN --mount=type=secret.
 const MODE: u32 = 0o400;
-
-/// What a tmpfs says of itself. statfs(2).
-const TMPFS: u64 = 0x0102_1994;
 
 /// How much is overwritten at once.
 const BLANK: [u8; 4096] = [0; 4096];
@@ -151,9 +149,7 @@ pub(super) fn place(
 
 /// Without a word people would not know that there is something better.
 fn tell_where(area: &Path, target: &ImagePath, id: &str, events: &Events) {
-    let in_memory = rustix::fs::statfs(area)
-        .is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|kind| kind == TMPFS));
-    if !in_memory {
+    if !is_in_memory(area) {
         events.emit(BuildEvent::Detail {
             message: format!(
                 "the secret `{id}` lies at `{target}` on the filesystem of the container while the step runs; an emptyDir with `medium: Memory` at /run/secrets keeps it in memory"
