@@ -150,7 +150,7 @@ async fn a_layer_that_a_mirror_breaks_off_is_finished_by_the_registry() {
     image().publish(&mirror.registry, "base", "1");
     let layer = published.layers[0].digest.to_string();
     let breaks = Fault::new(
-        When::next("GET", &layer).after(1),
+        When::next("GET", &layer),
         Action::DropAfter(300_000),
     );
     mirror.registry.fail(breaks);
