@@ -21,6 +21,7 @@ mod outputs;
 mod pod_files;
 mod product;
 mod push;
+mod read_ahead;
 mod rounds;
 mod running;
 mod setup;
