@@ -18,6 +18,7 @@ mod mounts;
 mod needs;
 mod off_disk;
 mod outputs;
+mod permission;
 mod pod_files;
 mod product;
 mod push;
@@ -28,6 +29,7 @@ mod setup;
 mod shebang;
 mod sources;
 mod stage;
+mod tags;
 mod workshop;
 
 use std::collections::BTreeMap;
@@ -380,19 +382,10 @@ impl<'a> Build<'a> {
         if !self.config.push || self.config.registry.skip_push_permission_check {
             return Ok(());
         }
-        let check = async {
-            for destination in &self.config.destinations {
-                self.client
-                    .check_push_permission(destination)
-                    .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: format!("check that `{destination}` may be pushed"),
-                        source: Arc::new(source),
-                    })?;
-            }
-            Ok(())
-        };
-        workshop::wait(self.runtime.handle(), self.cancel, &self.stopped, check)
+        let wanted = permission::repositories(&self.config.destinations);
+        let handle = self.runtime.handle();
+        let check = permission::check(&self.client, handle, wanted, self.environment, self.events);
+        workshop::wait(handle, self.cancel, &self.stopped, check)
     }
 
     fn workshop(&self) -> Result<Workshop, BuildError> {
@@ -439,6 +432,7 @@ impl<'a> Build<'a> {
                 self.events.clone(),
                 workshop.work().to_owned(),
                 &self.config.destinations,
+                self.config.mirrors.ignore_immutable_tags,
             )
         });
         Ok(LayerFactory {
@@ -498,6 +492,7 @@ impl<'a> Build<'a> {
                 .into_iter()
                 .filter(|file| file.exists()),
         );
+        ours.extend(self.config.mirrors.files().map(PathBuf::from));
         ours.extend(self.config.outputs.paths().map(PathBuf::from));
         ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
@@ -541,22 +536,20 @@ impl<'a> Build<'a> {
             uploads.finish().await?;
             uploads.push_config(image.config.bytes()).await?;
             if product.index.is_some() {
-                for reference in self.unnamed(image.manifest.digest()) {
-                    uploads
-                        .push_manifest(&reference, &image.media_type, image.manifest.bytes())
-                        .await?;
-                }
-            }
-        }
-        if let Some(uploads) = uploads.first() {
-            for destination in &self.config.destinations {
-                let media_type = &product.descriptor.media_type;
+                let references = self.unnamed(image.manifest.digest());
                 uploads
-                    .push_manifest(destination, media_type, product.bytes())
+                    .push_manifests(&references, &image.media_type, image.manifest.bytes())
                     .await?;
             }
         }
-        Ok(())
+        let Some(uploads) = uploads.first() else {
+            return Ok(());
+        };
+        let media_type = &product.descriptor.media_type;
+        let destinations = &self.config.destinations;
+        uploads
+            .push_manifests(destinations, media_type, product.bytes())
+            .await
     }
 
     /// A manifest that an index will name, in every repository that gets the index.

@@ -2,6 +2,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use super::RunFlags;
 use super::lint_flags::{LintCommand, LintFlags};
+use super::mirror_flags::MirrorFlags;
 use super::times::TimeFlags;
 
 /// What the user typed.
@@ -195,6 +196,10 @@ pub struct BuildFlags {
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
 
+    /// Which registries are asked, and as whom.
+    #[command(flatten)]
+    pub mirrors: MirrorFlags,
+
     /// What RUN may do and finds.
     #[command(flatten)]
     pub run: RunFlags,
@@ -275,10 +280,6 @@ pub struct AbsentFlags {
     materialize: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dryrun: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    skip_default_registry_fallback: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    push_ignore_immutable_tag_errors: Option<bool>,
     #[arg(short = 'b', long, hide = true)]
     bucket: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -286,12 +287,6 @@ pub struct AbsentFlags {
     #[arg(long, hide = true, action = ArgAction::Append)]
     #[arg(long, hide = true)]
     git: Option<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    registry_mirror: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    registry_map: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    registry_client_cert: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     credential_helpers: Vec<String>,
 }
@@ -314,23 +309,9 @@ impl AbsentFlags {
             ("--preserve-context", on(self.preserve_context)),
             ("--materialize", on(self.materialize)),
             ("--dryrun", on(self.dryrun)),
-            (
-                "--skip-default-registry-fallback",
-                on(self.skip_default_registry_fallback),
-            ),
-            (
-                "--push-ignore-immutable-tag-errors",
-                on(self.push_ignore_immutable_tag_errors),
-            ),
             ("--bucket", text(&self.bucket)),
             ("--annotation", !self.annotation.is_empty()),
             ("--git", text(&self.git)),
-            ("--registry-mirror", !self.registry_mirror.is_empty()),
-            ("--registry-map", !self.registry_map.is_empty()),
-            (
-                "--registry-client-cert",
-                !self.registry_client_cert.is_empty(),
-            ),
             (
                 "--credential-helpers",
                 self.credential_helpers.iter().any(|name| !name.is_empty()),

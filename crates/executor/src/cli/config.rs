@@ -7,6 +7,7 @@ use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference}
 use super::args::{BuildFlags, go_bool};
 use super::contexts::{self, ContextFlag};
 use super::lint_flags::LintSettings;
+use super::mirror_flags::MirrorSettings;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
 use super::times::Times;
@@ -50,6 +51,8 @@ pub struct Config {
     pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
+    /// Which registries are asked, and as whom.
+    pub mirrors: MirrorSettings,
     /// Never unpacked to, never recorded.
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
@@ -244,6 +247,16 @@ pub enum ConfigError {
         /// Why not.
         reason: String,
     },
+    /// A flag about registries whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RegistryFlag {
+        /// The flag or the variable.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
     /// A rule that does not exist.
     #[error("--lint-rule `{text}`: there is no such rule; docs/lint.md lists them")]
     UnknownRule {
@@ -432,6 +445,7 @@ impl Config {
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
             registry: registry(flags, &absolute)?,
+            mirrors: MirrorSettings::new(&flags.mirrors, environment)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
             cache_mount_dir: flags
@@ -465,14 +479,6 @@ fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
             .into_iter()
             .filter(|name| environment.is_set(name)),
     );
-    let lists = ["KANIKO_REGISTRY_MIRROR", "KANIKO_REGISTRY_MAP"];
-    let given = |name: &&str| {
-        environment
-            .variables
-            .get(*name)
-            .is_some_and(|value| !value.is_empty())
-    };
-    absent.extend(lists.into_iter().filter(given));
     absent
 }
 

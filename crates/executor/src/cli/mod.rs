@@ -5,6 +5,7 @@ mod args;
 mod config;
 mod contexts;
 mod lint_flags;
+mod mirror_flags;
 mod run_flags;
 mod secrets;
 mod times;
@@ -19,6 +20,7 @@ pub use config::{
 };
 pub use contexts::{ContextFlag, ContextPlace};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
+pub use mirror_flags::{ClientCertificateFiles, MirrorFlags, MirrorSettings};
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};
 pub use secrets::{SecretFlag, SecretFlagError, SecretSource, SshFlag};
 pub use times::{TimeFlags, Times};

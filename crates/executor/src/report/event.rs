@@ -99,6 +99,11 @@ pub enum BuildEvent {
         /// Where it is.
         path: PathBuf,
     },
+    /// Something that a reader of the log wants to know.
+    Note {
+        /// What.
+        message: String,
+    },
     /// Something is wrong, and the build goes on.
     Warning {
         /// What.

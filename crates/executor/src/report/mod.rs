@@ -132,6 +132,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         | BuildEvent::LayerPushed { .. }
         | BuildEvent::ImagePushed { .. }
         | BuildEvent::Written { .. }
+        | BuildEvent::Note { .. }
         | BuildEvent::Finished { .. } => Verbosity::Info,
     }
 }

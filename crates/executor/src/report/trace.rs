@@ -21,9 +21,11 @@ impl<S: Subscriber> Layer<S> for Bridge {
         let mut message = Message::default();
         event.record(&mut message);
         let message = message.0;
-        let is_warning = *event.metadata().level() <= Level::WARN;
-        self.events.emit(if is_warning {
+        let level = *event.metadata().level();
+        self.events.emit(if level <= Level::WARN {
             BuildEvent::Warning { message }
+        } else if level == Level::INFO {
+            BuildEvent::Note { message }
         } else {
             BuildEvent::Detail { message }
         });
@@ -51,7 +53,8 @@ impl Visit for Message {
 pub(crate) fn listen(events: Events, verbosity: Verbosity) {
     let ours = match verbosity {
         Verbosity::Error => Level::ERROR,
-        Verbosity::Warn | Verbosity::Info => Level::WARN,
+        Verbosity::Warn => Level::WARN,
+        Verbosity::Info => Level::INFO,
         Verbosity::Debug => Level::DEBUG,
         Verbosity::Trace => Level::TRACE,
     };
@@ -77,8 +80,14 @@ mod tests {
         let subscriber = Registry::default().with(Bridge { events });
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(path = "/var/run", "what lies there is not recorded");
+            tracing::info!("it went well in the end");
         });
-        let message = "what lies there is not recorded, path: \"/var/run\"".to_owned();
-        assert_eq!(*heard.lock().unwrap(), [BuildEvent::Warning { message }]);
+        let warning = "what lies there is not recorded, path: \"/var/run\"".to_owned();
+        let note = "it went well in the end".to_owned();
+        let expected = [
+            BuildEvent::Warning { message: warning },
+            BuildEvent::Note { message: note },
+        ];
+        assert_eq!(*heard.lock().unwrap(), expected);
     }
 }

@@ -40,12 +40,15 @@ pub struct Client {
     routed: bool,
 }
 
+/// An endpoint from the moment that somebody has tried it out.
+type FoundEndpoint = Arc<OnceCell<Arc<Endpoint>>>;
+
 #[derive(Debug)]
 struct Inner {
     config: ClientConfig,
     transports: Transports,
     authenticator: Authenticator,
-    endpoints: Mutex<HashMap<(Registry, Direction), Arc<OnceCell<Arc<Endpoint>>>>>,
+    endpoints: Mutex<HashMap<(Registry, Direction), FoundEndpoint>>,
     /// In which place a repository was found, where it has routes.
     found: StdMutex<HashMap<Repository, Repository>>,
 }
