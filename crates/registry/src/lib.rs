@@ -58,4 +58,6 @@ pub use spool::{Finished, Spool, SpoolFailure, SpoolReader, SpoolWriter};
 pub use transport::{
     ClientCertificate, ClientConfig, Direction, NameFiles, Pem, Proxies, Relaxation, Timeouts,
 };
-pub use web::{Authentication, Downloaded, WebAnswer, WebBody, WebRequest, WebSource};
+pub use web::{
+    Authentication, Downloaded, OpenFile, WebAnswer, WebBody, WebRequest, WebSource,
+};
