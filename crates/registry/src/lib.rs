@@ -36,6 +36,7 @@ mod archive;
 mod auth;
 pub mod challenge;
 mod client;
+pub mod cloud;
 mod error;
 pub mod keychain;
 mod layout;
