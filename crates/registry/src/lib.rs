@@ -46,6 +46,7 @@ mod retry;
 mod secret;
 mod spool;
 mod transport;
+pub mod store;
 mod web;
 
 pub use archive::{ArchiveWriter, UNNAMED};
