@@ -57,7 +57,9 @@ pub enum Error {
         reason: &'static str,
     },
     /// More than any build context has.
-    #[error("`{written}` is refused: it has more than {limit}; was it meant to be a build context?")]
+    #[error(
+        "`{written}` is refused: it has more than {limit}; was it meant to be a build context?"
+    )]
     TooLarge {
         /// Where the context is.
         written: String,

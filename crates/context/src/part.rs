@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn a_part_lies_inside_whatever_leads_to_it() {
-        let all = "d 0755 0:0 /a\nd 0755 0:0 /a/b\nf 0644 0:0 /a/b/f \"x\"\nh /a/b/g -> /a/b/f\n\
+        let all = "d 0755 0:0 /a\nd 0755 0:0 /a/b\nf 0644 0:0 /a/b/f \"x\"\nh /a/b/g = /a/b/f\n\
                    l 0:0 /in -> a/b\nl 0:0 /out -> ../../etc\n";
         let tree = notation::parse_tree(all).unwrap();
         let shown = |written: &str| {

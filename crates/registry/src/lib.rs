@@ -45,8 +45,8 @@ mod name;
 mod retry;
 mod secret;
 mod spool;
-mod transport;
 pub mod store;
+mod transport;
 mod web;
 
 pub use archive::{ArchiveWriter, UNNAMED};
@@ -60,6 +60,4 @@ pub use spool::{Finished, Spool, SpoolFailure, SpoolReader, SpoolWriter};
 pub use transport::{
     ClientCertificate, ClientConfig, Direction, NameFiles, Pem, Proxies, Relaxation, Timeouts,
 };
-pub use web::{
-    Authentication, Downloaded, OpenFile, WebAnswer, WebBody, WebRequest, WebSource,
-};
+pub use web::{Authentication, Downloaded, OpenFile, WebAnswer, WebBody, WebRequest, WebSource};

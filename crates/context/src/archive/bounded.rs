@@ -37,7 +37,9 @@ impl<R: Read> Read for Bounded<R> {
         }
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX);
         let wanted = wanted.min(buffer.len());
-        let count = self.inner.read(buffer.get_mut(..wanted).unwrap_or_default())?;
+        let count = self
+            .inner
+            .read(buffer.get_mut(..wanted).unwrap_or_default())?;
         self.left -= count as u64;
         Ok(count)
     }

@@ -5,9 +5,9 @@
 
 mod bounded;
 mod compression;
-mod whole;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::io::{self, Read, Write};
 

@@ -181,7 +181,9 @@ fn weight(change: &Change) -> u64 {
             entry, metadata, ..
         } => {
             let attributes = metadata.xattrs.iter();
-            let attributes: usize = attributes.map(|(name, value)| name.len() + value.len()).sum();
+            let attributes: usize = attributes
+                .map(|(name, value)| name.len() + value.len())
+                .sum();
             let target = match entry {
                 Entry::Symlink(target) => target.len(),
                 Entry::Directory

@@ -32,6 +32,8 @@ impl MainRepository {
             None => (text, None),
         };
         let mut reference = match text.strip_prefix("git://") {
+            // URLs of HTTP take as many slashes as there are: the path would become the host.
+            Some(rest) if rest.starts_with('/') => return Err(GitReferenceError::NotGit),
             Some(rest) => {
                 let scheme = if self.plain_http { "http" } else { "https" };
                 GitReference::of_repository(&format!("{scheme}://{rest}"))?
@@ -79,8 +81,18 @@ mod tests {
         let cases = [
             ("git://h/o/r", "https://h/o/r", None, None),
             ("git://h:8443/o/r.git", "https://h:8443/o/r.git", None, None),
-            ("git://h/r.git#refs/heads/x", "https://h/r.git", Some("refs/heads/x"), None),
-            ("git://h/r#refs/pull/7/head#", "https://h/r", Some("refs/pull/7/head"), None),
+            (
+                "git://h/r.git#refs/heads/x",
+                "https://h/r.git",
+                Some("refs/heads/x"),
+                None,
+            ),
+            (
+                "git://h/r#refs/pull/7/head#",
+                "https://h/r",
+                Some("refs/pull/7/head"),
+                None,
+            ),
             ("git://h/r#v1:sub", "https://h/r", Some("v1"), None),
             ("https://h/r.git#v1", "https://h/r.git", Some("v1"), None),
         ];
@@ -95,14 +107,20 @@ mod tests {
         assert_eq!(exact.revision.as_deref(), Some("refs/heads/x"));
         assert_eq!(exact.checksum.as_deref(), Some(COMMIT));
         assert!(exact.fetch_by_commit);
-        assert_eq!(reference("git://h/r#v1:sub").subdirectory.as_deref(), Some("sub"));
+        assert_eq!(
+            reference("git://h/r#v1:sub").subdirectory.as_deref(),
+            Some("sub")
+        );
     }
 
     #[test]
     fn a_commit_is_given_whole() {
         let error = MainRepository::default().reference("git://h/r#main#0123abc");
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("`0123abc` is not a full commit id"), "{error}");
+        assert!(
+            error.contains("`0123abc` is not a full commit id"),
+            "{error}"
+        );
     }
 
     #[test]

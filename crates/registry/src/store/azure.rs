@@ -73,7 +73,9 @@ fn shared_key(url: &Url, date: &str, key: &str) -> Result<String, Error> {
         .map(|(name, value)| (name.to_lowercase(), value.into_owned()))
         .collect();
     pairs.sort();
-    let pairs = pairs.iter().map(|(name, value)| format!("\n{name}:{value}"));
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| format!("\n{name}:{value}"));
     text.extend(pairs);
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
     let signature = BASE64_STANDARD.encode(hmac::sign(&key, text.as_bytes()));
@@ -93,7 +95,10 @@ mod tests {
             "Sun, 22 Nov 2026 10:00:00 GMT",
             "a2V5IG9mIGFuIGFjY291bnQ=",
         );
-        assert_eq!(signed.unwrap(), "SharedKey a1:g+bl/TBbzuVsQ/XhL61jutqBQVjPJnjuI7Y4ecPrKyQ=");
+        assert_eq!(
+            signed.unwrap(),
+            "SharedKey a1:g+bl/TBbzuVsQ/XhL61jutqBQVjPJnjuI7Y4ecPrKyQ="
+        );
     }
 
     #[test]

@@ -20,9 +20,15 @@ pub async fn gcs_object(
 ) -> Result<WebSource, Error> {
     if let Some(text) = surroundings.variable("STORAGE_EMULATOR_HOST") {
         let base = endpoint("STORAGE_EMULATOR_HOST", text, "http")?;
-        return Ok(WebSource::parse(object_url(&base, (bucket, key))?.as_str())?);
+        return Ok(WebSource::parse(
+            object_url(&base, (bucket, key))?.as_str(),
+        )?);
     }
-    let base = endpoint("the address of Google Cloud Storage", "storage.googleapis.com", "https")?;
+    let base = endpoint(
+        "the address of Google Cloud Storage",
+        "storage.googleapis.com",
+        "https",
+    )?;
     let source = WebSource::parse(object_url(&base, (bucket, key))?.as_str())?;
     let Some(token) = google.access_token(SCOPE).await? else {
         tracing::debug!("Google Cloud: no identity; the object is asked for without");

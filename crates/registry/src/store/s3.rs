@@ -105,13 +105,55 @@ mod tests {
     #[test]
     fn the_bucket_is_in_the_host_unless_that_cannot_be() {
         let cases = [
-            (None, false, "eu-central-1", "b", "https://b.s3.eu-central-1.amazonaws.com/k/c.tar.gz"),
-            (None, true, "us-east-1", "b", "https://b.s3.us-east-1.amazonaws.com/k/c.tar.gz"),
-            (None, false, "cn-north-1", "b", "https://b.s3.cn-north-1.amazonaws.com.cn/k/c.tar.gz"),
-            (None, false, "us-east-1", "b.c", "https://s3.us-east-1.amazonaws.com/b.c/k/c.tar.gz"),
-            (Some("https://minio.test:9000"), true, "us-east-1", "b", "https://minio.test:9000/b/k/c.tar.gz"),
-            (Some("https://minio.test:9000"), false, "us-east-1", "b", "https://b.minio.test:9000/k/c.tar.gz"),
-            (Some("http://10.0.0.1:9000/"), false, "us-east-1", "b", "http://10.0.0.1:9000/b/k/c.tar.gz"),
+            (
+                None,
+                false,
+                "eu-central-1",
+                "b",
+                "https://b.s3.eu-central-1.amazonaws.com/k/c.tar.gz",
+            ),
+            (
+                None,
+                true,
+                "us-east-1",
+                "b",
+                "https://b.s3.us-east-1.amazonaws.com/k/c.tar.gz",
+            ),
+            (
+                None,
+                false,
+                "cn-north-1",
+                "b",
+                "https://b.s3.cn-north-1.amazonaws.com.cn/k/c.tar.gz",
+            ),
+            (
+                None,
+                false,
+                "us-east-1",
+                "b.c",
+                "https://s3.us-east-1.amazonaws.com/b.c/k/c.tar.gz",
+            ),
+            (
+                Some("https://minio.test:9000"),
+                true,
+                "us-east-1",
+                "b",
+                "https://minio.test:9000/b/k/c.tar.gz",
+            ),
+            (
+                Some("https://minio.test:9000"),
+                false,
+                "us-east-1",
+                "b",
+                "https://b.minio.test:9000/k/c.tar.gz",
+            ),
+            (
+                Some("http://10.0.0.1:9000/"),
+                false,
+                "us-east-1",
+                "b",
+                "http://10.0.0.1:9000/b/k/c.tar.gz",
+            ),
         ];
         for (own, path_style, region, bucket, expected) in cases {
             let own = own.map(|own| Url::parse(own).unwrap());
@@ -132,7 +174,10 @@ mod tests {
             ("b:c", "k"),
         ] {
             let url = object_url(None, false, "us-east-1", (bucket, key));
-            assert!(matches!(url, Err(Error::Name { .. })), "{bucket} {key}: {url:?}");
+            assert!(
+                matches!(url, Err(Error::Name { .. })),
+                "{bucket} {key}: {url:?}"
+            );
         }
         let error = object_url(None, false, "x/evil.test?", ("b", "k"));
         let host = error.map(|url| url.host_str().map(str::to_owned));

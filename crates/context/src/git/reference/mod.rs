@@ -166,7 +166,9 @@ pub enum GitReferenceError {
         checksum: String,
     },
     /// The second part of a fragment that kaniko knows: `#REF#COMMIT`.
-    #[error("`{text}` is not a full commit id: `git://HOST/REPOSITORY#REF#COMMIT` needs one behind the second `#`")]
+    #[error(
+        "`{text}` is not a full commit id: `git://HOST/REPOSITORY#REF#COMMIT` needs one behind the second `#`"
+    )]
     NotACommit {
         /// As written.
         text: String,
