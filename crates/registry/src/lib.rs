@@ -36,6 +36,7 @@ mod archive;
 mod auth;
 pub mod challenge;
 mod client;
+pub mod cloud;
 mod error;
 pub mod keychain;
 mod layout;
@@ -45,6 +46,7 @@ mod retry;
 mod routes;
 mod secret;
 mod spool;
+pub mod store;
 mod transport;
 mod web;
 
@@ -60,4 +62,4 @@ pub use spool::{Finished, Spool, SpoolFailure, SpoolReader, SpoolWriter};
 pub use transport::{
     ClientCertificate, ClientConfig, Direction, NameFiles, Pem, Proxies, Relaxation, Timeouts,
 };
-pub use web::{Authentication, Downloaded, WebAnswer, WebBody, WebRequest, WebSource};
+pub use web::{Authentication, Downloaded, OpenFile, WebAnswer, WebBody, WebRequest, WebSource};

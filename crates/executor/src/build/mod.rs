@@ -14,6 +14,7 @@ mod ground;
 mod image;
 mod images;
 mod layers;
+mod main_context;
 mod mounts;
 mod needs;
 mod off_disk;
@@ -41,7 +42,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
-use kigumi_registry::{Client, Repository};
+use kigumi_registry::{Client, ClientConfig, Repository};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
@@ -66,6 +67,7 @@ use ground::Ground;
 use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe};
+use main_context::{MainContext, Means};
 use mounts::{Backstage, CacheStore};
 use needs::{ImageUse, Needs};
 use product::Product;
@@ -131,6 +133,14 @@ pub fn plan(
     result
 }
 
+async fn start(config: ClientConfig) -> Result<Client, BuildError> {
+    let started = Client::start(config).await;
+    started.map_err(|source| BuildError::Registry {
+        operation: "prepare to speak to registries".to_owned(),
+        source: Arc::new(source),
+    })
+}
+
 pub(crate) fn runtime() -> Result<Runtime, BuildError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -154,7 +164,7 @@ struct Build<'a> {
     client: Client,
     /// One for each platform, in the order asked.
     planned: Vec<Planned>,
-    dockerfile: PathBuf,
+    context: Arc<MainContext>,
     now: Timestamp,
 }
 
@@ -169,32 +179,39 @@ impl<'a> Build<'a> {
     ) -> Result<Self, BuildError> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
-        let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
+        let client_config = setup::client_config(config, environment, events.redactor())?;
+        let starting = start(client_config.clone());
+        let client = workshop::wait(runtime.handle(), cancel, &stopped, starting)?;
+        let stop = (cancel.clone(), stopped.clone());
+        let means = Means {
+            client: &client,
+            client_config: &client_config,
+            environment,
+            secrets,
+            events,
+            handle: runtime.handle(),
+            stop: &stop,
+            work: &config.kaniko_dir,
+            now,
+        };
+        let (context, bytes) = MainContext::open(&config.context, &config.dockerfile, &means)?;
+        let dockerfile = rounds::parse_dockerfile(context.dockerfile(), &bytes)?;
         hide_passwords(dockerfile.source.text(), events);
         let created = config.times.without_epoch().unwrap_or(now);
         let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
-            dockerfile: path.clone(),
+            dockerfile: PathBuf::from(context.dockerfile().to_string()),
             platform: platforms.join(", "),
         });
-        let client_config = setup::client_config(config, environment, events.redactor())?;
-        let stop = (cancel.clone(), stopped.clone());
-        let prepared = async {
-            let client =
-                Client::start(client_config)
-                    .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: "prepare to speak to registries".to_owned(),
-                        source: Arc::new(source),
-                    })?;
-            let world = World {
-                client: &client,
-                contexts: &config.contexts,
-                secrets,
-                events,
-                stop: &stop,
-                work: &config.kaniko_dir,
-            };
+        let world = World {
+            client: &client,
+            contexts: &config.contexts,
+            secrets,
+            events,
+            stop: &stop,
+            work: &config.kaniko_dir,
+        };
+        let planning = async {
             let mut planned = Vec::new();
             for platform in &config.platforms {
                 let created = rfc3339(created.seconds);
@@ -202,9 +219,9 @@ impl<'a> Build<'a> {
                 let inputs = rounds::inputs(config, platform.clone(), created, proxies);
                 planned.push(rounds::plan(dockerfile.clone(), inputs, &world).await?);
             }
-            Ok((client, planned))
+            Ok(planned)
         };
-        let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        let planned = workshop::wait(runtime.handle(), cancel, &stopped, planning)?;
         let named = config.contexts.iter().filter_map(ContextFlag::url);
         let sources = planned.iter().flat_map(|one| remote_sources(&one.plan));
         for url in sources.chain(named) {
@@ -212,7 +229,8 @@ impl<'a> Build<'a> {
         }
         tell_warnings(&planned, config.lint.mode, events);
         let files = planned.iter().map(|one| (&one.dockerfile, &one.lint));
-        lint::before_build(files, &path, config, events)?;
+        // What is wrong with the ignore file is told when the context is read, if it is.
+        lint::before_build(files, context.ignored().ok().as_ref(), config, events)?;
         Ok(Self {
             config,
             environment,
@@ -222,7 +240,7 @@ impl<'a> Build<'a> {
             runtime,
             client,
             planned,
-            dockerfile: path,
+            context: Arc::new(context),
             now,
         })
     }
@@ -308,12 +326,14 @@ impl<'a> Build<'a> {
         }
         let base = base(planned).map(|image| &image.manifest);
         let format = image::format(self.config.image_format, base);
+        let mut contents = Contents::new(workshop.work())?;
+        self.context.lend(&mut contents)?;
         let mut stages = Stages {
             plan,
             needs,
             file: &planned.dockerfile.source,
             images: self.images(planned, workshop, needs),
-            contents: Contents::new(workshop.work())?,
+            contents,
             downloads: Downloads::new(self.client.clone()),
             git: GitTrees::new(self.client.clone()),
             workshop,
@@ -394,7 +414,7 @@ impl<'a> Build<'a> {
             (self.cancel.clone(), self.stopped.clone()),
             self.runtime.handle().clone(),
             &self.config.kaniko_dir,
-            (self.dockerfile.clone(), self.config.context.clone()),
+            Arc::clone(&self.context),
         )
     }
 
@@ -479,13 +499,13 @@ impl<'a> Build<'a> {
     fn own_paths(&self) -> Vec<PathBuf> {
         let mut ours = vec![
             self.config.kaniko_dir.clone(),
-            self.config.context.clone(),
-            self.dockerfile.clone(),
             PathBuf::from("/kaniko"),
             PathBuf::from("/kigumi"),
             PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
             self.config.cache_mounts(),
         ];
+        ours.extend(self.config.context.path());
+        ours.extend(self.context.dockerfile().disk().map(PathBuf::from));
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
             setup::credential_files(self.environment)

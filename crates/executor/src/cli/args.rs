@@ -1,6 +1,7 @@
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::RunFlags;
+use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
 use super::lint_flags::{LintCommand, LintFlags};
 use super::mirror_flags::MirrorFlags;
 use super::times::TimeFlags;
@@ -43,7 +44,7 @@ pub enum Command {
 /// The flags of a build, with the parsing rules of kaniko's command line (K-CLI).
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct BuildFlags {
-    /// Path of the Dockerfile, as given or below the context
+    /// Path of the Dockerfile, as given or below the context; or its URL
     #[arg(
         short = 'f',
         long,
@@ -52,11 +53,12 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub dockerfile: String,
-    /// Directory of the build context (a path, or `dir://PATH`)
+    /// The build context: a directory or dir://PATH; an archive: tar://FILE, tar://stdin, https://…, s3://BUCKET/KEY, gs://BUCKET/KEY,
+    /// https://ACCOUNT.blob.core.windows.net/…; a repository: git://HOST/REPOSITORY[#REF[#COMMIT]], https://….git
     #[arg(
         short = 'c',
         long,
-        default_value = "/workspace/",
+        default_value = DEFAULT_CONTEXT,
         allow_hyphen_values = true,
         help_heading = "Input"
     )]
@@ -70,6 +72,9 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub context_sub_path: String,
+    /// How the build context is fetched.
+    #[command(flatten)]
+    pub context_flags: ContextFlags,
     /// Named context, repeatable: a directory, a URL of http, https or git, `docker-image://IMAGE`, `oci-layout://DIRECTORY[:TAG|@DIGEST]`
     #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub build_context: Vec<String>,
@@ -280,13 +285,8 @@ pub struct AbsentFlags {
     materialize: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dryrun: Option<bool>,
-    #[arg(short = 'b', long, hide = true)]
-    bucket: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     annotation: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    #[arg(long, hide = true)]
-    git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     credential_helpers: Vec<String>,
 }
@@ -309,9 +309,7 @@ impl AbsentFlags {
             ("--preserve-context", on(self.preserve_context)),
             ("--materialize", on(self.materialize)),
             ("--dryrun", on(self.dryrun)),
-            ("--bucket", text(&self.bucket)),
             ("--annotation", !self.annotation.is_empty()),
-            ("--git", text(&self.git)),
             (
                 "--credential-helpers",
                 self.credential_helpers.iter().any(|name| !name.is_empty()),

@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod context_flags;
 mod contexts;
 mod lint_flags;
 mod mirror_flags;
@@ -18,6 +19,8 @@ pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, PlatformSource,
     RegistryFlags, Verbosity,
 };
+pub(crate) use context_flags::default_context;
+pub use context_flags::{ContextFlags, ContextSettings};
 pub use contexts::{ContextFlag, ContextPlace};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
 pub use mirror_flags::{ClientCertificateFiles, MirrorFlags, MirrorSettings};

@@ -261,6 +261,32 @@ impl Transports {
     }
 }
 
+/// A client without redirects for what is no registry: the common CAs, always verified, and the names of the pod; `proxied` or not.
+pub(crate) fn plain_client(config: &ClientConfig, proxied: bool) -> Result<reqwest::Client, Error> {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut extra = Vec::new();
+    for pem in &config.roots {
+        extra.extend(tls::certificates(pem)?);
+    }
+    let tls = tls::client_config(&tls::Roots::new(extra), Verification::Required, None)?;
+    let proxies = if proxied {
+        config.proxies.clone()
+    } else {
+        Proxies::default()
+    };
+    let config = ClientConfig {
+        proxies,
+        ..config.clone()
+    };
+    let names = Arc::new(Names::new(&config.names));
+    let builder = Builder {
+        config: &config,
+        names: Arc::clone(&names),
+        exempt: Arc::default(),
+    };
+    builder.client(tls, Arc::new(OpenResolver(names)))
+}
+
 struct Builder<'a> {
     config: &'a ClientConfig,
     names: Arc<Names>,

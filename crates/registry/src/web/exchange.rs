@@ -53,6 +53,14 @@ pub struct WebBody {
 }
 
 impl WebBody {
+    pub(super) const fn new(response: Response, operation: Operation, stall: Duration) -> Self {
+        Self {
+            response,
+            operation,
+            stall,
+        }
+    }
+
     /// The next piece; `None` at the end.
     ///
     /// # Errors
@@ -96,11 +104,7 @@ impl Client {
             status: response.status().as_u16(),
             content_type: text(CONTENT_TYPE),
             location: text(LOCATION),
-            body: WebBody {
-                response,
-                operation,
-                stall,
-            },
+            body: WebBody::new(response, operation, stall),
         })
     }
 
