@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::layers::Layer;
+use crate::cache::{LayerBytes, Sent};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, Transfer};
 
@@ -65,12 +66,15 @@ impl Uploads {
         }
     }
 
-    /// Sends a layer that may still grow.
-    pub(crate) fn start(&mut self, spool: &Spool) {
+    /// Sends a layer that may still grow. What it gives tells the cache where to take the bytes from, and when.
+    pub(crate) fn start(&mut self, spool: &Spool) -> LayerBytes {
+        let (sending, sent) = Sent::new();
         for (target, repositories) in self.targets.iter().enumerate() {
             let task = self.task(repositories);
             let (spool, taken) = (spool.clone(), Arc::clone(&self.taken));
+            let sending = Arc::clone(&sending);
             self.running.push(self.handle.spawn(async move {
+                let _sending = sending;
                 // Finished, failed or late: what matters is that it was waited for.
                 drop(tokio::time::timeout(HEAD_START, spool.finished()).await);
                 if let Ok(Some(finished)) = spool.try_finished()
@@ -80,6 +84,11 @@ impl Uploads {
                 }
                 task.push(&spool, Vec::new()).await
             }));
+        }
+        LayerBytes {
+            spool: spool.clone(),
+            near: self.targets.iter().flatten().cloned().collect(),
+            sent: Some(sent),
         }
     }
 

