@@ -66,7 +66,10 @@ pub fn inputs(op: &Op) -> Vec<Input<'_>> {
             run.mounts.iter().filter_map(from).collect()
         }
         Op::Copy(copy) => {
-            let has_paths = copy.sources.iter().any(|one| matches!(one, Source::Path(_)));
+            let has_paths = copy
+                .sources
+                .iter()
+                .any(|one| matches!(one, Source::Path(_)));
             let elsewhere = copy.sources.iter().filter_map(|source| match source {
                 Source::Url(url) => Some(Input::Url(copy, url)),
                 Source::Git(reference) => Some(Input::Git(copy, reference)),
@@ -137,7 +140,10 @@ fn run(framed: Framed, op: &RunOp, hosts: &[(String, String)]) -> Framed {
         script,
     } = op;
     // T-CACHE-08: how the network is reached from here is not what the step is.
-    let env: Vec<_> = env.iter().filter(|(name, _)| !proxies.contains(name)).collect();
+    let env: Vec<_> = env
+        .iter()
+        .filter(|(name, _)| !proxies.contains(name))
+        .collect();
     let framed = framed
         .tag("run")
         .list(argv, |framed, word| framed.text(word))
@@ -236,11 +242,9 @@ fn mount(framed: Framed, mount: &RunMount) -> Framed {
 
 fn owner(framed: Framed, owner: &Owner) -> Framed {
     let Owner { mode, uid, gid } = owner;
-    [mode, uid, gid]
-        .into_iter()
-        .fold(framed, |framed, number| {
-            framed.option(number.map(u64::from), Framed::number)
-        })
+    [mode, uid, gid].into_iter().fold(framed, |framed, number| {
+        framed.option(number.map(u64::from), Framed::number)
+    })
 }
 
 /// What kind of thing files are from: those of the main context lose their owners. Which stage or image it is, its identity says; its name
