@@ -336,6 +336,15 @@ pub enum BuildError {
         #[source]
         source: kigumi_run::Error,
     },
+    /// An entry of the layer cache that was believed, and whose layer cannot be had. The build begins again without it.
+    #[error("the layer of the cache entry {key} cannot be had")]
+    LostEntry {
+        /// The key of the entry.
+        key: kigumi_plan::CacheKey,
+        /// Why not; none if that was told before.
+        #[source]
+        source: Option<Box<BuildError>>,
+    },
     /// Any of the above, at an instruction.
     #[error("{text}")]
     Step {
@@ -369,7 +378,7 @@ impl BuildError {
     )]
     pub fn at(self, file: &Source, span: Span, text: &str) -> Self {
         match self {
-            Self::Cancelled { .. } | Self::Step { .. } => self,
+            Self::Cancelled { .. } | Self::LostEntry { .. } | Self::Step { .. } => self,
             source => Self::Step {
                 text: text.to_owned(),
                 file: Box::new(file.clone()),

@@ -495,8 +495,6 @@ impl Config {
 
 fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
     let mut absent = flags.absent.asked_for(flags.cache.asks_for_cache());
-    // The build does not ask the store yet.
-    absent.extend(flags.cache.asks_for_cache().then_some("--cache"));
     let variables = [
         "KANIKO_CLEANUP",
         "KANIKO_PRE_CLEANUP",
