@@ -214,11 +214,14 @@ impl Shared {
         let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (hits, misses) = (number(&self.hits), number(&self.misses));
         let stored = number(&self.stored);
+        let mut parts = vec![format!(
+            "cache: {hits} found, {misses} not found, {stored} kept"
+        )];
         let rejected = self.rejected().into_iter();
-        let rejected = rejected
-            .map(|(reason, count)| format!(", {count} not used ({})", reason.label()))
-            .collect::<String>();
-        format!("cache: {hits} found, {misses} not found, {stored} kept{rejected}")
+        parts.extend(
+            rejected.map(|(reason, count)| format!("{count} not used ({})", reason.label())),
+        );
+        parts.join(", ")
     }
 }
 
