@@ -10,7 +10,7 @@
 //!
 //! Specification: the Dockerfile reference, with BuildKit as the arbiter wherever the two differ.
 
-mod cache_key;
+pub mod cache_key;
 mod context;
 mod created_by;
 mod entitlement;

@@ -79,6 +79,8 @@ impl CachedLayer {
 pub(crate) struct Hit {
     /// None: the step changed nothing.
     pub(crate) layer: Option<CachedLayer>,
+    /// As it was stored with the entry, in that order.
+    pub(crate) lineage: Vec<Digest>,
     /// Where the bytes of the layer are.
     pub(crate) source: BlobPlace,
     /// When it was made, in seconds since 1970.
@@ -128,6 +130,9 @@ impl Sent {
 #[derive(Debug)]
 pub(crate) struct NewEntry {
     pub(crate) wanted: Wanted,
+    /// How the states that the step was applied to and read from came to be: part of the signed record (`lineage`, a list of digests), given back
+    /// with the hit, and judged by whoever asked: an entry of another lineage is not wrong, but does not fit.
+    pub(crate) lineage: Vec<Digest>,
     /// None: the step changed nothing.
     pub(crate) layer: Option<(CachedLayer, LayerBytes)>,
 }
