@@ -1,13 +1,13 @@
 //! Whether an entry is believed: a function of its bytes, of what is wanted and of the user's rules. supply-chain.md § 4.3.
 
-use kigumi_oci::Descriptor;
+use kigumi_oci::{Descriptor, Digest};
 use kigumi_plan::{CacheKey, Framed};
 
 use super::entry::{self, Entry, LAYER};
 use super::error::CacheError;
 use super::keys::{SignKey, VerifyKey};
 use super::record::{self, ConfigDelta, Empty, Record, RecordLayer, StoredLayer, Time, VERSION};
-use super::{CachedLayer, Reason, Wanted};
+use super::{CachedLayer, NewEntry, Reason, Wanted};
 use crate::cli::{BUILD_ID, CacheSettings, Trust};
 use crate::secrets::Redactor;
 
@@ -21,6 +21,14 @@ pub(super) struct Rules {
     ttl: i64,
     not_before: Option<i64>,
     now: i64,
+}
+
+/// What a record says that is believed.
+#[derive(Debug)]
+pub(super) struct Believed {
+    pub(super) layer: Option<CachedLayer>,
+    pub(super) lineage: Vec<Digest>,
+    pub(super) created: i64,
 }
 
 /// Whether entries of a tag are signed: it is part of the tag (rule 2), so that nobody finds one where the other should be.
@@ -90,16 +98,18 @@ impl Rules {
     }
 
     /// What a new entry says.
-    pub(super) fn record(&self, wanted: &Wanted, layer: Option<&CachedLayer>) -> Record {
+    pub(super) fn record(&self, new: &NewEntry) -> Record {
+        let (wanted, layer) = (&new.wanted, new.layer.as_ref());
         Record {
             v: VERSION,
             domain: self.domain.clone(),
             key: wanted.key.to_string(),
             instruction_digest: wanted.instruction,
             base_digest: wanted.base,
+            lineage: new.lineage.clone(),
             layer: match layer {
                 None => RecordLayer::Empty(Empty::Empty),
-                Some(layer) => RecordLayer::Stored(StoredLayer::from(layer)),
+                Some((layer, _)) => RecordLayer::Stored(StoredLayer::from(layer)),
             },
             config_delta: ConfigDelta::default(),
             created: Time(self.now),
@@ -147,13 +157,13 @@ impl Rules {
         Ok(())
     }
 
-    /// The layer that an entry gives for what is wanted, and since when. The signature comes first: nothing is read of what nobody signed.
+    /// What an entry gives for what is wanted. The signature comes first: nothing is read of what nobody signed.
     pub(super) fn judge(
         &self,
         wanted: &Wanted,
         (entry, record): (&Entry, &[u8]),
         signing: Signing,
-    ) -> Result<(Option<CachedLayer>, i64), Reason> {
+    ) -> Result<Believed, Reason> {
         self.check_signature(LAYER, entry, record, signing)?;
         let record: Record = record::parse(record)?;
         let is = |right: bool, reason| if right { Ok(()) } else { Err(reason) };
@@ -172,7 +182,11 @@ impl Rules {
         };
         entry.check_layers(&descriptors(layer.as_ref()))?;
         self.check_age(record.created, record.not_after)?;
-        Ok((layer, record.created.0))
+        Ok(Believed {
+            layer,
+            lineage: record.lineage,
+            created: record.created.0,
+        })
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub(super) key: String,
     pub(super) instruction_digest: Digest,
     pub(super) base_digest: Digest,
+    /// How the states came to be that the step was applied to and read from; only whoever asks can judge it.
+    pub(super) lineage: Vec<Digest>,
     pub(super) layer: RecordLayer,
     pub(super) config_delta: ConfigDelta,
     pub(super) created: Time,
@@ -139,6 +141,7 @@ pub(super) mod tests {
             key: Digest::of(b"key").hex(),
             instruction_digest: Digest::of(b"instruction"),
             base_digest: Digest::of(b"base"),
+            lineage: vec![Digest::of(b"lineage")],
             layer: RecordLayer::Stored(StoredLayer {
                 digest: Digest::of(b"layer"),
                 size: 5,
@@ -156,16 +159,13 @@ pub(super) mod tests {
     #[test]
     fn a_record_is_one_line_in_the_order_of_the_specification() {
         let text = String::from_utf8(write(&record()).unwrap()).unwrap();
-        let (key, instruction, base) = (
-            Digest::of(b"key").hex(),
-            Digest::of(b"instruction"),
-            Digest::of(b"base"),
-        );
+        let (key, instruction) = (Digest::of(b"key").hex(), Digest::of(b"instruction"));
+        let (base, lineage) = (Digest::of(b"base"), Digest::of(b"lineage"));
         let (layer, tar) = (Digest::of(b"layer"), Digest::of(b"tar"));
         assert_eq!(
             text,
             format!(
-                r#"{{"v":1,"domain":"main","key":"{key}","instruction_digest":"{instruction}","base_digest":"{base}","layer":{{"digest":"{layer}","size":5,"diff_id":"{tar}","media_type":"application/vnd.oci.image.layer.v1.tar+gzip"}},"config_delta":{{}},"created":"2023-11-14T22:13:20Z","not_after":"2023-11-14T22:15:00Z","builder":"kigumi","guard":null}}"#
+                r#"{{"v":1,"domain":"main","key":"{key}","instruction_digest":"{instruction}","base_digest":"{base}","lineage":["{lineage}"],"layer":{{"digest":"{layer}","size":5,"diff_id":"{tar}","media_type":"application/vnd.oci.image.layer.v1.tar+gzip"}},"config_delta":{{}},"created":"2023-11-14T22:13:20Z","not_after":"2023-11-14T22:15:00Z","builder":"kigumi","guard":null}}"#
             )
         );
         assert_eq!(parse::<Record>(text.as_bytes()), Ok(record()));

@@ -116,13 +116,14 @@ impl Shared {
         };
         let entry = Entry::parse(LAYER, &manifest)?;
         let record = self.record(tag, &entry).await?;
-        let (layer, created) = self.rules.judge(wanted, (&entry, &record), signing)?;
+        let believed = self.rules.judge(wanted, (&entry, &record), signing)?;
         let source = self.backend.blobs(tag);
         let source = source.map_err(|error| self.unread(&error))?;
         Ok(Some(Hit {
-            layer,
+            layer: believed.layer,
+            lineage: believed.lineage,
             source,
-            created,
+            created: believed.created,
         }))
     }
 

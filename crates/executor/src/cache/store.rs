@@ -18,9 +18,7 @@ impl Shared {
         let tag = self
             .rules
             .tag(SUBJECT, &new.wanted.key, self.rules.signing());
-        let record = self
-            .rules
-            .record(&new.wanted, new.layer.as_ref().map(|(layer, _)| layer));
+        let record = self.rules.record(&new);
         let Ok(record) = record::write(&record) else {
             return;
         };

@@ -20,6 +20,7 @@ async fn a_registry_that_fails_every_third_request_ends_with_hits_or_misses() {
         let (layer, bytes) = layer(number.to_string().as_bytes());
         cache.store(NewEntry {
             wanted: wanted(number),
+            lineage: Vec::new(),
             layer: Some((layer, bytes)),
         });
     }
@@ -63,6 +64,7 @@ async fn a_repository_that_cannot_be_written_is_one_warning() {
         let (layer, bytes) = layer(b"made again");
         cache.store(NewEntry {
             wanted: wanted(number),
+            lineage: Vec::new(),
             layer: Some((layer, bytes)),
         });
     }
@@ -98,6 +100,7 @@ async fn a_registry_that_is_not_there_is_a_miss() {
     assert!(look(&cache, &wanted(1)).await.is_none());
     cache.store(NewEntry {
         wanted: wanted(1),
+        lineage: Vec::new(),
         layer: None,
     });
     cache.finish().await;
@@ -118,6 +121,7 @@ async fn of_two_builds_that_keep_the_same_step_one_wins_whole() {
             layers.push((wanted(step).key, layer.clone()));
             cache.store(NewEntry {
                 wanted: wanted(step),
+                lineage: Vec::new(),
                 layer: Some((layer, bytes)),
             });
         }

@@ -81,6 +81,7 @@ async fn writers_at_the_same_time_leave_one_whole_entry() {
         layers.push(layer.clone());
         cache.store(NewEntry {
             wanted: wanted(1),
+            lineage: Vec::new(),
             layer: Some((layer, bytes)),
         });
         caches.push(cache);
@@ -108,6 +109,7 @@ async fn a_directory_that_cannot_be_written_is_a_warning() {
     assert!(look(&cache, &wanted(1)).await.is_none());
     cache.store(NewEntry {
         wanted: wanted(1),
+        lineage: Vec::new(),
         layer: None,
     });
     cache.finish().await;

@@ -125,6 +125,7 @@ impl Lab {
         let (layer, bytes) = layer(content);
         cache.store(NewEntry {
             wanted: wanted.clone(),
+            lineage: lineage(),
             layer: Some((layer.clone(), bytes)),
         });
         cache.finish().await;
@@ -142,6 +143,10 @@ fn wanted(number: u64) -> Wanted {
         instruction: Digest::of(b"RUN make"),
         base: Digest::of(b"base"),
     }
+}
+
+fn lineage() -> Vec<Digest> {
+    vec![Digest::of(b"one"), Digest::of(b"two")]
 }
 
 /// A layer with this in its tar, compressed.
@@ -190,7 +195,7 @@ async fn what_one_build_keeps_the_next_one_finds() {
         assert!(look(&cache, &wanted(2)).await.is_none());
         let hit = look(&cache, &wanted(1)).await.unwrap();
         assert_eq!(hit.layer.as_ref(), Some(&layer));
-        assert_eq!(hit.created, NOW);
+        assert_eq!((hit.created, &hit.lineage), (NOW, &lineage()));
         let work = lab.directory.path();
         let spool = cache.fetch(&wanted(1).key, &hit, work).await.unwrap();
         assert_eq!(content(&spool.unwrap()), b"made");
@@ -205,6 +210,7 @@ async fn a_step_that_changed_nothing_is_kept_too() {
     let mut cache = lab.cache(&lab.signed()).await;
     cache.store(NewEntry {
         wanted: wanted(1),
+        lineage: Vec::new(),
         layer: None,
     });
     cache.finish().await;
@@ -242,6 +248,7 @@ async fn a_layer_that_the_destination_has_is_mounted() {
     bytes.sent = Some(sent);
     cache.store(NewEntry {
         wanted: wanted(1),
+        lineage: Vec::new(),
         layer: Some((layer.clone(), bytes.clone())),
     });
     let mut stored = Vec::new();
@@ -270,6 +277,7 @@ async fn a_layer_that_was_never_finished_is_not_kept() {
     bytes.spool = spool;
     cache.store(NewEntry {
         wanted: wanted(1),
+        lineage: Vec::new(),
         layer: Some((layer, bytes)),
     });
     drop(writer);

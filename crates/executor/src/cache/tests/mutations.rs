@@ -213,6 +213,7 @@ async fn row_7_a_layer_of_another_content() {
     layer.diff_id = DiffId(Digest::of(b"something else"));
     cache.store(NewEntry {
         wanted: wanted(1),
+        lineage: Vec::new(),
         layer: Some((layer, bytes)),
     });
     cache.finish().await;

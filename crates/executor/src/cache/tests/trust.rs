@@ -39,6 +39,7 @@ async fn whoever_verifies_needs_no_secret_and_writes_nothing() {
     lab.registry.clear_log();
     cache.store(NewEntry {
         wanted: wanted(2),
+        lineage: Vec::new(),
         layer: None,
     });
     cache.finish().await;
