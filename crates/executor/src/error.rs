@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kigumi_dockerfile::{Diagnostics, Source, Span};
 use kigumi_oci::{DiffId, Digest};
 
+use crate::cache::CacheError;
 use crate::cli::ConfigError;
 use crate::report;
 use crate::secrets::SecretError;
@@ -21,6 +22,9 @@ pub enum BuildError {
     /// The command line is wrong.
     #[error(transparent)]
     Config(ConfigError),
+    /// The cache of layers.
+    #[error(transparent)]
+    LayerCache(CacheError),
     /// A secret that cannot be had.
     #[error(transparent)]
     Secret(SecretError),

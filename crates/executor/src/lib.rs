@@ -16,5 +16,6 @@ pub mod ssh;
 mod start;
 mod time;
 
+pub use cache::CacheError;
 pub use error::{BuildError, chain};
 pub use start::start;

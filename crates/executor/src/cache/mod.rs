@@ -7,17 +7,41 @@
 //!
 //! Specification: supply-chain.md § 4.
 
-use std::collections::BTreeMap;
+mod backend;
+mod entry;
+mod error;
+mod judge;
+mod keys;
+mod reason;
+mod record;
+mod shared;
+mod store;
+#[cfg(test)]
+mod tests;
 
-use kigumi_oci::{DiffId, Digest, MediaType};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use kigumi_oci::{Descriptor, DiffId, Digest, MediaType};
 use kigumi_plan::CacheKey;
 use kigumi_registry::{Client, OciLayout, Repository, Spool};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
-use crate::cli::CacheSettings;
+pub use error::CacheError;
+pub(crate) use reason::Reason;
+
+use crate::cli::{CacheSettings, Tamper};
 use crate::error::BuildError;
-use crate::report::Events;
+use crate::report::{BuildEvent, Events};
+use backend::Backend;
+use judge::Rules;
+use shared::Shared;
+
+/// How many entries are asked for at once: as many as a registry answers without complaint.
+const AT_ONCE: usize = 16;
 
 /// What an entry must say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +65,13 @@ pub(crate) struct CachedLayer {
     pub(crate) media_type: MediaType,
     /// Of the tar.
     pub(crate) diff_id: DiffId,
+}
+
+impl CachedLayer {
+    /// As it is stored.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        Descriptor::new(self.media_type.clone(), self.digest, self.size)
+    }
 }
 
 /// An entry that is believed.
@@ -109,8 +140,11 @@ pub(crate) struct NewEntry {
 /// The cache of a build.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    client: Client,
-    events: Events,
+    shared: Arc<Shared>,
+    handle: Handle,
+    tamper: Tamper,
+    writes: bool,
+    running: JoinSet<()>,
 }
 
 impl Cache {
@@ -126,8 +160,16 @@ impl Cache {
         events: Events,
         now: i64,
     ) -> Result<Self, BuildError> {
-        let _ = (settings, handle, now);
-        Ok(Self { client, events })
+        let rules = Rules::new(settings, events.redactor(), now);
+        let rules = rules.map_err(BuildError::LayerCache)?;
+        let backend = Backend::new(&settings.place, client);
+        Ok(Self {
+            shared: Arc::new(Shared::new(backend, rules, events)),
+            handle,
+            tamper: settings.tamper,
+            writes: settings.writes,
+            running: JoinSet::new(),
+        })
     }
 
     /// Looks for all of them at once. An entry that is not believed is told and counted, and is a miss.
@@ -138,12 +180,38 @@ impl Cache {
         &self,
         wanted: &[Wanted],
     ) -> Result<BTreeMap<CacheKey, Hit>, BuildError> {
-        let _ = wanted;
-        Ok(BTreeMap::new())
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let mut searches = JoinSet::new();
+        let mut asked = BTreeSet::new();
+        for wanted in wanted {
+            if !asked.insert(wanted.key) {
+                continue;
+            }
+            let (shared, permits) = (Arc::clone(&self.shared), Arc::clone(&permits));
+            let wanted = wanted.clone();
+            searches.spawn(async move {
+                // Nobody closes the semaphore.
+                let _permit = permits.acquire().await;
+                (wanted.key, shared.find(&wanted).await)
+            });
+        }
+        let mut hits = BTreeMap::new();
+        while let Some(found) = searches.join_next().await {
+            let Ok((key, found)) = found else {
+                continue;
+            };
+            if let Some(forged) = found.forged {
+                self.punish(forged)?;
+            }
+            if let Some(hit) = found.hit {
+                hits.insert(key, hit);
+            }
+        }
+        Ok(hits)
     }
 
-    /// Fetches the layer of a hit into a spool in `work`, and gives it when its digest and its diff_id are what the entry says. None is a miss, told
-    /// and counted: make the step again.
+    /// Fetches the layer of a hit into a spool in `work`, and gives it when its digest and its `diff_id` are what the entry says (rule 3). None is a
+    /// miss, told and counted: make the step again. A hit without a layer has nothing to fetch and gives none.
     ///
     /// # Errors
     /// As [`lookup`](Self::lookup).
@@ -151,17 +219,49 @@ impl Cache {
         &self,
         key: &CacheKey,
         hit: &Hit,
-        work: &std::path::Path,
+        work: &Path,
     ) -> Result<Option<Spool>, BuildError> {
-        let _ = (key, hit, work);
-        Ok(None)
+        let Some(layer) = &hit.layer else {
+            return Ok(None);
+        };
+        match self.shared.fetch(layer, &hit.source, work).await {
+            Ok(spool) => Ok(Some(spool)),
+            Err(miss) => {
+                let entry = format!("of the key {}", key.short());
+                match self.shared.reject(&entry, &miss) {
+                    Some(forged) => self.punish(forged).map(|()| None),
+                    None => Ok(None),
+                }
+            }
+        }
     }
 
     /// Keeps an entry, in the background; what goes wrong is a warning (K-CACHE-04). Does nothing if the cache is only read.
     pub(crate) fn store(&mut self, entry: NewEntry) {
-        let _ = entry;
+        if !self.writes {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let keeping = async move { shared.keep(entry).await };
+        self.running.spawn_on(keeping, &self.handle);
     }
 
     /// Waits for what is being stored, and says what the cache was good for.
-    pub(crate) async fn finish(&mut self) {}
+    pub(crate) async fn finish(&mut self) {
+        while self.running.join_next().await.is_some() {}
+        let message = self.shared.summary();
+        self.shared.events.emit(BuildEvent::Detail { message });
+    }
+
+    /// How often entries were not used, by reason.
+    pub(crate) fn rejected(&self) -> BTreeMap<Reason, u64> {
+        self.shared.rejected()
+    }
+
+    fn punish(&self, forged: CacheError) -> Result<(), BuildError> {
+        match self.tamper {
+            Tamper::Fail => Err(BuildError::LayerCache(forged)),
+            Tamper::Miss => Ok(()),
+        }
+    }
 }

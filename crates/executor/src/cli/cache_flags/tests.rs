@@ -52,7 +52,7 @@ fn without_the_flag_there_is_no_cache() {
 fn the_defaults_are_those_of_kaniko() {
     let found = settings(&[]).unwrap();
     assert_eq!(repository(&found), "r.test/app/cache");
-    assert_eq!(found.ttl, Duration::from_secs(336 * 3600));
+    assert_eq!(found.ttl, Duration::from_hours(336));
     assert!(found.writes && found.run_layers && !found.copy_layers);
     assert_eq!((found.trust, found.tamper), (Trust::Off, Tamper::Miss));
 }
