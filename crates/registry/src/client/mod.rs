@@ -1,6 +1,7 @@
 //! The registry client.
 
 pub(crate) mod answer;
+mod artifact;
 mod attempts;
 mod copy;
 mod endpoint;

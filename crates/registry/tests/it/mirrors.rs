@@ -149,10 +149,7 @@ async fn a_layer_that_a_mirror_breaks_off_is_finished_by_the_registry() {
     let published = image().publish(&origin.registry, "base", "1");
     image().publish(&mirror.registry, "base", "1");
     let layer = published.layers[0].digest.to_string();
-    let breaks = Fault::new(
-        When::next("GET", &layer),
-        Action::DropAfter(300_000),
-    );
+    let breaks = Fault::new(When::next("GET", &layer), Action::DropAfter(300_000));
     mirror.registry.fail(breaks);
     let gone = Action::error(404, "BLOB_UNKNOWN", "evicted");
     let routes = vec![route(&origin.registry, &mirror.registry, "")];
