@@ -175,7 +175,11 @@ impl Stages<'_> {
         Ok(())
     }
 
-    pub(crate) fn base_tree(&mut self, base: &Base, layers: &[NumberedLayer]) -> Result<Tree, BuildError> {
+    pub(crate) fn base_tree(
+        &mut self,
+        base: &Base,
+        layers: &[NumberedLayer],
+    ) -> Result<Tree, BuildError> {
         match base {
             Base::Scratch => Ok(Tree::new()),
             Base::Image(id) => Ok((*self.images.tree(*id, layers, &self.workshop.cancel)?).clone()),
@@ -521,11 +525,7 @@ impl Stages<'_> {
     }
 
     /// Keeps of a finished stage what later ones need, and nothing else.
-    fn end(
-        &mut self,
-        stage: &StagePlan,
-        standing: Standing,
-    ) -> Result<FinishedStage, BuildError> {
+    fn end(&mut self, stage: &StagePlan, standing: Standing) -> Result<FinishedStage, BuildError> {
         let Standing { state, layers, .. } = standing;
         let (is_parent, is_read) = (self.needs.is_parent(stage.id), self.needs.is_read(stage.id));
         let tree = match state {

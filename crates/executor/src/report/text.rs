@@ -90,11 +90,15 @@ fn lines(event: &BuildEvent) -> String {
             format!("{} done in {}{made}", position(step), duration(*took))
         }
         BuildEvent::StepCached { step, digest, size } => {
-            format!("{} is in the cache: {digest} ({})", position(step), bytes(*size))
+            format!(
+                "{} is in the cache: {digest} ({})",
+                position(step),
+                bytes(*size)
+            )
         }
-        BuildEvent::StageSkipped { number, of, name } => format!(
-            "stage {number}/{of} {name} is not needed: what is taken of it is in the cache"
-        ),
+        BuildEvent::StageSkipped { number, of, name } => {
+            format!("stage {number}/{of} {name} is not needed: what is taken of it is in the cache")
+        }
         BuildEvent::LayerPushed {
             repository,
             digest,

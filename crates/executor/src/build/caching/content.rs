@@ -103,11 +103,7 @@ impl Stages<'_> {
         self.changes_digest(Framed::new("tree"), &changes)
     }
 
-    fn changes_digest(
-        &mut self,
-        framed: Framed,
-        changes: &[Change],
-    ) -> Result<Digest, BuildError> {
+    fn changes_digest(&mut self, framed: Framed, changes: &[Change]) -> Result<Digest, BuildError> {
         let mut framed = framed.number(changes.len() as u64);
         for change in changes {
             self.workshop.check_cancelled()?;

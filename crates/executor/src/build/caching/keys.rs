@@ -186,7 +186,7 @@ fn commit(reference: &GitReference) -> Option<&str> {
 }
 
 impl StepKey {
-    fn new(
+    pub(super) fn new(
         op: &Op,
         parent: CacheKey,
         identities: Vec<Identity>,

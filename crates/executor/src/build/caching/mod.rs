@@ -20,10 +20,12 @@ use kigumi_plan::cache_key::{Lineage, Surroundings};
 use kigumi_plan::{CacheKey, Op, StageId};
 
 pub(in crate::build) use content::Hashed;
+#[cfg(test)]
+use keys::StageKeys;
 use keys::{Keys, StepKey};
 use schedule::{Claim, Schedule};
-pub(in crate::build) use walk::Track;
 use walk::Link;
+pub(in crate::build) use walk::Track;
 
 use super::stage::Stages;
 use crate::cache::{Cache, Hit, Wanted};

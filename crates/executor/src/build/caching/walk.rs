@@ -66,7 +66,10 @@ impl Stages<'_> {
     pub(in crate::build) fn end_track(&mut self, stage: StageId, track: Track) {
         if let Some(caching) = &mut self.caching {
             caching.schedule.lineages.remove(&stage);
-            caching.schedule.lineages.extend(track.lineage.map(|known| (stage, known)));
+            caching
+                .schedule
+                .lineages
+                .extend(track.lineage.map(|known| (stage, known)));
             caching.ends.extend(track.content.map(|link| (stage, link)));
         }
     }
@@ -265,20 +268,23 @@ impl Stages<'_> {
             return;
         };
         let (lineages, surroundings) = (&caching.schedule.lineages, &caching.surroundings);
-        track.lineage = track.lineage.and_then(|below| {
-            after(&step.op, key, (below, layer), lineages, surroundings)
-        });
-        track.content = track.content.zip(instruction).and_then(|(link, instruction)| {
-            let lineage = match &step.op {
-                Op::Run(_) => link.lineage.ran(&layer?),
-                Op::Copy(_) | Op::MakeDir(_) => link.lineage.made(&instruction),
-                Op::Config => link.lineage,
-            };
-            Some(Link {
-                key: cache_key::step(&link.key, &instruction),
-                lineage,
-            })
-        });
+        track.lineage = track
+            .lineage
+            .and_then(|below| after(&step.op, key, (below, layer), lineages, surroundings));
+        track.content = track
+            .content
+            .zip(instruction)
+            .and_then(|(link, instruction)| {
+                let lineage = match &step.op {
+                    Op::Run(_) => link.lineage.ran(&layer?),
+                    Op::Copy(_) | Op::MakeDir(_) => link.lineage.made(&instruction),
+                    Op::Config => link.lineage,
+                };
+                Some(Link {
+                    key: cache_key::step(&link.key, &instruction),
+                    lineage,
+                })
+            });
     }
 
     /// Whether the bytes of new layers are wanted for the cache.
