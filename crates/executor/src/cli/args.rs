@@ -1,8 +1,8 @@
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::RunFlags;
-use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
 use super::cache_flags::CacheFlags;
+use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
 use super::lint_flags::{LintCommand, LintFlags};
 use super::times::TimeFlags;
 

@@ -5,8 +5,8 @@ use kigumi_context::{DockerfilePlace, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
-use super::context_flags::ContextSettings;
 use super::cache_flags::CacheSettings;
+use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;

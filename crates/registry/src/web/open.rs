@@ -26,7 +26,6 @@ impl Client {
     pub async fn open_file(&self, source: &WebSource) -> Result<OpenFile, Error> {
         let operation = Operation::at("fetch", source.shown());
         let response = self
-            
             .retrying(&operation, || self.web_answer(&operation, source))
             .await?;
         let size = response.headers().get(CONTENT_LENGTH);

@@ -44,9 +44,10 @@ impl Client {
         let given = push.source.mount_from.iter();
         // What came through a mirror is in the mirror.
         let near = given.flat_map(|from| [self.found(from), Some(from.clone())]);
-        let near = near
+        let near: Vec<Repository> = near
             .flatten()
-            .filter(|from| from.registry() == registry && from != push.target);
+            .filter(|from| from.registry() == registry && from != push.target)
+            .collect();
         for from in near {
             let asker = (push.endpoint, operation);
             match self.mount_one(asker, push.target, digest, &from).await {
