@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kigumi_dockerfile::{Diagnostics, Source, Span};
 use kigumi_oci::{DiffId, Digest};
 
+use crate::cache::CacheError;
 use crate::cli::ConfigError;
 use crate::report;
 use crate::secrets::SecretError;
@@ -21,6 +22,9 @@ pub enum BuildError {
     /// The command line is wrong.
     #[error(transparent)]
     Config(ConfigError),
+    /// The cache of layers.
+    #[error(transparent)]
+    LayerCache(CacheError),
     /// A secret that cannot be had.
     #[error(transparent)]
     Secret(SecretError),
@@ -347,6 +351,15 @@ pub enum BuildError {
         #[source]
         source: kigumi_run::Error,
     },
+    /// An entry of the layer cache that was believed, and whose layer cannot be had. The build begins again without it.
+    #[error("the layer of the cache entry {key} cannot be had")]
+    LostEntry {
+        /// The key of the entry.
+        key: kigumi_plan::CacheKey,
+        /// Why not; none if that was told before.
+        #[source]
+        source: Option<Box<BuildError>>,
+    },
     /// Any of the above, at an instruction.
     #[error("{text}")]
     Step {
@@ -377,7 +390,7 @@ impl BuildError {
     )]
     pub fn at(self, file: &Source, span: Span, text: &str) -> Self {
         match self {
-            Self::Cancelled { .. } | Self::Step { .. } => self,
+            Self::Cancelled { .. } | Self::LostEntry { .. } | Self::Step { .. } => self,
             source => Self::Step {
                 text: text.to_owned(),
                 file: Box::new(file.clone()),

@@ -1,9 +1,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use kigumi_layer::{
-    Change, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress,
-};
+use kigumi_layer::{Change, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress};
 use kigumi_oci::DiffId;
 use kigumi_rootfs::{
     DisposableRoot, Exclusions, Index, Protection, Unpacker, Virtuals, WritableRoot, wipe,
@@ -150,10 +148,20 @@ impl Ground {
 /// The tree that a stack of layers makes, from their headers alone. Nothing is written.
 pub(crate) fn tree_of(layers: &[(Layer, u32)], cancel: &Cancel) -> Result<Tree, BuildError> {
     let mut tree = Tree::new();
-    for (layer, blob) in layers {
-        apply_layer(&mut tree, layer, *blob, cancel, None)?;
-    }
+    append(&mut tree, layers, cancel)?;
     Ok(tree)
+}
+
+/// Puts more layers onto a tree, from their headers alone.
+pub(crate) fn append(
+    tree: &mut Tree,
+    layers: &[(Layer, u32)],
+    cancel: &Cancel,
+) -> Result<(), BuildError> {
+    for (layer, blob) in layers {
+        apply_layer(tree, layer, *blob, cancel, None)?;
+    }
+    Ok(())
 }
 
 /// Applies one layer to the tree, and to the disk if there is an unpacker; checks digest, size and `diff_id` on the way.

@@ -1,6 +1,7 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod caching;
 mod confinement;
 mod contents;
 mod contexts;
@@ -30,10 +31,11 @@ mod setup;
 mod shebang;
 mod sources;
 mod stage;
+mod standing;
 mod tags;
 mod workshop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,7 +43,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
-use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
+use kigumi_plan::cache_key::Surroundings;
+use kigumi_plan::{Base, BuildPlan, CacheKey, ImageId, Op, Source, rfc3339};
 use kigumi_registry::{Client, ClientConfig, Repository};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
@@ -51,12 +54,14 @@ pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, credential_files, proxies};
 
-use crate::cli::{BUILD_ID, Config, ContextFlag, Environment, LintMode};
-use crate::error::BuildError;
+use crate::cache::Cache;
+use crate::cli::{BUILD_ID, CacheSettings, Config, ContextFlag, Environment, LintMode};
+use crate::error::{BuildError, chain};
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
+use caching::{Caching, Hashed};
 use confinement::Grants;
 use contents::Contents;
 use contexts::NamedContexts;
@@ -256,26 +261,86 @@ impl<'a> Build<'a> {
             git::check(&planned.plan, &planned.dockerfile.source)?;
             grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
-        // Before the first write, and before a byte is pulled.
-        let root = if needs.iter().any(Needs::needs_root) {
-            Some(self.disposable_root()?)
-        } else {
-            None
-        };
+        let mut premises = Premises::new(grants);
+        // Before the first write, and before a byte is pulled. With a cache it may turn out that nothing has to run.
+        if self.config.cache.is_none() && needs.iter().any(Needs::needs_root) {
+            premises.root = Some(self.disposable_root()?);
+        }
         self.check_permission()?;
+        let mut cache = self.cache()?;
         let workshop = self.workshop()?;
-        let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
-        let (mut images, mut uploads) = (Vec::new(), Vec::new());
-        for (planned, needs) in self.planned.iter().zip(&needs) {
-            let (image, sent) =
-                self.image((planned, needs), &workshop, entrusted, &mut premises)?;
+        let built = self.build(&needs, &workshop, entrusted, (&mut premises, &mut cache));
+        if let Some((_, cache)) = &mut cache
+            && !self.cancel.is_cancelled()
+        {
+            workshop.wait(async {
+                cache.finish().await;
+                Ok(())
+            })?;
+        }
+        built
+    }
+
+    /// Builds all images and brings them to where they go.
+    fn build(
+        &self,
+        needs: &[Needs],
+        workshop: &Workshop,
+        entrusted: &Entrusted,
+        (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
+    ) -> Result<Digest, BuildError> {
+        // Entries whose layers could not be had.
+        let mut struck = BTreeSet::new();
+        loop {
+            let (mut images, mut uploads) = (Vec::new(), Vec::new());
+            let built = self.attempt(
+                (needs, &struck),
+                (workshop, entrusted),
+                (&mut *premises, &mut *cache),
+                (&mut images, &mut uploads),
+            );
+            match built {
+                Err(BuildError::LostEntry { key, source }) if struck.insert(key) => {
+                    let why = source.map_or_else(String::new, |why| format!(": {}", chain(&why)));
+                    self.events.warn(format!(
+                        "the layer of the cache entry {} cannot be had, so the build begins again without it{why}",
+                        key.short()
+                    ));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Builds all images with the entries of the cache that were not struck.
+    fn attempt(
+        &self,
+        (needs, struck): (&[Needs], &BTreeSet<CacheKey>),
+        (workshop, entrusted): (&Workshop, &Entrusted),
+        (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
+        (images, uploads): (&mut Vec<Image>, &mut Vec<Uploads>),
+    ) -> Result<Digest, BuildError> {
+        for (planned, needs) in self.planned.iter().zip(needs) {
+            let cache = cache.as_mut().map(|(settings, cache)| (*settings, cache));
+            let (image, sent) = self.image(
+                (planned, needs),
+                (workshop, entrusted),
+                premises,
+                (cache, struck),
+            )?;
             images.push(image);
             uploads.extend(sent);
         }
-        let product = Product::new(images, self.epoch())?;
+        let product = Product::new(std::mem::take(images), self.epoch())?;
+        if self.config.push {
+            // An entry whose layer cannot be had shows here at the latest, before anything else sees the image.
+            for uploads in uploads.iter_mut() {
+                workshop.wait(uploads.finish())?;
+            }
+        }
         self.export(&product)?;
         if self.config.push {
-            workshop.wait(self.publish(&mut uploads, &product))?;
+            workshop.wait(self.publish(uploads, &product))?;
         }
         let digest = product.digest();
         outputs::write_digests(
@@ -287,35 +352,44 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
-    /// What is taken into possession for the stages with a RUN.
-    fn premises(
-        &self,
-        root: Option<&DisposableRoot>,
-        workshop: &Workshop,
-        grants: Grants,
-    ) -> Result<Premises, BuildError> {
-        let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
-        let backstage = match root {
-            Some(root) if mounts => Some(Backstage::new(workshop.work(), root.path())?),
-            _ => None,
+    fn cache(&self) -> Result<Option<(&'a CacheSettings, Cache)>, BuildError> {
+        let Some(settings) = &self.config.cache else {
+            return Ok(None);
         };
-        let ground = root
-            .map(|root| Ground::new(root, &self.protection(workshop, backstage.as_ref())))
-            .transpose()?;
-        Ok(Premises {
-            ground,
-            backstage,
-            grants,
-        })
+        let cache = Cache::open(
+            settings,
+            self.client.clone(),
+            self.runtime.handle().clone(),
+            self.events.clone(),
+            self.now.seconds,
+        )?;
+        Ok(Some((settings, cache)))
+    }
+
+    /// Takes into possession what stages with a RUN stand on, once.
+    fn furnish(&self, premises: &mut Premises, workshop: &Workshop) -> Result<(), BuildError> {
+        if premises.ground.is_some() {
+            return Ok(());
+        }
+        let root = match premises.root.take() {
+            Some(root) => root,
+            None => self.disposable_root()?,
+        };
+        if self.planned.iter().any(|planned| has_mounts(&planned.plan)) {
+            premises.backstage = Some(Backstage::new(workshop.work(), root.path())?);
+        }
+        let protection = self.protection(workshop, premises.backstage.as_ref());
+        premises.ground = Some(Ground::new(&root, &protection)?);
+        Ok(())
     }
 
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
         (planned, needs): (&Planned, &Needs),
-        workshop: &Workshop,
-        entrusted: &Entrusted,
+        (workshop, entrusted): (&Workshop, &Entrusted),
         premises: &mut Premises,
+        (cache, struck): (Option<(&CacheSettings, &mut Cache)>, &BTreeSet<CacheKey>),
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
         let target = plan.stage(plan.target);
@@ -328,6 +402,10 @@ impl<'a> Build<'a> {
         let format = image::format(self.config.image_format, base);
         let mut contents = Contents::new(workshop.work())?;
         self.context.lend(&mut contents)?;
+        let factory = self.layer_factory(planned, workshop, format)?;
+        let surroundings = self.surroundings(&factory.recipe)?;
+        let caching =
+            cache.map(|(settings, cache)| Caching::new(settings, cache, surroundings, struck));
         let mut stages = Stages {
             plan,
             needs,
@@ -343,13 +421,18 @@ impl<'a> Build<'a> {
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             hosts: &self.config.run.hosts,
-            factory: self.layer_factory(planned, workshop, format)?,
+            factory,
             now: self.now,
             finished: BTreeMap::new(),
             context: None,
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
+            caching,
+            hashed: Hashed::default(),
         };
+        if stages.look_ahead()? {
+            self.furnish(stages.premises, workshop)?;
+        }
         let layers = stages.build()?;
         let uploads = stages.factory.uploads.take();
         let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
@@ -399,10 +482,10 @@ impl<'a> Build<'a> {
     }
 
     fn check_permission(&self) -> Result<(), BuildError> {
-        if !self.config.push || self.config.registry.skip_push_permission_check {
+        let wanted = permission::wanted(self.config);
+        if wanted.is_empty() {
             return Ok(());
         }
-        let wanted = permission::repositories(&self.config.destinations);
         let handle = self.runtime.handle();
         let check = permission::check(&self.client, handle, wanted, self.environment, self.events);
         workshop::wait(handle, self.cancel, &self.stopped, check)
@@ -465,6 +548,30 @@ impl<'a> Build<'a> {
             keep: self.exports(),
             events: self.events.clone(),
             cancel: self.cancel.clone(),
+        })
+    }
+
+    /// What of the build a step sees besides its own words.
+    fn surroundings(&self, recipe: &Recipe) -> Result<Surroundings, BuildError> {
+        let compression = &recipe.compression;
+        let level = compression.effective_level();
+        let level = level.map_err(|source| BuildError::Layer {
+            operation: "--compression-level".to_owned(),
+            source,
+        })?;
+        let hosts = self.config.run.hosts.iter();
+        Ok(Surroundings {
+            compression: match compression.compression {
+                Compression::None => "none",
+                Compression::Gzip => "gzip",
+                Compression::Zstd => "zstd",
+            }
+            .to_owned(),
+            level,
+            latest: recipe.latest.map(|latest| latest.seconds),
+            hosts: hosts
+                .map(|host| (host.name.clone(), host.address.to_string()))
+                .collect(),
         })
     }
 
@@ -647,11 +754,24 @@ fn tell_warnings(planned: &[Planned], lint: LintMode, events: &Events) {
 
 /// What stages with a RUN work on and with, one platform after the other.
 struct Premises {
-    /// None if no stage has a RUN.
+    /// Released by the interlock, and not yet in our possession.
+    root: Option<DisposableRoot>,
+    /// None as long as nothing has to run.
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
     grants: Grants,
+}
+
+impl Premises {
+    fn new(grants: Grants) -> Self {
+        Self {
+            root: None,
+            ground: None,
+            backstage: None,
+            grants,
+        }
+    }
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {

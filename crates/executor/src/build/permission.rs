@@ -6,14 +6,29 @@ use kigumi_oci::Reference;
 use kigumi_registry::{Client, Error, Repository};
 use tokio::runtime::Handle;
 
-use crate::cli::Environment;
+use crate::cli::{CachePlace, Config, Environment};
 use crate::error::{BuildError, chain};
 use crate::report::Events;
 
-/// One reference of each repository that will be written to, in order.
-pub(crate) fn repositories<'a>(
-    references: impl IntoIterator<Item = &'a Reference>,
-) -> Vec<Reference> {
+/// One reference of each repository that has to be writable, in order: those that the image goes to. A build that pushes no image is
+/// there for its cache.
+///
+/// COMPAT(kaniko): beside an image, a cache that cannot be written is not worth a failed build.
+pub(crate) fn wanted(config: &Config) -> Vec<Reference> {
+    if config.registry.skip_push_permission_check {
+        return Vec::new();
+    }
+    if config.push {
+        return repositories(&config.destinations);
+    }
+    let written = config.cache.as_ref().filter(|cache| cache.writes);
+    match written.map(|cache| &cache.place) {
+        Some(CachePlace::Repository(reference)) => vec![(**reference).clone()],
+        Some(CachePlace::Directory(_)) | None => Vec::new(),
+    }
+}
+
+fn repositories(references: &[Reference]) -> Vec<Reference> {
     let mut wanted: Vec<Reference> = Vec::new();
     for reference in references {
         let repository = Repository::of(reference);
@@ -115,6 +130,29 @@ mod tests {
         });
         let heard = heard.lock().unwrap().clone();
         (outcome.map_err(|error| chain(&error)), heard)
+    }
+
+    #[test]
+    fn what_is_written_to_is_asked_for_and_nothing_else() {
+        let wanted = |words: &[&str]| -> Vec<String> {
+            let args = crate::cli::parse(std::iter::once("executor").chain(words.iter().copied()));
+            let config = Config::new(&args.unwrap().build, &Environment::default());
+            let wanted = super::wanted(&config.unwrap());
+            wanted.iter().map(Reference::whole).collect()
+        };
+        let pushed = ["-d=r.test/a:1", "-d=r.test/a:2", "-d=r.test/b:1"];
+        assert_eq!(wanted(&pushed), ["r.test/a:1", "r.test/b:1"]);
+        let cache = ["--cache", "--cache-repo=r.test/cache", "--no-push"];
+        assert_eq!(wanted(&cache), ["r.test/cache:latest"]);
+        let skipped = "--skip-push-permission-check";
+        let cases: [&[&str]; 3] = [
+            &["--no-push", "-d=r.test/a"],
+            &["-d=r.test/a", skipped],
+            &["--cache", "--cache-repo=r.test/cache", "--no-push", skipped],
+        ];
+        for words in cases {
+            assert!(wanted(words).is_empty(), "{words:?}");
+        }
     }
 
     fn closed() -> FakeRegistry {

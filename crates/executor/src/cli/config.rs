@@ -5,6 +5,7 @@ use kigumi_context::{DockerfilePlace, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::cache_flags::CacheSettings;
 use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::lint_flags::LintSettings;
@@ -60,6 +61,8 @@ pub struct Config {
     pub kaniko_dir: PathBuf,
     /// `--cache-mount-dir`.
     pub cache_mount_dir: Option<PathBuf>,
+    /// What is not made twice; none without `--cache`.
+    pub cache: Option<CacheSettings>,
     /// What RUN may do and finds.
     pub run: RunSettings,
     /// What is told about the Dockerfile before it is built.
@@ -258,6 +261,37 @@ pub enum ConfigError {
         /// Why not.
         reason: String,
     },
+    /// A flag about the cache whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    CacheFlag {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// No name for the cache (contract § 2).
+    #[error(
+        "--cache has no repository: name it with --cache-repo, or give a --destination; with --no-push pass --no-push-cache as well to only read the cache of the destination"
+    )]
+    NoCacheRepo,
+    /// Signatures that nobody can verify.
+    #[error("{trust} needs a key: pass --cache-verify-key or --cache-sign-key")]
+    CacheWithoutKeys {
+        /// The flag.
+        trust: &'static str,
+    },
+    /// Keys that nothing would be done with.
+    #[error(
+        "--cache-trust=off does not look at signatures, but there are keys; leave out one or the other"
+    )]
+    CacheKeysWithoutTrust,
+    /// Entries that nobody would believe (supply-chain.md § 4.3).
+    #[error(
+        "--cache-mode=rw with --cache-trust=require needs --cache-sign-key: nobody would believe unsigned entries"
+    )]
+    CacheWithoutSignKey,
     /// A rule that does not exist.
     #[error("--lint-rule `{text}`: there is no such rule; docs/lint.md lists them")]
     UnknownRule {
@@ -433,6 +467,11 @@ impl Config {
                 count: platforms.len(),
             });
         }
+        let cache = CacheSettings::new(
+            &flags.cache,
+            (push, &destinations),
+            &environment.working_directory,
+        )?;
         let mut build_args = build_args(flags, environment);
         let context = ContextSettings::new(flags, &build_args, environment)?;
         let dockerfile = dockerfile_candidates(
@@ -472,6 +511,7 @@ impl Config {
                 .as_ref()
                 .filter(|text| !text.is_empty())
                 .map(|text| environment.working_directory.join(text)),
+            cache,
             run: RunSettings::new(&flags.run)?,
             lint: LintSettings::new(&flags.lint)?,
             force: flags.force,
@@ -487,7 +527,7 @@ impl Config {
 }
 
 fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
-    let mut absent = flags.absent.asked_for();
+    let mut absent = flags.absent.asked_for(flags.cache.asks_for_cache());
     let variables = [
         "KANIKO_CLEANUP",
         "KANIKO_PRE_CLEANUP",

@@ -2,6 +2,7 @@
 //! is the only place that looks at a flag, at the environment or at the working directory.
 
 mod args;
+mod cache_flags;
 mod config;
 mod context_flags;
 mod contexts;
@@ -15,6 +16,7 @@ mod times;
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
 
 pub use args::{Args, BuildFlags, Command, parse};
+pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, PlatformSource,
     RegistryFlags, Verbosity,

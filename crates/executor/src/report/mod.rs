@@ -130,6 +130,8 @@ fn level(event: &BuildEvent) -> Verbosity {
         | BuildEvent::StepStarted { .. }
         | BuildEvent::Output { .. }
         | BuildEvent::StepFinished { .. }
+        | BuildEvent::StepCached { .. }
+        | BuildEvent::StageSkipped { .. }
         | BuildEvent::LayerPushed { .. }
         | BuildEvent::ImagePushed { .. }
         | BuildEvent::Written { .. }

@@ -28,6 +28,10 @@ pub(super) fn render(
     rendered
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm an event, each a few words"
+)]
 fn lines(event: &BuildEvent) -> String {
     match event {
         BuildEvent::Started {
@@ -88,6 +92,16 @@ fn lines(event: &BuildEvent) -> String {
                 .as_ref()
                 .map_or_else(String::new, |layer| format!(", {}", summary(layer)));
             format!("{} done in {}{made}", position(step), duration(*took))
+        }
+        BuildEvent::StepCached { step, digest, size } => {
+            format!(
+                "{} is in the cache: {digest} ({})",
+                position(step),
+                bytes(*size)
+            )
+        }
+        BuildEvent::StageSkipped { number, of, name } => {
+            format!("stage {number}/{of} {name} is not needed: what is taken of it is in the cache")
         }
         BuildEvent::LayerPushed {
             repository,

@@ -11,7 +11,7 @@ use crate::transport::Direction;
 use crate::{Error, Operation, Repository, limits};
 
 /// Every kind of document that can be built on; a registry converts to none of them on its own.
-const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
+pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.docker.distribution.manifest.v2+json";
@@ -164,7 +164,7 @@ impl Client {
         Document::parse(content_type.as_deref(), body.into()).map_err(content)
     }
 
-    async fn get_document(
+    pub(super) async fn get_document(
         &self,
         request: &Request<'_>,
     ) -> Result<(Option<String>, bytes::Bytes), Error> {
@@ -212,7 +212,7 @@ impl Target {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Tag(tag) => tag.clone(),
             Self::Digest(digest) => digest.to_string(),
@@ -220,7 +220,7 @@ impl Target {
         }
     }
 
-    fn check(&self, operation: &Operation, body: &[u8]) -> Result<(), Error> {
+    pub(super) fn check(&self, operation: &Operation, body: &[u8]) -> Result<(), Error> {
         match self {
             Self::Tag(_) => Ok(()),
             Self::Digest(digest) => check_digest(operation, *digest, body),

@@ -1,6 +1,7 @@
 //! The registry client.
 
 pub(crate) mod answer;
+mod artifact;
 mod attempts;
 mod copy;
 mod endpoint;
@@ -36,8 +37,6 @@ use attempts::Attempts;
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
-    /// Whether pulls go by the routes.
-    routed: bool,
 }
 
 /// An endpoint from the moment that somebody has tried it out.
@@ -70,7 +69,6 @@ impl Client {
                 endpoints: Mutex::default(),
                 found: StdMutex::default(),
             }),
-            routed: true,
         })
     }
 

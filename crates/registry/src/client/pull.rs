@@ -130,7 +130,7 @@ impl Client {
         descriptor: &Descriptor,
         download: &mut Download,
     ) -> Result<(), Error> {
-        let (mut place, others) = self.places(repository);
+        let (mut place, others) = self.places_of_blobs(repository);
         for next in others {
             match self.download_from(&place, descriptor, download).await {
                 Ok(()) => return Ok(()),

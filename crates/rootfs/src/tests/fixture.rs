@@ -118,9 +118,7 @@ impl Fixture {
             let given = reader
                 .as_mut()
                 .map(|reader| reader as &mut dyn std::io::Read);
-            let placement = unpacker
-                .apply(&mut tree, change, &effect, given)
-                .unwrap();
+            let placement = unpacker.apply(&mut tree, change, &effect, given).unwrap();
             assert!(
                 effect.placed.is_some() || placement == Placement::Exact,
                 "{change:?}"

@@ -41,13 +41,13 @@ impl Client {
 
     pub(super) async fn mount_any(&self, push: &Push<'_>, digest: Digest) -> Mount {
         let (registry, operation) = (push.target.registry(), push.operation);
-        let mut near: Vec<Repository> = Vec::new();
-        for from in &push.source.mount_from {
-            // What came through a mirror is in the mirror.
-            near.extend(self.found(from));
-            near.push(from.clone());
-        }
-        near.retain(|from| from.registry() == registry && from != push.target);
+        let given = push.source.mount_from.iter();
+        // What came through a mirror is in the mirror.
+        let near = given.flat_map(|from| [self.found(from), Some(from.clone())]);
+        let near: Vec<Repository> = near
+            .flatten()
+            .filter(|from| from.registry() == registry && from != push.target)
+            .collect();
         for from in near {
             let asker = (push.endpoint, operation);
             match self.mount_one(asker, push.target, digest, &from).await {
