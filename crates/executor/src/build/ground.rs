@@ -1,9 +1,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use kigumi_layer::{
-    Change, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress,
-};
+use kigumi_layer::{Change, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress};
 use kigumi_oci::DiffId;
 use kigumi_rootfs::{
     DisposableRoot, Exclusions, Index, Protection, Unpacker, Virtuals, WritableRoot, wipe,

@@ -118,9 +118,7 @@ impl Fixture {
             let given = reader
                 .as_mut()
                 .map(|reader| reader as &mut dyn std::io::Read);
-            let placement = unpacker
-                .apply(&mut tree, change, &effect, given)
-                .unwrap();
+            let placement = unpacker.apply(&mut tree, change, &effect, given).unwrap();
             assert!(
                 effect.placed.is_some() || placement == Placement::Exact,
                 "{change:?}"
@@ -358,10 +356,11 @@ fn node_as_text(text: &mut String, path: &ImagePath, node: &Node, root: &RootDir
     } else {
         metadata.mode
     };
+    let (seconds, nanoseconds) = (metadata.mtime.seconds, metadata.mtime.nanoseconds);
     write!(
         text,
-        "{path} {mode} {}:{} {}.{:09} {what}",
-        metadata.uid, metadata.gid, metadata.mtime.seconds, metadata.mtime.nanoseconds
+        "{path} {mode} {}:{} {seconds}.{nanoseconds:09} {what}",
+        metadata.uid, metadata.gid
     )
     .unwrap();
     for (name, value) in metadata.xattrs.iter() {

@@ -4,7 +4,9 @@
 //! not async-signal-safe: rustix calls are bare system calls, all strings are made beforehand.
 #![expect(unsafe_code, reason = "fork and execve have no safe interface")]
 
-use super::{close_range, dispositions, fork::exit_now, huge_pages, seccomp, signal_set::SignalSet};
+use super::{
+    close_range, dispositions, fork::exit_now, huge_pages, seccomp, signal_set::SignalSet,
+};
 use libc::sock_filter;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
