@@ -327,6 +327,15 @@ pub enum Error {
         /// What went wrong, without its output, which may hold secrets.
         reason: String,
     },
+    /// A cloud's registry, and no credential from that cloud.
+    #[error("credentials for `{registry}`")]
+    Identity {
+        /// For which registry.
+        registry: String,
+        /// Why not.
+        #[source]
+        source: Box<crate::cloud::Error>,
+    },
     /// A layout or archive could not be read or written.
     #[error("{what} `{}`", path.display())]
     File {

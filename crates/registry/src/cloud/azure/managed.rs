@@ -129,7 +129,10 @@ fn is_absence(error: &Error) -> bool {
     match error {
         Error::NoAnswer { .. } => true,
         Error::Refused { status, .. } => matches!(status, 400 | 401 | 403 | 404 | 405),
-        Error::Configuration { .. } | Error::Read { .. } | Error::Answer { .. } => false,
+        Error::Configuration { .. }
+        | Error::NoIdentity { .. }
+        | Error::Read { .. }
+        | Error::Answer { .. } => false,
     }
 }
 
