@@ -6,8 +6,10 @@
 
 pub mod build;
 pub mod cli;
+mod credentials;
 mod error;
 mod lint;
+mod login;
 pub mod report;
 mod sandbox;
 pub mod secrets;

@@ -415,6 +415,14 @@ impl Error {
         false
     }
 
+    /// Whether somebody was not allowed to do something, or is not known.
+    pub fn is_about_permission(&self) -> bool {
+        matches!(self, Self::Unauthenticated { .. })
+            || self
+                .answer()
+                .is_some_and(|answer| matches!(answer.status, 401 | 403))
+    }
+
     /// The answer, when there was one.
     pub fn answer(&self) -> Option<&ErrorAnswer> {
         if let Self::Status { answer, .. } | Self::TokenStatus { answer, .. } = self {

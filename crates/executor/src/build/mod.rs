@@ -45,9 +45,10 @@ use tokio::runtime::Runtime;
 
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
-pub(crate) use setup::{client_config, credential_files, proxies};
+pub(crate) use setup::{client_config, proxies};
 
 use crate::cli::{BUILD_ID, Config, ContextFlag, Environment, LintMode};
+use crate::credentials::{Shield, credential_files, exposed};
 use crate::error::BuildError;
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
@@ -225,6 +226,9 @@ impl<'a> Build<'a> {
     }
 
     fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
+        if self.config.credentials.consume {
+            Shield::consume(self.environment)?;
+        }
         let needs: Vec<Needs> = self
             .planned
             .iter()
@@ -244,6 +248,7 @@ impl<'a> Build<'a> {
         self.check_permission()?;
         let workshop = self.workshop()?;
         let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
+        let shield = self.shield(root.as_ref())?;
         let (mut images, mut uploads) = (Vec::new(), Vec::new());
         for (planned, needs) in self.planned.iter().zip(&needs) {
             let (image, sent) =
@@ -251,6 +256,8 @@ impl<'a> Build<'a> {
             images.push(image);
             uploads.extend(sent);
         }
+        // No RUN is left.
+        drop(shield);
         let product = Product::new(images, self.epoch())?;
         self.export(&product)?;
         if self.config.push {
@@ -264,6 +271,26 @@ impl<'a> Build<'a> {
             self.events,
         )?;
         Ok(digest)
+    }
+
+    /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
+    fn shield(&self, root: Option<&DisposableRoot>) -> Result<Option<Shield>, BuildError> {
+        if root.is_none() {
+            return Ok(None);
+        }
+        let shield = Shield::raise(self.environment, self.events)?;
+        let exposed = exposed(self.environment);
+        if !exposed.is_empty() {
+            let files: Vec<String> = exposed
+                .iter()
+                .map(|path| format!("`{}`", path.display()))
+                .collect();
+            self.events.warn(format!(
+                "KX-CRED-001: RUN steps can read the credentials in {}, which the pod mounts; docs/credential-shield.md says how to keep them out of reach",
+                files.join(", ")
+            ));
+        }
+        Ok(Some(shield))
     }
 
     /// What is taken into possession for the stages with a RUN.
@@ -384,14 +411,40 @@ impl<'a> Build<'a> {
                 self.client
                     .check_push_permission(destination)
                     .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: format!("check that `{destination}` may be pushed"),
-                        source: Arc::new(source),
+                    .map_err(|source| {
+                        self.hint_at_shadowing(&source);
+                        BuildError::Registry {
+                            operation: format!("check that `{destination}` may be pushed"),
+                            source: Arc::new(source),
+                        }
                     })?;
             }
             Ok(())
         };
         workshop::wait(self.runtime.handle(), self.cancel, &self.stopped, check)
+    }
+
+    /// `DOCKER_AUTH_CONFIG` wins over the file; who has put the right password there does not expect that (K-AUTH-06).
+    fn hint_at_shadowing(&self, error: &kigumi_registry::Error) {
+        let is_set = |name| {
+            self.environment
+                .variables
+                .get(name)
+                .is_some_and(|text| !text.is_empty())
+        };
+        let file = credential_files(self.environment)
+            .into_iter()
+            .find(|file| file.is_file());
+        if let (true, true, Some(file)) = (
+            is_set("DOCKER_AUTH_CONFIG"),
+            error.is_about_permission(),
+            file,
+        ) {
+            self.events.warn(format!(
+                "DOCKER_AUTH_CONFIG is set: its entries win over those of `{}`",
+                file.display()
+            ));
+        }
     }
 
     fn workshop(&self) -> Result<Workshop, BuildError> {
@@ -493,7 +546,7 @@ impl<'a> Build<'a> {
         ];
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
-            setup::credential_files(self.environment)
+            credential_files(self.environment)
                 .into_iter()
                 .filter(|file| file.exists()),
         );

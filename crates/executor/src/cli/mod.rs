@@ -4,7 +4,9 @@
 mod args;
 mod config;
 mod contexts;
+mod credential_flags;
 mod lint_flags;
+mod login_command;
 mod run_flags;
 mod secrets;
 mod times;
@@ -18,7 +20,9 @@ pub use config::{
     RegistryFlags, Verbosity,
 };
 pub use contexts::{ContextFlag, ContextPlace};
+pub use credential_flags::{CredentialFlags, CredentialHelper, CredentialSettings};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
+pub use login_command::LoginCommand;
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};
 pub use secrets::{SecretFlag, SecretFlagError, SecretSource, SshFlag};
 pub use times::{TimeFlags, Times};

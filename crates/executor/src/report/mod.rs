@@ -123,6 +123,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Detail { .. } => Verbosity::Debug,
         BuildEvent::Started { .. }
         | BuildEvent::PlatformStarted { .. }
+        | BuildEvent::Note { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }

@@ -86,7 +86,7 @@ impl<'a> Call<'a> {
         call
     }
 
-    pub(crate) const fn to_metadata(mut self) -> Self {
+    pub(crate) const fn at_metadata(mut self) -> Self {
         self.way = Way::Metadata;
         self
     }

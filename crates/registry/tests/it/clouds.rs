@@ -340,13 +340,10 @@ fn google_token(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
     }
     let claims: Value =
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
-    if (&claims["iss"], &claims["aud"])
-        != (
-            &json!("builder@p.iam"),
-            &json!("https://oauth2.googleapis.com/token"),
-        )
+    let claim = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    if (claim("iss"), claim("aud")) != ("builder@p.iam", "https://oauth2.googleapis.com/token")
         || request.field("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer"
-        || !claims["scope"].as_str().unwrap().contains("cloud-platform")
+        || !claim("scope").contains("cloud-platform")
     {
         return refused("the claims");
     }
@@ -655,8 +652,12 @@ async fn every_identity_of_azure_opens_its_registry() {
     assert_eq!((world.given("entra"), world.given("acr")), (3, 4));
 }
 
+/// Registry, variables of the pod, parts of the message.
+type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 /// Errors name the provider, what was tried and what to do, and no value.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_refusal_says_who_refused_what_and_what_to_do() {
     let world = World::new();
     world.rules.lock().unwrap().refuse = true;
@@ -671,7 +672,7 @@ async fn a_refusal_says_who_refused_what_and_what_to_do() {
     let odd = world.file("odd.json", r#"{"type":"impersonated_service_account"}"#);
     let half: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "AKIA")];
     let process = world.file("config", "[default]\ncredential_process = /bin/x\n");
-    let cases: &[(&str, &[(&str, &str)], &[&str])] = &[
+    let cases: &[Refusal<'_>] = &[
         (
             ECR,
             &aws,

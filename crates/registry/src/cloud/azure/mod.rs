@@ -121,12 +121,12 @@ impl Azure {
 
     async fn fetch(&self, resource: &str) -> Result<Option<Leased<Token>>, Error> {
         let surroundings = &self.0.surroundings;
-        let token = match self.0.application.as_ref().map_err(Clone::clone)? {
-            Some(application) => Some(application.token(surroundings, resource).await?),
-            None => {
-                let managed = self.0.managed.as_ref().map_err(Clone::clone)?;
-                managed.token(surroundings, resource).await?
-            }
+        let application = self.0.application.as_ref().map_err(Clone::clone)?;
+        let token = if let Some(application) = application {
+            Some(application.token(surroundings, resource).await?)
+        } else {
+            let managed = self.0.managed.as_ref().map_err(Clone::clone)?;
+            managed.token(surroundings, resource).await?
         };
         Ok(token.map(|token| Leased {
             until: Some(token.expires),
