@@ -110,7 +110,7 @@ impl FakeService {
         handler: impl Fn(&ServiceRequest) -> ServiceAnswer + Send + Sync + 'static,
     ) -> Self {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Self::serve(Some(tls::Server::new(names)), Arc::new(handler))
+        Self::serve(Some(tls::Server::new(names, None)), Arc::new(handler))
     }
 
     fn serve(server: Option<tls::Server>, handler: Arc<Handler>) -> Self {

@@ -122,6 +122,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Warning { .. } => Verbosity::Warn,
         BuildEvent::Detail { .. } => Verbosity::Debug,
         BuildEvent::Started { .. }
+        | BuildEvent::ContextFetched { .. }
         | BuildEvent::PlatformStarted { .. }
         | BuildEvent::Note { .. }
         | BuildEvent::BaseResolved { .. }
@@ -130,6 +131,8 @@ fn level(event: &BuildEvent) -> Verbosity {
         | BuildEvent::StepStarted { .. }
         | BuildEvent::Output { .. }
         | BuildEvent::StepFinished { .. }
+        | BuildEvent::StepCached { .. }
+        | BuildEvent::StageSkipped { .. }
         | BuildEvent::LayerPushed { .. }
         | BuildEvent::ImagePushed { .. }
         | BuildEvent::Written { .. }

@@ -4,8 +4,11 @@
 mod auth;
 mod clouds;
 mod exchange;
+mod faults;
+mod heard;
 mod insecure;
 mod layout;
+mod mirrors;
 mod pull;
 mod push;
 mod support;
