@@ -17,5 +17,6 @@ mod registries;
 mod remote;
 mod reproducible;
 mod secrets;
+mod shield;
 mod snapshots;
 mod ssh;

@@ -52,10 +52,11 @@ use tokio::runtime::Runtime;
 
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
-pub(crate) use setup::{client_config, credential_files, proxies};
+pub(crate) use setup::{client_config, proxies};
 
 use crate::cache::Cache;
 use crate::cli::{BUILD_ID, CacheSettings, Config, ContextFlag, Environment, LintMode};
+use crate::credentials::{Shield, credential_files, exposed};
 use crate::error::{BuildError, chain};
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
@@ -251,6 +252,9 @@ impl<'a> Build<'a> {
     }
 
     fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
+        if self.config.credentials.consume {
+            Shield::consume(self.environment)?;
+        }
         let needs: Vec<Needs> = self
             .planned
             .iter()
@@ -352,6 +356,23 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
+    /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
+    fn shield(&self) -> Result<Shield, BuildError> {
+        let shield = Shield::raise(self.environment, self.events)?;
+        let exposed = exposed(self.environment);
+        if !exposed.is_empty() {
+            let files: Vec<String> = exposed
+                .iter()
+                .map(|path| format!("`{}`", path.display()))
+                .collect();
+            self.events.warn(format!(
+                "KX-CRED-001: RUN steps can read the credentials in {}, which the pod mounts; docs/credential-shield.md says how to keep them out of reach",
+                files.join(", ")
+            ));
+        }
+        Ok(shield)
+    }
+
     fn cache(&self) -> Result<Option<(&'a CacheSettings, Cache)>, BuildError> {
         let Some(settings) = &self.config.cache else {
             return Ok(None);
@@ -380,6 +401,8 @@ impl<'a> Build<'a> {
         }
         let protection = self.protection(workshop, premises.backstage.as_ref());
         premises.ground = Some(Ground::new(&root, &protection)?);
+        // What is away must have been seen by the protection before.
+        premises.shield = Some(self.shield()?);
         Ok(())
     }
 
@@ -615,7 +638,7 @@ impl<'a> Build<'a> {
         ours.extend(self.context.dockerfile().disk().map(PathBuf::from));
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
-            setup::credential_files(self.environment)
+            credential_files(self.environment)
                 .into_iter()
                 .filter(|file| file.exists()),
         );
@@ -760,6 +783,8 @@ struct Premises {
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
+    /// Keeps credentials away from RUN; none as long as nothing has to run.
+    shield: Option<Shield>,
     grants: Grants,
 }
 
@@ -769,6 +794,7 @@ impl Premises {
             root: None,
             ground: None,
             backstage: None,
+            shield: None,
             grants,
         }
     }

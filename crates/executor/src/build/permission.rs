@@ -7,6 +7,7 @@ use kigumi_registry::{Client, Error, Repository};
 use tokio::runtime::Handle;
 
 use crate::cli::{CachePlace, Config, Environment};
+use crate::credentials::credential_files;
 use crate::error::{BuildError, chain};
 use crate::report::Events;
 
@@ -76,25 +77,30 @@ pub(crate) async fn check(
 }
 
 fn refusal(reference: &Reference, source: Error, environment: &Environment) -> BuildError {
-    let hint = shadow(&source, environment);
+    let hint = if source.is_about_permission() {
+        shadow(environment)
+    } else {
+        String::new()
+    };
     BuildError::Registry {
         operation: format!("check that `{reference}` may be pushed{hint}"),
         source: Arc::new(source),
     }
 }
 
-/// K-AUTH-06: people who mount a `config.json` forget that their pipeline sets a variable that wins over it.
-fn shadow(error: &Error, environment: &Environment) -> &'static str {
-    let denied = matches!(error, Error::Unauthenticated { .. })
-        || error
-            .answer()
-            .is_some_and(|answer| matches!(answer.status, 401 | 403));
+/// K-AUTH-06: who has put the right password into a file does not expect that a variable of the pipeline wins over it.
+fn shadow(environment: &Environment) -> String {
     let set = environment.variables.get("DOCKER_AUTH_CONFIG");
-    if denied && set.is_some_and(|text| !text.is_empty()) {
-        " (the variable DOCKER_AUTH_CONFIG is set: its credentials are used before those of config.json)"
-    } else {
-        ""
+    if set.is_none_or(String::is_empty) {
+        return String::new();
     }
+    let files = credential_files(environment);
+    let file = files.into_iter().find(|file| file.is_file());
+    let file = file.map_or_else(
+        || "config.json".to_owned(),
+        |file| format!("`{}`", file.display()),
+    );
+    format!(" (DOCKER_AUTH_CONFIG is set: its entries win over those of {file})")
 }
 
 #[cfg(test)]

@@ -128,13 +128,13 @@ pub enum BuildEvent {
         /// Where it is.
         path: PathBuf,
     },
-    /// Something that a reader of the log wants to know.
-    Note {
+    /// Something is wrong, and the build goes on.
+    Warning {
         /// What.
         message: String,
     },
-    /// Something is wrong, and the build goes on.
-    Warning {
+    /// Something that was decided, and why.
+    Note {
         /// What.
         message: String,
     },

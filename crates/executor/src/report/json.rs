@@ -165,8 +165,8 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             format!("wrote the {what}"),
             json!({ "path": path }),
         ),
-        BuildEvent::Note { message } => ("info", "note", message.clone(), Value::Null),
         BuildEvent::Warning { message } => ("warning", "warning", message.clone(), Value::Null),
+        BuildEvent::Note { message } => ("info", "note", message.clone(), Value::Null),
         BuildEvent::Detail { message } => ("debug", "detail", message.clone(), Value::Null),
         BuildEvent::Finished { digest, took } => (
             "info",

@@ -124,6 +124,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Started { .. }
         | BuildEvent::ContextFetched { .. }
         | BuildEvent::PlatformStarted { .. }
+        | BuildEvent::Note { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }
@@ -135,7 +136,6 @@ fn level(event: &BuildEvent) -> Verbosity {
         | BuildEvent::LayerPushed { .. }
         | BuildEvent::ImagePushed { .. }
         | BuildEvent::Written { .. }
-        | BuildEvent::Note { .. }
         | BuildEvent::Finished { .. } => Verbosity::Info,
     }
 }

@@ -21,13 +21,10 @@ impl<S: Subscriber> Layer<S> for Bridge {
         let mut message = Message::default();
         event.record(&mut message);
         let message = message.0;
-        let level = *event.metadata().level();
-        self.events.emit(if level <= Level::WARN {
-            BuildEvent::Warning { message }
-        } else if level == Level::INFO {
-            BuildEvent::Note { message }
-        } else {
-            BuildEvent::Detail { message }
+        self.events.emit(match *event.metadata().level() {
+            Level::ERROR | Level::WARN => BuildEvent::Warning { message },
+            Level::INFO => BuildEvent::Note { message },
+            Level::DEBUG | Level::TRACE => BuildEvent::Detail { message },
         });
     }
 }
@@ -80,14 +77,14 @@ mod tests {
         let subscriber = Registry::default().with(Bridge { events });
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(path = "/var/run", "what lies there is not recorded");
-            tracing::info!("it went well in the end");
+            tracing::info!("decided");
         });
-        let warning = "what lies there is not recorded, path: \"/var/run\"".to_owned();
-        let note = "it went well in the end".to_owned();
-        let expected = [
-            BuildEvent::Warning { message: warning },
-            BuildEvent::Note { message: note },
-        ];
-        assert_eq!(*heard.lock().unwrap(), expected);
+        let message = "what lies there is not recorded, path: \"/var/run\"".to_owned();
+        let warning = BuildEvent::Warning { message };
+        let message = "decided".to_owned();
+        assert_eq!(
+            *heard.lock().unwrap(),
+            [warning, BuildEvent::Note { message }]
+        );
     }
 }
