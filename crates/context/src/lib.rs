@@ -58,7 +58,7 @@ pub use archive::{Spool, read_archive};
 pub use chmod::{Chmod, InvalidChmod};
 pub use copy::{
     Archive, ArchiveKey, Archives, Candidate, CopyError, CopyItem, CopySpec, Destination, Owner,
-    archive_candidates, copied_xattrs, copy_changes, selected_names,
+    SelectedName, archive_candidates, copied_xattrs, copy_changes, selected_names,
 };
 pub use dir::{context_tree, read_ignore_file};
 pub use error::Error;
