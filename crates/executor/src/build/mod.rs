@@ -47,6 +47,7 @@ pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, credential_files, proxies};
 
+use crate::cache::MountCache;
 use crate::cli::{BUILD_ID, Config, ContextFlag, Environment, LintMode};
 use crate::error::BuildError;
 use crate::lint;
@@ -63,7 +64,7 @@ use ground::Ground;
 use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe};
-use mounts::{Backstage, CacheStore};
+use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
 use product::Product;
 use push::Uploads;
@@ -285,7 +286,18 @@ impl<'a> Build<'a> {
             ground,
             backstage,
             grants,
+            keeper: self.keeper()?.map(Arc::new),
         })
+    }
+
+    /// Who keeps the caches of RUNs beyond the pod. Reads the keys, while they are still there.
+    fn keeper(&self) -> Result<Option<Keeper>, BuildError> {
+        let settings = self.config.mount_cache.as_ref();
+        let keeper = settings.map(|settings| {
+            let (client, events) = (self.client.clone(), self.events.clone());
+            MountCache::open(settings, client, events, self.now.seconds).map(Keeper::new)
+        });
+        keeper.transpose()
     }
 
     /// Builds the image of one platform. The root filesystem is left for the next.
@@ -315,8 +327,8 @@ impl<'a> Build<'a> {
             git: GitTrees::new(self.client.clone()),
             workshop,
             entrusted,
+            caches: CacheStore::new(self.config.cache_mounts(), premises.keeper.clone()),
             premises,
-            caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             hosts: &self.config.run.hosts,
@@ -327,7 +339,10 @@ impl<'a> Build<'a> {
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
         };
-        let layers = stages.build()?;
+        let layers = stages.build();
+        // Also what a step wrote that failed: the next build goes on from there.
+        stages.caches.save(workshop);
+        let layers = layers?;
         let uploads = stages.factory.uploads.take();
         let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
         Ok((image::assemble(config, layers, format)?, uploads))
@@ -501,6 +516,8 @@ impl<'a> Build<'a> {
         ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
         ours.extend(self.config.secret_files().map(PathBuf::from));
+        let caches = self.config.cache.iter().chain(&self.config.mount_cache);
+        ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
@@ -638,6 +655,8 @@ struct Premises {
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
     grants: Grants,
+    /// Who keeps the caches of RUNs beyond the pod.
+    keeper: Option<Arc<Keeper>>,
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {
