@@ -267,11 +267,7 @@ fn many_layers_become_one() {
     let mut most = 0;
     for round in 0..12 {
         let pod = cluster.pod();
-        write(
-            &pod.at(&format!("f{round}")),
-            &noise[..400 * (12 - round as usize)],
-            5,
-        );
+        write(&pod.at(&format!("f{round}")), &noise(6 * (12 - round)), 5);
         pod.save();
         most = most.max(cluster.layers());
     }
