@@ -5,7 +5,6 @@
 //! and this one decides only in which order the world is asked.
 
 pub mod build;
-#[cfg_attr(not(test), expect(dead_code, reason = "the build does not ask it yet"))]
 mod cache;
 pub mod cli;
 mod error;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kigumi_oci::{Digest, MediaType, Reference};
+use kigumi_plan::CacheKey;
 use kigumi_registry::{BlobSource, Client, PushOutcome, Registry, Repository, Spool};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -96,19 +97,38 @@ impl Uploads {
     /// from registry to registry.
     /// `from` is the repository it is in, if that is one.
     pub(crate) fn start_base(&mut self, layer: &Layer, from: Option<&Repository>) {
+        self.start_known(layer, from, |error| error);
+    }
+
+    /// The same with a layer of the cache. What goes wrong is the entry's fault.
+    pub(crate) fn start_cached(&mut self, key: CacheKey, layer: &Layer, from: Option<&Repository>) {
+        self.start_known(layer, from, move |error| BuildError::LostEntry {
+            key,
+            source: Some(Box::new(error)),
+        });
+    }
+
+    fn start_known(
+        &mut self,
+        layer: &Layer,
+        from: Option<&Repository>,
+        blame: impl FnOnce(BuildError) -> BuildError + Clone + Send + 'static,
+    ) {
         for repositories in &self.targets {
             let task = self.task(repositories);
             let (layer, from, work) = (layer.clone(), from.cloned(), self.work.clone());
+            let blame = blame.clone();
             let foreign = from.as_ref().is_none_or(|from| {
                 let mut targets = repositories.iter();
                 targets.all(|target| target.registry() != from.registry())
             });
             self.running.push(self.handle.spawn(async move {
-                match (layer.spool.clone().filter(|_| foreign), from) {
+                let done = match (layer.spool.clone().filter(|_| foreign), from) {
                     (Some(spool), from) => task.push(&spool, from.into_iter().collect()).await,
                     (None, Some(from)) => task.copy(&layer, &from, &work).await,
                     (None, None) => layer.bytes().map(drop),
-                }
+                };
+                done.map_err(blame)
             }));
         }
     }

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kigumi_context::{Location, dockerfile_candidates};
+use kigumi_context::{DockerfilePlace, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
 use super::cache_flags::CacheSettings;
+use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
@@ -16,9 +17,9 @@ use super::times::Times;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Candidates for the Dockerfile, most preferred first (K-CLI-11).
-    pub dockerfile: Vec<PathBuf>,
+    pub dockerfile: Vec<DockerfilePlace>,
     /// The build context.
-    pub context: PathBuf,
+    pub context: ContextSettings,
     /// `--build-arg`, in order.
     pub build_args: Vec<(String, String)>,
     /// The stage to build; `None` is the last.
@@ -292,11 +293,29 @@ pub enum ConfigError {
         /// The flag.
         flag: &'static str,
     },
-    /// A context that is not a directory.
+    /// A context that is none.
     #[error("--context: {reason}")]
     Context {
         /// Why not.
         reason: String,
+    },
+    /// A git context that cannot be fetched so.
+    #[error("--git `{text}`: {reason}")]
+    Git {
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Two contexts.
+    #[error(
+        "--bucket `{bucket}` beside the directory `{context}` of --context: give --context=gs://{bucket} alone, or remove --bucket"
+    )]
+    Bucket {
+        /// The directory.
+        context: String,
+        /// As given.
+        bucket: String,
     },
     /// Several targets.
     #[error(
@@ -439,12 +458,6 @@ impl Config {
                 count: platforms.len(),
             });
         }
-        let context = context(flags, environment)?;
-        let dockerfile = dockerfile_candidates(
-            Path::new(&flags.dockerfile),
-            &environment.working_directory,
-            &context,
-        );
         let cache = CacheSettings::new(
             &flags.cache,
             (push, &destinations),
@@ -456,6 +469,12 @@ impl Config {
             &environment.working_directory,
         )?;
         let mut build_args = build_args(flags, environment);
+        let context = ContextSettings::new(flags, &build_args, environment)?;
+        let dockerfile = dockerfile_candidates(
+            &flags.dockerfile,
+            &environment.working_directory,
+            &context.location,
+        );
         let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
@@ -504,8 +523,6 @@ impl Config {
 
 fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
     let mut absent = flags.absent.asked_for(flags.cache.asks_for_cache());
-    // The build does not ask the store yet.
-    absent.extend(flags.cache.asks_for_cache().then_some("--cache"));
     let variables = [
         "KANIKO_CLEANUP",
         "KANIKO_PRE_CLEANUP",
@@ -605,19 +622,6 @@ fn check_formats(
         (_, Some(ImageFormat::Oci), true) => Err(ConfigError::TarOfOci),
         _ => Ok(()),
     }
-}
-
-fn context(flags: &BuildFlags, environment: &Environment) -> Result<PathBuf, ConfigError> {
-    let location = Location::parse(
-        &flags.context,
-        &flags.context_sub_path,
-        &environment.working_directory,
-    )
-    .map_err(|error| ConfigError::Context {
-        reason: error.to_string(),
-    })?;
-    let Location::Directory(directory) = location;
-    Ok(directory)
 }
 
 fn build_args(flags: &BuildFlags, environment: &Environment) -> Vec<(String, String)> {
@@ -776,7 +780,7 @@ mod tests {
             "--digest-file=/d",
         ])
         .unwrap();
-        assert_eq!(config.context, PathBuf::from("/workspace/src"));
+        assert_eq!(config.context.directory(), Some("/workspace/src".into()));
         assert_eq!(config.outputs.tar, Some("/workspace/out/x.tar".into()));
         assert_eq!(config.outputs.digest, Some("/d".into()));
     }
@@ -786,10 +790,8 @@ mod tests {
         let config = config(&["--no-push", "-f", "a/Dockerfile", "-c", "dir:///src"]).unwrap();
         assert_eq!(
             config.dockerfile[..2],
-            [
-                PathBuf::from("/workspace/a/Dockerfile"),
-                "/src/a/Dockerfile".into()
-            ]
+            ["/workspace/a/Dockerfile", "/src/a/Dockerfile"]
+                .map(|path| DockerfilePlace::Disk(path.into()))
         );
     }
 
@@ -823,7 +825,7 @@ mod tests {
 
     #[test]
     fn the_sub_path_belongs_to_contexts_with_a_prefix() {
-        let context = |words: &[&str]| config(words).unwrap().context;
+        let context = |words: &[&str]| config(words).unwrap().context.directory().unwrap();
         assert_eq!(
             context(&["--no-push", "-c", "dir:///src", "--context-sub-path", "a"]),
             PathBuf::from("/src/a")
@@ -862,7 +864,7 @@ mod tests {
                 &["--no-push", "--image-name-with-digest-file=f"],
                 "--image-name-with-digest-file",
             ),
-            (&["--no-push", "-c", "s3://bucket/x"], "s3://"),
+            (&["--no-push", "-c", "swift://bucket/x"], "swift://"),
             (&["--no-push", "--target=a,b"], "--target names 2 stages"),
             (
                 &["--no-push", "--digest-file=https://x/y"],
