@@ -78,7 +78,7 @@ pub enum BuildError {
     #[error("no Dockerfile: looked for {}", list(.looked_for))]
     NoDockerfile {
         /// Everywhere it was looked for.
-        looked_for: Vec<PathBuf>,
+        looked_for: Vec<String>,
     },
     /// A file of the executor's own input cannot be read.
     #[error("read {what} `{}`", .path.display())]
@@ -114,6 +114,17 @@ pub enum BuildError {
     Context {
         /// Where it is.
         path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The build context cannot be had.
+    #[error("fetch the build context `{context}`{hint}")]
+    FetchContext {
+        /// Where it is, without credentials.
+        context: String,
+        /// What to do about it; begins with a space where there is something.
+        hint: String,
         /// Why not.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
@@ -364,11 +375,8 @@ pub enum BuildError {
     },
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    let mut shown: Vec<String> = paths
-        .iter()
-        .map(|path| format!("`{}`", path.display()))
-        .collect();
+fn list(places: &[String]) -> String {
+    let mut shown: Vec<String> = places.iter().map(|place| format!("`{place}`")).collect();
     shown.dedup();
     shown.join(" and ")
 }

@@ -15,6 +15,7 @@ mod ground;
 mod image;
 mod images;
 mod layers;
+mod main_context;
 mod mounts;
 mod needs;
 mod off_disk;
@@ -22,6 +23,7 @@ mod outputs;
 mod pod_files;
 mod product;
 mod push;
+mod read_ahead;
 mod rounds;
 mod running;
 mod setup;
@@ -41,7 +43,7 @@ use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::cache_key::Surroundings;
 use kigumi_plan::{Base, BuildPlan, CacheKey, ImageId, Op, Source, rfc3339};
-use kigumi_registry::{Client, Repository};
+use kigumi_registry::{Client, ClientConfig, Repository};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
@@ -50,7 +52,7 @@ pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, credential_files, proxies};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, MountCache};
 use crate::cli::{BUILD_ID, CacheSettings, Config, ContextFlag, Environment, LintMode};
 use crate::error::{BuildError, chain};
 use crate::lint;
@@ -68,7 +70,8 @@ use ground::Ground;
 use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe};
-use mounts::{Backstage, CacheStore};
+use main_context::{MainContext, Means};
+use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
 use product::Product;
 use push::Uploads;
@@ -133,6 +136,14 @@ pub fn plan(
     result
 }
 
+async fn start(config: ClientConfig) -> Result<Client, BuildError> {
+    let started = Client::start(config).await;
+    started.map_err(|source| BuildError::Registry {
+        operation: "prepare to speak to registries".to_owned(),
+        source: Arc::new(source),
+    })
+}
+
 pub(crate) fn runtime() -> Result<Runtime, BuildError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -156,7 +167,7 @@ struct Build<'a> {
     client: Client,
     /// One for each platform, in the order asked.
     planned: Vec<Planned>,
-    dockerfile: PathBuf,
+    context: Arc<MainContext>,
     now: Timestamp,
 }
 
@@ -171,32 +182,39 @@ impl<'a> Build<'a> {
     ) -> Result<Self, BuildError> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
-        let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
+        let client_config = setup::client_config(config, environment, events.redactor())?;
+        let starting = start(client_config.clone());
+        let client = workshop::wait(runtime.handle(), cancel, &stopped, starting)?;
+        let stop = (cancel.clone(), stopped.clone());
+        let means = Means {
+            client: &client,
+            client_config: &client_config,
+            environment,
+            secrets,
+            events,
+            handle: runtime.handle(),
+            stop: &stop,
+            work: &config.kaniko_dir,
+            now,
+        };
+        let (context, bytes) = MainContext::open(&config.context, &config.dockerfile, &means)?;
+        let dockerfile = rounds::parse_dockerfile(context.dockerfile(), &bytes)?;
         hide_passwords(dockerfile.source.text(), events);
         let created = config.times.without_epoch().unwrap_or(now);
         let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
-            dockerfile: path.clone(),
+            dockerfile: PathBuf::from(context.dockerfile().to_string()),
             platform: platforms.join(", "),
         });
-        let client_config = setup::client_config(config, environment, events.redactor())?;
-        let stop = (cancel.clone(), stopped.clone());
-        let prepared = async {
-            let client =
-                Client::start(client_config)
-                    .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: "prepare to speak to registries".to_owned(),
-                        source: Arc::new(source),
-                    })?;
-            let world = World {
-                client: &client,
-                contexts: &config.contexts,
-                secrets,
-                events,
-                stop: &stop,
-                work: &config.kaniko_dir,
-            };
+        let world = World {
+            client: &client,
+            contexts: &config.contexts,
+            secrets,
+            events,
+            stop: &stop,
+            work: &config.kaniko_dir,
+        };
+        let planning = async {
             let mut planned = Vec::new();
             for platform in &config.platforms {
                 let created = rfc3339(created.seconds);
@@ -204,9 +222,9 @@ impl<'a> Build<'a> {
                 let inputs = rounds::inputs(config, platform.clone(), created, proxies);
                 planned.push(rounds::plan(dockerfile.clone(), inputs, &world).await?);
             }
-            Ok((client, planned))
+            Ok(planned)
         };
-        let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        let planned = workshop::wait(runtime.handle(), cancel, &stopped, planning)?;
         let named = config.contexts.iter().filter_map(ContextFlag::url);
         let sources = planned.iter().flat_map(|one| remote_sources(&one.plan));
         for url in sources.chain(named) {
@@ -214,7 +232,8 @@ impl<'a> Build<'a> {
         }
         tell_warnings(&planned, config.lint.mode, events);
         let files = planned.iter().map(|one| (&one.dockerfile, &one.lint));
-        lint::before_build(files, &path, config, events)?;
+        // What is wrong with the ignore file is told when the context is read, if it is.
+        lint::before_build(files, context.ignored().ok().as_ref(), config, events)?;
         Ok(Self {
             config,
             environment,
@@ -224,7 +243,7 @@ impl<'a> Build<'a> {
             runtime,
             client,
             planned,
-            dockerfile: path,
+            context: Arc::new(context),
             now,
         })
     }
@@ -240,7 +259,7 @@ impl<'a> Build<'a> {
             git::check(&planned.plan, &planned.dockerfile.source)?;
             grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
-        let mut premises = Premises::new(grants);
+        let mut premises = Premises::new(grants, self.keeper()?);
         // Before the first write, and before a byte is pulled. With a cache it may turn out that nothing has to run.
         if self.config.cache.is_none() && needs.iter().any(Needs::needs_root) {
             premises.root = Some(self.disposable_root()?);
@@ -362,6 +381,16 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
+    /// Who keeps the caches of RUNs beyond the pod. Reads the keys, while they are still there.
+    fn keeper(&self) -> Result<Option<Keeper>, BuildError> {
+        let settings = self.config.mount_cache.as_ref();
+        let keeper = settings.map(|settings| {
+            let (client, events) = (self.client.clone(), self.events.clone());
+            MountCache::open(settings, client, events, self.now.seconds).map(Keeper::new)
+        });
+        keeper.transpose()
+    }
+
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
@@ -379,6 +408,8 @@ impl<'a> Build<'a> {
         }
         let base = base(planned).map(|image| &image.manifest);
         let format = image::format(self.config.image_format, base);
+        let mut contents = Contents::new(workshop.work())?;
+        self.context.lend(&mut contents)?;
         let factory = self.layer_factory(planned, workshop, format)?;
         let surroundings = self.surroundings(&factory.recipe)?;
         let caching =
@@ -388,13 +419,13 @@ impl<'a> Build<'a> {
             needs,
             file: &planned.dockerfile.source,
             images: self.images(planned, workshop, needs),
-            contents: Contents::new(workshop.work())?,
+            contents,
             downloads: Downloads::new(self.client.clone()),
             git: GitTrees::new(self.client.clone()),
             workshop,
             entrusted,
+            caches: CacheStore::new(self.config.cache_mounts(), premises.keeper.clone()),
             premises,
-            caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             hosts: &self.config.run.hosts,
@@ -410,7 +441,10 @@ impl<'a> Build<'a> {
         if stages.look_ahead()? {
             self.furnish(stages.premises, workshop)?;
         }
-        let layers = stages.build()?;
+        let layers = stages.build();
+        // Also what a step wrote that failed: the next build goes on from there.
+        stages.caches.save(workshop);
+        let layers = layers?;
         let uploads = stages.factory.uploads.take();
         let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
         Ok((image::assemble(config, layers, format)?, uploads))
@@ -483,7 +517,7 @@ impl<'a> Build<'a> {
             (self.cancel.clone(), self.stopped.clone()),
             self.runtime.handle().clone(),
             &self.config.kaniko_dir,
-            (self.dockerfile.clone(), self.config.context.clone()),
+            Arc::clone(&self.context),
         )
     }
 
@@ -591,13 +625,13 @@ impl<'a> Build<'a> {
     fn own_paths(&self) -> Vec<PathBuf> {
         let mut ours = vec![
             self.config.kaniko_dir.clone(),
-            self.config.context.clone(),
-            self.dockerfile.clone(),
             PathBuf::from("/kaniko"),
             PathBuf::from("/kigumi"),
             PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
             self.config.cache_mounts(),
         ];
+        ours.extend(self.config.context.path());
+        ours.extend(self.context.dockerfile().disk().map(PathBuf::from));
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
             setup::credential_files(self.environment)
@@ -608,6 +642,8 @@ impl<'a> Build<'a> {
         ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
         ours.extend(self.config.secret_files().map(PathBuf::from));
+        let caches = self.config.cache.iter().chain(&self.config.mount_cache);
+        ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
@@ -747,15 +783,18 @@ struct Premises {
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
     grants: Grants,
+    /// Who keeps the caches of RUNs beyond the pod.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Premises {
-    fn new(grants: Grants) -> Self {
+    fn new(grants: Grants, keeper: Option<Keeper>) -> Self {
         Self {
             root: None,
             ground: None,
             backstage: None,
             grants,
+            keeper: keeper.map(Arc::new),
         }
     }
 }

@@ -313,7 +313,7 @@ impl Stages<'_> {
         if let Some(tree) = &self.context {
             return Ok(Arc::clone(tree));
         }
-        let tree = Arc::new(self.workshop.read_context(&mut self.contents)?);
+        let tree = self.workshop.context.tree(&mut self.contents)?;
         self.context = Some(Arc::clone(&tree));
         Ok(tree)
     }

@@ -2,6 +2,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use super::RunFlags;
 use super::cache_flags::CacheFlags;
+use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
 use super::lint_flags::{LintCommand, LintFlags};
 use super::times::TimeFlags;
 
@@ -43,7 +44,7 @@ pub enum Command {
 /// The flags of a build, with the parsing rules of kaniko's command line (K-CLI).
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct BuildFlags {
-    /// Path of the Dockerfile, as given or below the context
+    /// Path of the Dockerfile, as given or below the context; or its URL
     #[arg(
         short = 'f',
         long,
@@ -52,11 +53,12 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub dockerfile: String,
-    /// Directory of the build context (a path, or `dir://PATH`)
+    /// The build context: a directory or dir://PATH; an archive: tar://FILE, tar://stdin, https://…, s3://BUCKET/KEY, gs://BUCKET/KEY,
+    /// https://ACCOUNT.blob.core.windows.net/…; a repository: git://HOST/REPOSITORY[#REF[#COMMIT]], https://….git
     #[arg(
         short = 'c',
         long,
-        default_value = "/workspace/",
+        default_value = DEFAULT_CONTEXT,
         allow_hyphen_values = true,
         help_heading = "Input"
     )]
@@ -70,6 +72,9 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub context_sub_path: String,
+    /// How the build context is fetched.
+    #[command(flatten)]
+    pub context_flags: ContextFlags,
     /// Named context, repeatable: a directory, a URL of http, https or git, `docker-image://IMAGE`, `oci-layout://DIRECTORY[:TAG|@DIGEST]`
     #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub build_context: Vec<String>,
@@ -271,13 +276,8 @@ pub struct AbsentFlags {
     skip_default_registry_fallback: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     push_ignore_immutable_tag_errors: Option<bool>,
-    #[arg(short = 'b', long, hide = true)]
-    bucket: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     annotation: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    #[arg(long, hide = true)]
-    git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     registry_mirror: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -310,9 +310,7 @@ impl AbsentFlags {
                 "--push-ignore-immutable-tag-errors",
                 on(self.push_ignore_immutable_tag_errors),
             ),
-            ("--bucket", text(&self.bucket)),
             ("--annotation", !self.annotation.is_empty()),
-            ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),
             ("--registry-map", !self.registry_map.is_empty()),
             (

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kigumi_context::{Location, dockerfile_candidates};
+use kigumi_context::{DockerfilePlace, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
 use super::cache_flags::CacheSettings;
+use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
@@ -16,9 +17,9 @@ use super::times::Times;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Candidates for the Dockerfile, most preferred first (K-CLI-11).
-    pub dockerfile: Vec<PathBuf>,
+    pub dockerfile: Vec<DockerfilePlace>,
     /// The build context.
-    pub context: PathBuf,
+    pub context: ContextSettings,
     /// `--build-arg`, in order.
     pub build_args: Vec<(String, String)>,
     /// The stage to build; `None` is the last.
@@ -55,6 +56,8 @@ pub struct Config {
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
     pub kaniko_dir: PathBuf,
+    /// Where the caches of RUN are kept beyond the pod: `--cache-mounts=registry`.
+    pub mount_cache: Option<CacheSettings>,
     /// `--cache-mount-dir`.
     pub cache_mount_dir: Option<PathBuf>,
     /// What is not made twice; none without `--cache`.
@@ -290,11 +293,29 @@ pub enum ConfigError {
         /// The flag.
         flag: &'static str,
     },
-    /// A context that is not a directory.
+    /// A context that is none.
     #[error("--context: {reason}")]
     Context {
         /// Why not.
         reason: String,
+    },
+    /// A git context that cannot be fetched so.
+    #[error("--git `{text}`: {reason}")]
+    Git {
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Two contexts.
+    #[error(
+        "--bucket `{bucket}` beside the directory `{context}` of --context: give --context=gs://{bucket} alone, or remove --bucket"
+    )]
+    Bucket {
+        /// The directory.
+        context: String,
+        /// As given.
+        bucket: String,
     },
     /// Several targets.
     #[error(
@@ -394,14 +415,16 @@ impl Config {
         self.contexts.iter().filter_map(ContextFlag::path)
     }
 
-    /// The files and sockets that `--secret` and `--ssh` name.
+    /// The files and sockets that `--secret` and `--ssh` name, and the keys of the cache.
     pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
         let files = self.secrets.iter().filter_map(|flag| match &flag.source {
             SecretSource::File(path) => Some(path),
             SecretSource::Environment(_) => None,
         });
         let agents = self.ssh.iter().flat_map(|flag| &flag.paths);
-        files.chain(agents).map(PathBuf::as_path)
+        let caches = self.cache.iter().chain(&self.mount_cache);
+        let files = files.chain(agents).map(PathBuf::as_path);
+        files.chain(caches.flat_map(CacheSettings::key_files))
     }
 
     /// What the flags mean in this environment. Reads nothing.
@@ -435,18 +458,23 @@ impl Config {
                 count: platforms.len(),
             });
         }
-        let context = context(flags, environment)?;
-        let dockerfile = dockerfile_candidates(
-            Path::new(&flags.dockerfile),
-            &environment.working_directory,
-            &context,
-        );
         let cache = CacheSettings::new(
             &flags.cache,
             (push, &destinations),
             &environment.working_directory,
         )?;
+        let mount_cache = CacheSettings::for_mounts(
+            &flags.cache,
+            (push, &destinations),
+            &environment.working_directory,
+        )?;
         let mut build_args = build_args(flags, environment);
+        let context = ContextSettings::new(flags, &build_args, environment)?;
+        let dockerfile = dockerfile_candidates(
+            &flags.dockerfile,
+            &environment.working_directory,
+            &context.location,
+        );
         let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
@@ -473,10 +501,10 @@ impl Config {
             registry: registry(flags, &absolute)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
+            mount_cache,
             cache_mount_dir: flags
-                .cache_mount_dir
-                .as_ref()
-                .filter(|text| !text.is_empty())
+                .cache
+                .mount_directory(flags.cache_mount_dir.as_ref())?
                 .map(|text| environment.working_directory.join(text)),
             cache,
             run: RunSettings::new(&flags.run)?,
@@ -594,19 +622,6 @@ fn check_formats(
         (_, Some(ImageFormat::Oci), true) => Err(ConfigError::TarOfOci),
         _ => Ok(()),
     }
-}
-
-fn context(flags: &BuildFlags, environment: &Environment) -> Result<PathBuf, ConfigError> {
-    let location = Location::parse(
-        &flags.context,
-        &flags.context_sub_path,
-        &environment.working_directory,
-    )
-    .map_err(|error| ConfigError::Context {
-        reason: error.to_string(),
-    })?;
-    let Location::Directory(directory) = location;
-    Ok(directory)
 }
 
 fn build_args(flags: &BuildFlags, environment: &Environment) -> Vec<(String, String)> {
@@ -765,7 +780,7 @@ mod tests {
             "--digest-file=/d",
         ])
         .unwrap();
-        assert_eq!(config.context, PathBuf::from("/workspace/src"));
+        assert_eq!(config.context.directory(), Some("/workspace/src".into()));
         assert_eq!(config.outputs.tar, Some("/workspace/out/x.tar".into()));
         assert_eq!(config.outputs.digest, Some("/d".into()));
     }
@@ -775,10 +790,8 @@ mod tests {
         let config = config(&["--no-push", "-f", "a/Dockerfile", "-c", "dir:///src"]).unwrap();
         assert_eq!(
             config.dockerfile[..2],
-            [
-                PathBuf::from("/workspace/a/Dockerfile"),
-                "/src/a/Dockerfile".into()
-            ]
+            ["/workspace/a/Dockerfile", "/src/a/Dockerfile"]
+                .map(|path| DockerfilePlace::Disk(path.into()))
         );
     }
 
@@ -812,7 +825,7 @@ mod tests {
 
     #[test]
     fn the_sub_path_belongs_to_contexts_with_a_prefix() {
-        let context = |words: &[&str]| config(words).unwrap().context;
+        let context = |words: &[&str]| config(words).unwrap().context.directory().unwrap();
         assert_eq!(
             context(&["--no-push", "-c", "dir:///src", "--context-sub-path", "a"]),
             PathBuf::from("/src/a")
@@ -851,7 +864,7 @@ mod tests {
                 &["--no-push", "--image-name-with-digest-file=f"],
                 "--image-name-with-digest-file",
             ),
-            (&["--no-push", "-c", "s3://bucket/x"], "s3://"),
+            (&["--no-push", "-c", "swift://bucket/x"], "swift://"),
             (&["--no-push", "--target=a,b"], "--target names 2 stages"),
             (
                 &["--no-push", "--digest-file=https://x/y"],

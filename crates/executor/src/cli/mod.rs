@@ -4,6 +4,7 @@
 mod args;
 mod cache_flags;
 mod config;
+mod context_flags;
 mod contexts;
 mod lint_flags;
 mod run_flags;
@@ -19,6 +20,8 @@ pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, PlatformSource,
     RegistryFlags, Verbosity,
 };
+pub(crate) use context_flags::default_context;
+pub use context_flags::{ContextFlags, ContextSettings};
 pub use contexts::{ContextFlag, ContextPlace};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};

@@ -13,6 +13,17 @@ pub enum BuildEvent {
         /// `linux/amd64`; several with commas between them.
         platform: String,
     },
+    /// The build context was fetched.
+    ContextFetched {
+        /// Where it was, without credentials.
+        context: String,
+        /// How many files, directories and links.
+        entries: usize,
+        /// Size of the files in bytes.
+        bytes: u64,
+        /// How long it took.
+        took: Duration,
+    },
     /// The build for one of several platforms begins.
     PlatformStarted {
         /// `linux/amd64`.

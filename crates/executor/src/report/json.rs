@@ -53,6 +53,17 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             format!("building {}", dockerfile.display()),
             json!({ "platform": platform, "version": env!("CARGO_PKG_VERSION") }),
         ),
+        BuildEvent::ContextFetched {
+            context,
+            entries,
+            bytes,
+            took,
+        } => (
+            "info",
+            "context_fetched",
+            format!("fetched the build context {context}"),
+            json!({ "context": context, "entries": entries, "bytes": bytes, "seconds": took.as_secs_f64() }),
+        ),
         BuildEvent::PlatformStarted { platform } => (
             "info",
             "platform_started",

@@ -122,6 +122,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Warning { .. } => Verbosity::Warn,
         BuildEvent::Detail { .. } => Verbosity::Debug,
         BuildEvent::Started { .. }
+        | BuildEvent::ContextFetched { .. }
         | BuildEvent::PlatformStarted { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }

@@ -38,6 +38,16 @@ fn lines(event: &BuildEvent) -> String {
             env!("CARGO_PKG_VERSION"),
             dockerfile.display()
         ),
+        BuildEvent::ContextFetched {
+            context,
+            entries,
+            bytes: size,
+            took,
+        } => format!(
+            "fetched the build context {context}: {entries} entries, {} in {}",
+            bytes(*size),
+            duration(*took)
+        ),
         BuildEvent::PlatformStarted { platform } => format!("for {platform}"),
         BuildEvent::BaseResolved {
             reference,

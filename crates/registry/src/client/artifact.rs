@@ -34,7 +34,10 @@ impl Client {
         let url = endpoint.url(repository.name(), &format!("manifests/{}", target.text()));
         let request = Request::new((&endpoint, &operation, &scopes), Method::GET, url)
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        match self.retrying(|| self.get_document(&request)).await {
+        match self
+            .retrying(&operation, || self.get_document(&request))
+            .await
+        {
             Ok((_, body)) => {
                 target.check(&operation, &body)?;
                 Ok(Some(body.into()))

@@ -53,9 +53,28 @@ impl Client {
         {
             return Ok(digest);
         }
-        self.retrying(|| self.put_manifest(&request, digest))
-            .await?;
-        Ok(digest)
+        let putting = self.retrying(&operation, || self.put_manifest(&request, digest));
+        match (putting.await, reference.tag()) {
+            (Ok(()), _) => Ok(digest),
+            (Err(error), Some(_)) if self.is_named_already(&request, &error, digest).await => {
+                tracing::info!("{error}; the tag names {digest} already");
+                Ok(digest)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Whether a tag that may not be moved names what it should: a build that is made again pushes the same image.
+    async fn is_named_already(&self, pushed: &Request<'_>, error: &Error, digest: Digest) -> bool {
+        // What registries answer for tags that may not be moved, among other reasons.
+        if !matches!(error.status(), Some(400 | 403 | 405 | 409 | 412)) {
+            return false;
+        }
+        let asker = (pushed.endpoint, pushed.operation, pushed.scopes);
+        let request = Request::new(asker, Method::GET, pushed.url.clone())
+            .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        let found = self.get_document(&request).await;
+        found.is_ok_and(|(_, body)| Digest::of(&body) == digest)
     }
 
     /// Pushes by tag through `oci-client`. False when our own request has to do it: whenever anything at all went wrong, since
@@ -134,7 +153,9 @@ impl Client {
         let url = endpoint.url(repository.name(), &format!("manifests/{}", target.text()));
         let request = Request::new((&endpoint, &operation, &scopes), Method::GET, url)
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        let (content_type, body) = self.retrying(|| self.get_document(&request)).await?;
+        let (content_type, body) = self
+            .retrying(&operation, || self.get_document(&request))
+            .await?;
         let content = |source| Error::Content {
             operation: operation.clone(),
             source,

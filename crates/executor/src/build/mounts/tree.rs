@@ -151,9 +151,11 @@ impl Files {
                 None => None,
             };
             let reader = content.as_mut().map(|reader| reader as &mut dyn Read);
-            unpacker.apply(change, &effect, reader).map_err(failed)?;
+            unpacker
+                .apply(&mut tree, change, &effect, reader)
+                .map_err(failed)?;
         }
-        unpacker.finish().map(drop).map_err(failed)
+        unpacker.finish(&mut tree).map(drop).map_err(failed)
     }
 }
 
