@@ -356,10 +356,11 @@ fn node_as_text(text: &mut String, path: &ImagePath, node: &Node, root: &RootDir
     } else {
         metadata.mode
     };
+    let (seconds, nanoseconds) = (metadata.mtime.seconds, metadata.mtime.nanoseconds);
     write!(
         text,
-        "{path} {mode} {}:{} {}.{:09} {what}",
-        metadata.uid, metadata.gid, metadata.mtime.seconds, metadata.mtime.nanoseconds
+        "{path} {mode} {}:{} {seconds}.{nanoseconds:09} {what}",
+        metadata.uid, metadata.gid
     )
     .unwrap();
     for (name, value) in metadata.xattrs.iter() {
