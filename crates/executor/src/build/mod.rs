@@ -54,7 +54,7 @@ pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, proxies};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, MountCache};
 use crate::cli::{BUILD_ID, CacheSettings, Config, ContextFlag, Environment, LintMode};
 use crate::credentials::{Shield, credential_files, exposed};
 use crate::error::{BuildError, chain};
@@ -74,7 +74,7 @@ use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe};
 use main_context::{MainContext, Means};
-use mounts::{Backstage, CacheStore};
+use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
 use product::Product;
 use push::Uploads;
@@ -265,7 +265,7 @@ impl<'a> Build<'a> {
             git::check(&planned.plan, &planned.dockerfile.source)?;
             grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
-        let mut premises = Premises::new(grants);
+        let mut premises = Premises::new(grants, self.keeper()?);
         // Before the first write, and before a byte is pulled. With a cache it may turn out that nothing has to run.
         if self.config.cache.is_none() && needs.iter().any(Needs::needs_root) {
             premises.root = Some(self.disposable_root()?);
@@ -406,6 +406,16 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
+    /// Who keeps the caches of RUNs beyond the pod. Reads the keys, while they are still there.
+    fn keeper(&self) -> Result<Option<Keeper>, BuildError> {
+        let settings = self.config.mount_cache.as_ref();
+        let keeper = settings.map(|settings| {
+            let (client, events) = (self.client.clone(), self.events.clone());
+            MountCache::open(settings, client, events, self.now.seconds).map(Keeper::new)
+        });
+        keeper.transpose()
+    }
+
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
@@ -439,8 +449,8 @@ impl<'a> Build<'a> {
             git: GitTrees::new(self.client.clone()),
             workshop,
             entrusted,
+            caches: CacheStore::new(self.config.cache_mounts(), premises.keeper.clone()),
             premises,
-            caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             hosts: &self.config.run.hosts,
@@ -456,7 +466,10 @@ impl<'a> Build<'a> {
         if stages.look_ahead()? {
             self.furnish(stages.premises, workshop)?;
         }
-        let layers = stages.build()?;
+        let layers = stages.build();
+        // Also what a step wrote that failed: the next build goes on from there.
+        stages.caches.save(workshop);
+        let layers = layers?;
         let uploads = stages.factory.uploads.take();
         let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
         Ok((image::assemble(config, layers, format)?, uploads))
@@ -647,6 +660,8 @@ impl<'a> Build<'a> {
         ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
         ours.extend(self.config.secret_files().map(PathBuf::from));
+        let caches = self.config.cache.iter().chain(&self.config.mount_cache);
+        ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
@@ -786,16 +801,19 @@ struct Premises {
     /// Keeps credentials away from RUN; none as long as nothing has to run.
     shield: Option<Shield>,
     grants: Grants,
+    /// Who keeps the caches of RUNs beyond the pod.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Premises {
-    fn new(grants: Grants) -> Self {
+    fn new(grants: Grants, keeper: Option<Keeper>) -> Self {
         Self {
             root: None,
             ground: None,
             backstage: None,
             shield: None,
             grants,
+            keeper: keeper.map(Arc::new),
         }
     }
 }
