@@ -114,9 +114,8 @@ impl Outcome {
 
     fn says(&self, text: &str) -> bool {
         let mut events = self.told.iter();
-        events.any(
-            |event| matches!(event, BuildEvent::Warning { message } if message.contains(text)),
-        )
+        events
+            .any(|event| matches!(event, BuildEvent::Warning { message } if message.contains(text)))
     }
 }
 
