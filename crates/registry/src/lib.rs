@@ -43,6 +43,7 @@ mod layout;
 mod limits;
 mod name;
 mod retry;
+mod routes;
 mod secret;
 mod spool;
 pub mod store;
@@ -55,6 +56,7 @@ pub use error::{Error, ErrorAnswer, Operation};
 pub use layout::{LayoutImage, LayoutName, OciLayout};
 pub use name::{Registry, Repository};
 pub use retry::RetryPolicy;
+pub use routes::{RegistryPath, Route, Routes};
 pub use secret::Secret;
 pub use spool::{Finished, Spool, SpoolFailure, SpoolReader, SpoolWriter};
 pub use transport::{

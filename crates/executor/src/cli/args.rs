@@ -1,8 +1,11 @@
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::RunFlags;
+use super::cache_flags::CacheFlags;
 use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
+use super::credential_flags::CredentialFlags;
 use super::lint_flags::{LintCommand, LintFlags};
+use super::login_command::LoginCommand;
 use super::times::TimeFlags;
 
 /// What the user typed.
@@ -32,6 +35,8 @@ pub enum Command {
     Plan(Box<BuildFlags>),
     /// Say what is questionable about Dockerfiles, and build nothing
     Lint(Box<LintCommand>),
+    /// Keep a user and password for a registry in a `config.json`
+    Login(LoginCommand),
     /// Print the version
     Version,
 }
@@ -185,6 +190,9 @@ pub struct BuildFlags {
     /// Do not ask the registry for permission to push before the build starts
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
     pub skip_push_permission_check: bool,
+    /// Where credentials are looked for.
+    #[command(flatten)]
+    pub credentials: CredentialFlags,
 
     /// Path that is neither unpacked nor recorded, repeatable
     #[arg(long, value_name = "PATH", action = ArgAction::Append, help_heading = "Root filesystem")]
@@ -202,6 +210,9 @@ pub struct BuildFlags {
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
 
+    /// What is not made twice.
+    #[command(flatten)]
+    pub cache: CacheFlags,
     /// What RUN may do and finds.
     #[command(flatten)]
     pub run: RunFlags,
@@ -256,20 +267,8 @@ pub struct AcceptedFlags {
 /// Flags of kaniko and of `docker build` whose feature does not exist yet. They are parsed so that the error can say so.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct AbsentFlags {
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    cache: Option<bool>,
-    #[arg(long, hide = true)]
-    cache_repo: Option<String>,
     #[arg(long, hide = true)]
     cache_dir: Option<String>,
-    #[arg(long, hide = true)]
-    cache_ttl: Option<String>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    cache_copy_layers: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    cache_run_layers: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    no_push_cache: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     single_snapshot: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -294,22 +293,16 @@ pub struct AbsentFlags {
     registry_map: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     registry_client_cert: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    credential_helpers: Vec<String>,
 }
 
 impl AbsentFlags {
     /// The flags that were given and ask for something, in the order of their declaration.
-    pub fn asked_for(&self) -> Vec<&'static str> {
+    /// Those of the cache ask for nothing without one.
+    pub fn asked_for(&self, cached: bool) -> Vec<&'static str> {
         let on = |flag: Option<bool>| flag == Some(true);
         let text = |flag: &Option<String>| flag.as_deref().is_some_and(|value| !value.is_empty());
-        let cached = on(self.cache);
         [
-            ("--cache", cached),
-            ("--cache-repo", cached && text(&self.cache_repo)),
             ("--cache-dir", cached && text(&self.cache_dir)),
-            ("--cache-ttl", cached && text(&self.cache_ttl)),
-            ("--cache-copy-layers", cached && on(self.cache_copy_layers)),
             ("--single-snapshot", on(self.single_snapshot)),
             ("--cleanup", on(self.cleanup)),
             ("--pre-cleanup", on(self.pre_cleanup)),
@@ -330,10 +323,6 @@ impl AbsentFlags {
             (
                 "--registry-client-cert",
                 !self.registry_client_cert.is_empty(),
-            ),
-            (
-                "--credential-helpers",
-                self.credential_helpers.iter().any(|name| !name.is_empty()),
             ),
         ]
         .into_iter()
@@ -468,15 +457,10 @@ mod tests {
 
     #[test]
     fn features_that_are_not_there_are_named() {
-        let flags = flags(&[
-            "--cache=true",
-            "--cache-ttl=6h",
-            "--single-snapshot",
-            "--cleanup=false",
-        ]);
+        let flags = flags(&["--cache-dir=/c", "--single-snapshot", "--cleanup=false"]);
         assert_eq!(
-            flags.absent.asked_for(),
-            ["--cache", "--cache-ttl", "--single-snapshot"]
+            flags.absent.asked_for(true),
+            ["--cache-dir", "--single-snapshot"]
         );
     }
 
@@ -485,7 +469,7 @@ mod tests {
         assert!(
             flags(&["--cache-ttl=6h", "--cache-dir=/cache"])
                 .absent
-                .asked_for()
+                .asked_for(false)
                 .is_empty()
         );
     }

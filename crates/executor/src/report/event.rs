@@ -85,6 +85,24 @@ pub enum BuildEvent {
         /// The layer it made.
         layer: Option<LayerSummary>,
     },
+    /// The layer of an instruction was in the cache, and is used as it is.
+    StepCached {
+        /// Which.
+        step: StepPosition,
+        /// The layer as stored.
+        digest: Digest,
+        /// Its stored size in bytes.
+        size: u64,
+    },
+    /// A stage that nobody needs: everything that was to be taken of it is in the cache.
+    StageSkipped {
+        /// From 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// Its name.
+        name: String,
+    },
     /// A blob is in the registry.
     LayerPushed {
         /// `host/repository`.
@@ -112,6 +130,11 @@ pub enum BuildEvent {
     },
     /// Something is wrong, and the build goes on.
     Warning {
+        /// What.
+        message: String,
+    },
+    /// Something that was decided, and why.
+    Note {
         /// What.
         message: String,
     },

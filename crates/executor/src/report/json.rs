@@ -126,6 +126,18 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
                 })),
             }),
         ),
+        BuildEvent::StepCached { step, digest, size } => (
+            "info",
+            "step_cached",
+            format!("step {} of {} is in the cache", step.number, step.stage),
+            json!({ "stage": step.stage, "step": step.number, "digest": digest, "bytes": size }),
+        ),
+        BuildEvent::StageSkipped { number, of, name } => (
+            "info",
+            "stage_skipped",
+            format!("stage {name} is not needed"),
+            json!({ "number": number, "of": of, "stage": name }),
+        ),
         BuildEvent::LayerPushed {
             repository,
             digest,
@@ -154,6 +166,7 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             json!({ "path": path }),
         ),
         BuildEvent::Warning { message } => ("warning", "warning", message.clone(), Value::Null),
+        BuildEvent::Note { message } => ("info", "note", message.clone(), Value::Null),
         BuildEvent::Detail { message } => ("debug", "detail", message.clone(), Value::Null),
         BuildEvent::Finished { digest, took } => (
             "info",

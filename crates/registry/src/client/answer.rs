@@ -1,7 +1,7 @@
 //! Reading answers with bounds on time and memory.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
@@ -100,7 +100,7 @@ pub(crate) async fn error_answer(
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok());
-    let retry_after = retry::retry_after(header);
+    let retry_after = retry::retry_after(header, SystemTime::now().into());
     let mut text = BytesMut::new();
     // The body is only an explanation: what cannot be read of it is left out.
     while text.len() as u64 <= limits::ERROR_BODY

@@ -21,7 +21,7 @@ pub use tls::{ClientCertificate, Pem};
 pub(crate) use oci::OciClients;
 
 use crate::keychain::{Anonymous, Keychain};
-use crate::{Error, Registry, RetryPolicy};
+use crate::{Error, Registry, RetryPolicy, Routes};
 use address::AddressClass;
 use dns::{GuardedResolver, Names, OpenResolver, is_allowed};
 use tls::Verification;
@@ -100,6 +100,8 @@ pub struct ClientConfig {
     pub proxies: Proxies,
     /// Name resolution.
     pub names: NameFiles,
+    /// Which registries are asked in the place of others when something is pulled.
+    pub routes: Routes,
     /// What is tried again.
     pub retry: RetryPolicy,
     /// How long is waited.
@@ -119,6 +121,7 @@ impl Default for ClientConfig {
             skip_tls_verify: Relaxation::default(),
             proxies: Proxies::default(),
             names: NameFiles::default(),
+            routes: Routes::default(),
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
             keychain: Arc::new(Anonymous),

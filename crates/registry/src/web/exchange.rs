@@ -83,7 +83,7 @@ impl Client {
         let home = request.sent_by.unwrap_or(request.url);
         let stall = self.config().timeouts.stall;
         let response = self
-            .retrying(|| async {
+            .retrying(&operation, || async {
                 let client = self.web_client(home, request.url).await;
                 let client = client.map_err(|reason| refused(&operation, request.url, reason))?;
                 let sending = match &request.body {

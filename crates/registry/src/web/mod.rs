@@ -46,7 +46,7 @@ impl Client {
     /// fewer came than were promised. What may be otherwise the next time is tried again, from the start.
     pub async fn fetch_file(&self, source: &WebSource, file: &File) -> Result<Downloaded, Error> {
         let operation = Operation::at("fetch", source.shown());
-        self.retrying(|| async {
+        self.retrying(&operation, || async {
             let response = self.web_answer(&operation, source).await?;
             let last_modified = response.headers().get(LAST_MODIFIED);
             let last_modified = last_modified
@@ -81,7 +81,7 @@ impl Client {
         let operation = Operation::at("look at", source.shown());
         // A GET whose body nobody reads: servers exist that answer a HEAD with something else.
         let response = self
-            .retrying(|| self.web_answer(&operation, source))
+            .retrying(&operation, || self.web_answer(&operation, source))
             .await?;
         let value = response.headers().get(LAST_MODIFIED);
         Ok(value

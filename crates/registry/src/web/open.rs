@@ -1,5 +1,7 @@
 //! Files of the web that are read while they come, and never stored.
 
+use std::time::Duration;
+
 use reqwest::header::CONTENT_LENGTH;
 
 use super::{WebBody, WebSource};
@@ -24,7 +26,7 @@ impl Client {
     pub async fn open_file(&self, source: &WebSource) -> Result<OpenFile, Error> {
         let operation = Operation::at("fetch", source.shown());
         let response = self
-            .retrying(|| self.web_answer(&operation, source))
+            .retrying(&operation, || self.web_answer(&operation, source))
             .await?;
         let size = response.headers().get(CONTENT_LENGTH);
         let size = size.and_then(|value| value.to_str().ok()?.parse().ok());
@@ -36,11 +38,11 @@ impl Client {
     }
 
     /// How long to wait before something is begun anew that failed so `made` times; nothing when that would not help.
-    pub fn patience(&self, made: u32, error: &Error) -> Option<std::time::Duration> {
+    pub fn patience(&self, made: u32, error: &Error) -> Option<Duration> {
         let retry = self.config().retry;
         error
             .is_transient()
-            .then(|| retry.delay(made, None, crate::retry::jitter()))
-            .flatten()
+            .then(|| retry.delay(made, None, Duration::ZERO, crate::retry::jitter()))?
+            .ok()
     }
 }
