@@ -58,8 +58,10 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub dockerfile: String,
-    /// The build context: a directory or dir://PATH; an archive: tar://FILE, tar://stdin, https://…, s3://BUCKET/KEY, gs://BUCKET/KEY,
-    /// https://ACCOUNT.blob.core.windows.net/…; a repository: git://HOST/REPOSITORY[#REF[#COMMIT]], https://….git
+    /// The build context: a directory, an archive or a git repository
+    ///
+    /// `dir://PATH` or a path; an archive as `tar://FILE`, `tar://stdin`, `https://…`, `s3://BUCKET/KEY`, `gs://BUCKET/KEY` or
+    /// `https://ACCOUNT.blob.core.windows.net/…`; a repository as `git://HOST/REPOSITORY[#REF[#COMMIT]]` or `https://….git[#REF[:DIRECTORY]]`.
     #[arg(
         short = 'c',
         long,
