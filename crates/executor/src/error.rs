@@ -6,7 +6,9 @@ use std::sync::Arc;
 use kigumi_dockerfile::{Diagnostics, Source, Span};
 use kigumi_oci::{DiffId, Digest};
 
+use crate::cache::CacheError;
 use crate::cli::ConfigError;
+use crate::login::LoginError;
 use crate::report;
 use crate::secrets::SecretError;
 use crate::ssh::SshError;
@@ -21,9 +23,26 @@ pub enum BuildError {
     /// The command line is wrong.
     #[error(transparent)]
     Config(ConfigError),
+    /// The cache of layers.
+    #[error(transparent)]
+    LayerCache(CacheError),
     /// A secret that cannot be had.
     #[error(transparent)]
     Secret(SecretError),
+    /// `executor login` cannot keep a password.
+    #[error(transparent)]
+    Login(LoginError),
+    /// A file with credentials that was to be removed or put back.
+    #[error("{operation} `{}`", .path.display())]
+    CredentialFile {
+        /// What was to be done.
+        operation: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// An ssh agent that there cannot be.
     #[error(transparent)]
     Ssh(SshError),
@@ -74,7 +93,7 @@ pub enum BuildError {
     #[error("no Dockerfile: looked for {}", list(.looked_for))]
     NoDockerfile {
         /// Everywhere it was looked for.
-        looked_for: Vec<PathBuf>,
+        looked_for: Vec<String>,
     },
     /// A file of the executor's own input cannot be read.
     #[error("read {what} `{}`", .path.display())]
@@ -110,6 +129,17 @@ pub enum BuildError {
     Context {
         /// Where it is.
         path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The build context cannot be had.
+    #[error("fetch the build context `{context}`{hint}")]
+    FetchContext {
+        /// Where it is, without credentials.
+        context: String,
+        /// What to do about it; begins with a space where there is something.
+        hint: String,
         /// Why not.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
@@ -336,6 +366,15 @@ pub enum BuildError {
         #[source]
         source: kigumi_run::Error,
     },
+    /// An entry of the layer cache that was believed, and whose layer cannot be had. The build begins again without it.
+    #[error("the layer of the cache entry {key} cannot be had")]
+    LostEntry {
+        /// The key of the entry.
+        key: kigumi_plan::CacheKey,
+        /// Why not; none if that was told before.
+        #[source]
+        source: Option<Box<BuildError>>,
+    },
     /// Any of the above, at an instruction.
     #[error("{text}")]
     Step {
@@ -351,11 +390,8 @@ pub enum BuildError {
     },
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    let mut shown: Vec<String> = paths
-        .iter()
-        .map(|path| format!("`{}`", path.display()))
-        .collect();
+fn list(places: &[String]) -> String {
+    let mut shown: Vec<String> = places.iter().map(|place| format!("`{place}`")).collect();
     shown.dedup();
     shown.join(" and ")
 }
@@ -369,7 +405,7 @@ impl BuildError {
     )]
     pub fn at(self, file: &Source, span: Span, text: &str) -> Self {
         match self {
-            Self::Cancelled { .. } | Self::Step { .. } => self,
+            Self::Cancelled { .. } | Self::LostEntry { .. } | Self::Step { .. } => self,
             source => Self::Step {
                 text: text.to_owned(),
                 file: Box::new(file.clone()),

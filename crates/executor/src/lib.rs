@@ -5,9 +5,12 @@
 //! and this one decides only in which order the world is asked.
 
 pub mod build;
+mod cache;
 pub mod cli;
+mod credentials;
 mod error;
 mod lint;
+mod login;
 pub mod report;
 mod sandbox;
 pub mod secrets;
@@ -15,5 +18,6 @@ pub mod ssh;
 mod start;
 mod time;
 
+pub use cache::CacheError;
 pub use error::{BuildError, chain};
 pub use start::start;

@@ -327,6 +327,15 @@ pub enum Error {
         /// What went wrong, without its output, which may hold secrets.
         reason: String,
     },
+    /// A cloud's registry, and no credential from that cloud.
+    #[error("credentials for `{registry}`")]
+    Identity {
+        /// For which registry.
+        registry: String,
+        /// Why not.
+        #[source]
+        source: Box<crate::cloud::Error>,
+    },
     /// A layout or archive could not be read or written.
     #[error("{what} `{}`", path.display())]
     File {
@@ -368,6 +377,14 @@ pub enum Error {
     },
 }
 
+/// COMPAT(kaniko): registries have no code for it, only words: those of Google's Artifact Registry, of ECR and of Harbor.
+const IMMUTABLE: [&str; 4] = [
+    "The repository has enabled tag immutability",
+    "cannot be overwritten because the repository is immutable",
+    "cannot be overwritten because the tag is immutable",
+    "configured as immutable",
+];
+
 impl Error {
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
@@ -404,6 +421,23 @@ impl Error {
             };
         }
         false
+    }
+
+    /// Whether somebody was not allowed to do something, or is not known.
+    pub fn is_about_permission(&self) -> bool {
+        matches!(self, Self::Unauthenticated { .. })
+            || self
+                .answer()
+                .is_some_and(|answer| matches!(answer.status, 401 | 403))
+    }
+
+    /// Whether the registry says that a tag names something else already and may not be moved (`--push-ignore-immutable-tag-errors`).
+    pub fn is_immutable_tag(&self) -> bool {
+        let Self::Status { answer, .. } = self else {
+            return false;
+        };
+        (400..500).contains(&answer.status)
+            && IMMUTABLE.iter().any(|text| answer.message.contains(text))
     }
 
     /// The answer, when there was one.

@@ -15,9 +15,12 @@
 mod fake_registry;
 mod git_server;
 mod image;
+mod service;
 
 pub use fake_registry::{
-    Action, Authentication, FakeRegistry, FakeRegistryBuilder, Fault, LoggedRequest, Mounts, When,
+    Action, Authentication, FakeRegistry, FakeRegistryBuilder, Fault, Identity, LoggedRequest,
+    Mounts, When,
 };
 pub use git_server::{GitRequest, GitServer, GitServerOptions, TestRepository};
 pub use image::{PublishedImage, TestImage};
+pub use service::{FakeService, ServiceAnswer, ServiceRequest, Tunnel};

@@ -145,13 +145,39 @@ impl Ground {
     }
 }
 
+/// Unpacks a stack of layers into an empty directory.
+pub(crate) fn unpack_stack(
+    root: &WritableRoot,
+    exclusions: &Exclusions,
+    layers: &[(Layer, u32)],
+    cancel: &Cancel,
+) -> Result<Index, BuildError> {
+    let mut tree = Tree::new();
+    let mut unpacker = Unpacker::new(root, exclusions, Virtuals::default());
+    for (layer, blob) in layers {
+        apply_layer(&mut tree, layer, *blob, cancel, Some(&mut unpacker))?;
+    }
+    let virtuals = unpacker.finish().map_err(failed("unpack the layers"))?;
+    Index::record(root, exclusions, tree, virtuals).map_err(failed("look at what was unpacked"))
+}
+
 /// The tree that a stack of layers makes, from their headers alone. Nothing is written.
 pub(crate) fn tree_of(layers: &[(Layer, u32)], cancel: &Cancel) -> Result<Tree, BuildError> {
     let mut tree = Tree::new();
-    for (layer, blob) in layers {
-        apply_layer(&mut tree, layer, *blob, cancel, None)?;
-    }
+    append(&mut tree, layers, cancel)?;
     Ok(tree)
+}
+
+/// Puts more layers onto a tree, from their headers alone.
+pub(crate) fn append(
+    tree: &mut Tree,
+    layers: &[(Layer, u32)],
+    cancel: &Cancel,
+) -> Result<(), BuildError> {
+    for (layer, blob) in layers {
+        apply_layer(tree, layer, *blob, cancel, None)?;
+    }
+    Ok(())
 }
 
 /// Applies one layer to the tree, and to the disk if there is an unpacker; checks digest, size and `diff_id` on the way.

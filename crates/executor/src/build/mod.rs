@@ -1,6 +1,7 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod caching;
 mod confinement;
 mod contents;
 mod contexts;
@@ -14,6 +15,7 @@ mod ground;
 mod image;
 mod images;
 mod layers;
+mod main_context;
 mod mounts;
 mod needs;
 mod off_disk;
@@ -28,9 +30,10 @@ mod setup;
 mod shebang;
 mod sources;
 mod stage;
+mod standing;
 mod workshop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,22 +41,26 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
-use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
-use kigumi_registry::{Client, Repository};
+use kigumi_plan::cache_key::Surroundings;
+use kigumi_plan::{Base, BuildPlan, CacheKey, ImageId, Op, Source, rfc3339};
+use kigumi_registry::{Client, ClientConfig, Repository};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
-pub(crate) use setup::{client_config, credential_files, proxies};
+pub(crate) use setup::{client_config, proxies};
 
-use crate::cli::{BUILD_ID, Config, ContextFlag, Environment, LintMode};
-use crate::error::BuildError;
+use crate::cache::{Cache, MountCache};
+use crate::cli::{BUILD_ID, CacheSettings, Config, ContextFlag, Environment, LintMode};
+use crate::credentials::{Shield, credential_files, exposed};
+use crate::error::{BuildError, chain};
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
+use caching::{Caching, Hashed};
 use confinement::Grants;
 use contents::Contents;
 use contexts::NamedContexts;
@@ -64,7 +71,8 @@ use ground::Ground;
 use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe};
-use mounts::{Backstage, CacheStore};
+use main_context::{MainContext, Means};
+use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
 use product::Product;
 use push::Uploads;
@@ -129,6 +137,14 @@ pub fn plan(
     result
 }
 
+async fn start(config: ClientConfig) -> Result<Client, BuildError> {
+    let started = Client::start(config).await;
+    started.map_err(|source| BuildError::Registry {
+        operation: "prepare to speak to registries".to_owned(),
+        source: Arc::new(source),
+    })
+}
+
 pub(crate) fn runtime() -> Result<Runtime, BuildError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -152,7 +168,7 @@ struct Build<'a> {
     client: Client,
     /// One for each platform, in the order asked.
     planned: Vec<Planned>,
-    dockerfile: PathBuf,
+    context: Arc<MainContext>,
     now: Timestamp,
 }
 
@@ -167,32 +183,39 @@ impl<'a> Build<'a> {
     ) -> Result<Self, BuildError> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
-        let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
+        let client_config = setup::client_config(config, environment, events.redactor())?;
+        let starting = start(client_config.clone());
+        let client = workshop::wait(runtime.handle(), cancel, &stopped, starting)?;
+        let stop = (cancel.clone(), stopped.clone());
+        let means = Means {
+            client: &client,
+            client_config: &client_config,
+            environment,
+            secrets,
+            events,
+            handle: runtime.handle(),
+            stop: &stop,
+            work: &config.kaniko_dir,
+            now,
+        };
+        let (context, bytes) = MainContext::open(&config.context, &config.dockerfile, &means)?;
+        let dockerfile = rounds::parse_dockerfile(context.dockerfile(), &bytes)?;
         hide_passwords(dockerfile.source.text(), events);
         let created = config.times.without_epoch().unwrap_or(now);
         let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
-            dockerfile: path.clone(),
+            dockerfile: PathBuf::from(context.dockerfile().to_string()),
             platform: platforms.join(", "),
         });
-        let client_config = setup::client_config(config, environment, events.redactor())?;
-        let stop = (cancel.clone(), stopped.clone());
-        let prepared = async {
-            let client =
-                Client::start(client_config)
-                    .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: "prepare to speak to registries".to_owned(),
-                        source: Arc::new(source),
-                    })?;
-            let world = World {
-                client: &client,
-                contexts: &config.contexts,
-                secrets,
-                events,
-                stop: &stop,
-                work: &config.kaniko_dir,
-            };
+        let world = World {
+            client: &client,
+            contexts: &config.contexts,
+            secrets,
+            events,
+            stop: &stop,
+            work: &config.kaniko_dir,
+        };
+        let planning = async {
             let mut planned = Vec::new();
             for platform in &config.platforms {
                 let created = rfc3339(created.seconds);
@@ -200,9 +223,9 @@ impl<'a> Build<'a> {
                 let inputs = rounds::inputs(config, platform.clone(), created, proxies);
                 planned.push(rounds::plan(dockerfile.clone(), inputs, &world).await?);
             }
-            Ok((client, planned))
+            Ok(planned)
         };
-        let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        let planned = workshop::wait(runtime.handle(), cancel, &stopped, planning)?;
         let named = config.contexts.iter().filter_map(ContextFlag::url);
         let sources = planned.iter().flat_map(|one| remote_sources(&one.plan));
         for url in sources.chain(named) {
@@ -210,7 +233,8 @@ impl<'a> Build<'a> {
         }
         tell_warnings(&planned, config.lint.mode, events);
         let files = planned.iter().map(|one| (&one.dockerfile, &one.lint));
-        lint::before_build(files, &path, config, events)?;
+        // What is wrong with the ignore file is told when the context is read, if it is.
+        lint::before_build(files, context.ignored().ok().as_ref(), config, events)?;
         Ok(Self {
             config,
             environment,
@@ -220,12 +244,15 @@ impl<'a> Build<'a> {
             runtime,
             client,
             planned,
-            dockerfile: path,
+            context: Arc::new(context),
             now,
         })
     }
 
     fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
+        if self.config.credentials.consume {
+            Shield::consume(self.environment)?;
+        }
         let needs: Vec<Needs> = self
             .planned
             .iter()
@@ -236,26 +263,86 @@ impl<'a> Build<'a> {
             git::check(&planned.plan, &planned.dockerfile.source)?;
             grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
-        // Before the first write, and before a byte is pulled.
-        let root = if needs.iter().any(Needs::needs_root) {
-            Some(self.disposable_root()?)
-        } else {
-            None
-        };
+        let mut premises = Premises::new(grants, self.keeper()?);
+        // Before the first write, and before a byte is pulled. With a cache it may turn out that nothing has to run.
+        if self.config.cache.is_none() && needs.iter().any(Needs::needs_root) {
+            premises.root = Some(self.disposable_root()?);
+        }
         self.check_permission()?;
+        let mut cache = self.cache()?;
         let workshop = self.workshop()?;
-        let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
-        let (mut images, mut uploads) = (Vec::new(), Vec::new());
-        for (planned, needs) in self.planned.iter().zip(&needs) {
-            let (image, sent) =
-                self.image((planned, needs), &workshop, entrusted, &mut premises)?;
+        let built = self.build(&needs, &workshop, entrusted, (&mut premises, &mut cache));
+        if let Some((_, cache)) = &mut cache
+            && !self.cancel.is_cancelled()
+        {
+            workshop.wait(async {
+                cache.finish().await;
+                Ok(())
+            })?;
+        }
+        built
+    }
+
+    /// Builds all images and brings them to where they go.
+    fn build(
+        &self,
+        needs: &[Needs],
+        workshop: &Workshop,
+        entrusted: &Entrusted,
+        (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
+    ) -> Result<Digest, BuildError> {
+        // Entries whose layers could not be had.
+        let mut struck = BTreeSet::new();
+        loop {
+            let (mut images, mut uploads) = (Vec::new(), Vec::new());
+            let built = self.attempt(
+                (needs, &struck),
+                (workshop, entrusted),
+                (&mut *premises, &mut *cache),
+                (&mut images, &mut uploads),
+            );
+            match built {
+                Err(BuildError::LostEntry { key, source }) if struck.insert(key) => {
+                    let why = source.map_or_else(String::new, |why| format!(": {}", chain(&why)));
+                    self.events.warn(format!(
+                        "the layer of the cache entry {} cannot be had, so the build begins again without it{why}",
+                        key.short()
+                    ));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Builds all images with the entries of the cache that were not struck.
+    fn attempt(
+        &self,
+        (needs, struck): (&[Needs], &BTreeSet<CacheKey>),
+        (workshop, entrusted): (&Workshop, &Entrusted),
+        (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
+        (images, uploads): (&mut Vec<Image>, &mut Vec<Uploads>),
+    ) -> Result<Digest, BuildError> {
+        for (planned, needs) in self.planned.iter().zip(needs) {
+            let cache = cache.as_mut().map(|(settings, cache)| (*settings, cache));
+            let (image, sent) = self.image(
+                (planned, needs),
+                (workshop, entrusted),
+                premises,
+                (cache, struck),
+            )?;
             images.push(image);
             uploads.extend(sent);
         }
-        let product = Product::new(images, self.epoch())?;
+        let product = Product::new(std::mem::take(images), self.epoch())?;
+        if self.config.push {
+            // An entry whose layer cannot be had shows here at the latest, before anything else sees the image.
+            for uploads in uploads.iter_mut() {
+                workshop.wait(uploads.finish())?;
+            }
+        }
         self.export(&product)?;
         if self.config.push {
-            workshop.wait(self.publish(&mut uploads, &product))?;
+            workshop.wait(self.publish(uploads, &product))?;
         }
         let digest = product.digest();
         outputs::write_digests(
@@ -267,35 +354,73 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
-    /// What is taken into possession for the stages with a RUN.
-    fn premises(
-        &self,
-        root: Option<&DisposableRoot>,
-        workshop: &Workshop,
-        grants: Grants,
-    ) -> Result<Premises, BuildError> {
-        let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
-        let backstage = match root {
-            Some(root) if mounts => Some(Backstage::new(workshop.work(), root.path())?),
-            _ => None,
+    /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
+    fn shield(&self) -> Result<Shield, BuildError> {
+        let shield = Shield::raise(self.environment, self.events)?;
+        let exposed = exposed(self.environment);
+        if !exposed.is_empty() {
+            let files: Vec<String> = exposed
+                .iter()
+                .map(|path| format!("`{}`", path.display()))
+                .collect();
+            self.events.warn(format!(
+                "KX-CRED-001: RUN steps can read the credentials in {}, which the pod mounts; docs/credential-shield.md says how to keep them out of reach",
+                files.join(", ")
+            ));
+        }
+        Ok(shield)
+    }
+
+    fn cache(&self) -> Result<Option<(&'a CacheSettings, Cache)>, BuildError> {
+        let Some(settings) = &self.config.cache else {
+            return Ok(None);
         };
-        let ground = root
-            .map(|root| Ground::new(root, &self.protection(workshop, backstage.as_ref())))
-            .transpose()?;
-        Ok(Premises {
-            ground,
-            backstage,
-            grants,
-        })
+        let cache = Cache::open(
+            settings,
+            self.client.clone(),
+            self.runtime.handle().clone(),
+            self.events.clone(),
+            self.now.seconds,
+        )?;
+        Ok(Some((settings, cache)))
+    }
+
+    /// Takes into possession what stages with a RUN stand on, once.
+    fn furnish(&self, premises: &mut Premises, workshop: &Workshop) -> Result<(), BuildError> {
+        if premises.ground.is_some() {
+            return Ok(());
+        }
+        let root = match premises.root.take() {
+            Some(root) => root,
+            None => self.disposable_root()?,
+        };
+        if self.planned.iter().any(|planned| has_mounts(&planned.plan)) {
+            premises.backstage = Some(Backstage::new(workshop.work(), root.path())?);
+        }
+        let protection = self.protection(workshop, premises.backstage.as_ref());
+        premises.ground = Some(Ground::new(&root, &protection)?);
+        // What is away must have been seen by the protection before.
+        premises.shield = Some(self.shield()?);
+        Ok(())
+    }
+
+    /// Who keeps the caches of RUNs beyond the pod. Reads the keys, while they are still there.
+    fn keeper(&self) -> Result<Option<Keeper>, BuildError> {
+        let settings = self.config.mount_cache.as_ref();
+        let keeper = settings.map(|settings| {
+            let (client, events) = (self.client.clone(), self.events.clone());
+            MountCache::open(settings, client, events, self.now.seconds).map(Keeper::new)
+        });
+        keeper.transpose()
     }
 
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
         (planned, needs): (&Planned, &Needs),
-        workshop: &Workshop,
-        entrusted: &Entrusted,
+        (workshop, entrusted): (&Workshop, &Entrusted),
         premises: &mut Premises,
+        (cache, struck): (Option<(&CacheSettings, &mut Cache)>, &BTreeSet<CacheKey>),
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
         let target = plan.stage(plan.target);
@@ -306,29 +431,43 @@ impl<'a> Build<'a> {
         }
         let base = base(planned).map(|image| &image.manifest);
         let format = image::format(self.config.image_format, base);
+        let mut contents = Contents::new(workshop.work())?;
+        self.context.lend(&mut contents)?;
+        let factory = self.layer_factory(planned, workshop, format)?;
+        let surroundings = self.surroundings(&factory.recipe)?;
+        let caching =
+            cache.map(|(settings, cache)| Caching::new(settings, cache, surroundings, struck));
         let mut stages = Stages {
             plan,
             needs,
             file: &planned.dockerfile.source,
             images: self.images(planned, workshop, needs),
-            contents: Contents::new(workshop.work())?,
+            contents,
             downloads: Downloads::new(self.client.clone()),
             git: GitTrees::new(self.client.clone()),
             workshop,
             entrusted,
+            caches: CacheStore::new(self.config.cache_mounts(), premises.keeper.clone()),
             premises,
-            caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             hosts: &self.config.run.hosts,
-            factory: self.layer_factory(planned, workshop, format)?,
+            factory,
             now: self.now,
             finished: BTreeMap::new(),
             context: None,
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
+            caching,
+            hashed: Hashed::default(),
         };
-        let layers = stages.build()?;
+        if stages.look_ahead()? {
+            self.furnish(stages.premises, workshop)?;
+        }
+        let layers = stages.build();
+        // Also what a step wrote that failed: the next build goes on from there.
+        stages.caches.save(workshop);
+        let layers = layers?;
         let uploads = stages.factory.uploads.take();
         let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
         Ok((image::assemble(config, layers, format)?, uploads))
@@ -385,14 +524,40 @@ impl<'a> Build<'a> {
                 self.client
                     .check_push_permission(destination)
                     .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: format!("check that `{destination}` may be pushed"),
-                        source: Arc::new(source),
+                    .map_err(|source| {
+                        self.hint_at_shadowing(&source);
+                        BuildError::Registry {
+                            operation: format!("check that `{destination}` may be pushed"),
+                            source: Arc::new(source),
+                        }
                     })?;
             }
             Ok(())
         };
         workshop::wait(self.runtime.handle(), self.cancel, &self.stopped, check)
+    }
+
+    /// `DOCKER_AUTH_CONFIG` wins over the file; who has put the right password there does not expect that (K-AUTH-06).
+    fn hint_at_shadowing(&self, error: &kigumi_registry::Error) {
+        let is_set = |name| {
+            self.environment
+                .variables
+                .get(name)
+                .is_some_and(|text| !text.is_empty())
+        };
+        let file = credential_files(self.environment)
+            .into_iter()
+            .find(|file| file.is_file());
+        if let (true, true, Some(file)) = (
+            is_set("DOCKER_AUTH_CONFIG"),
+            error.is_about_permission(),
+            file,
+        ) {
+            self.events.warn(format!(
+                "DOCKER_AUTH_CONFIG is set: its entries win over those of `{}`",
+                file.display()
+            ));
+        }
     }
 
     fn workshop(&self) -> Result<Workshop, BuildError> {
@@ -401,7 +566,7 @@ impl<'a> Build<'a> {
             (self.cancel.clone(), self.stopped.clone()),
             self.runtime.handle().clone(),
             &self.config.kaniko_dir,
-            (self.dockerfile.clone(), self.config.context.clone()),
+            Arc::clone(&self.context),
         )
     }
 
@@ -454,6 +619,30 @@ impl<'a> Build<'a> {
         })
     }
 
+    /// What of the build a step sees besides its own words.
+    fn surroundings(&self, recipe: &Recipe) -> Result<Surroundings, BuildError> {
+        let compression = &recipe.compression;
+        let level = compression.effective_level();
+        let level = level.map_err(|source| BuildError::Layer {
+            operation: "--compression-level".to_owned(),
+            source,
+        })?;
+        let hosts = self.config.run.hosts.iter();
+        Ok(Surroundings {
+            compression: match compression.compression {
+                Compression::None => "none",
+                Compression::Gzip => "gzip",
+                Compression::Zstd => "zstd",
+            }
+            .to_owned(),
+            level,
+            latest: recipe.latest.map(|latest| latest.seconds),
+            hosts: hosts
+                .map(|host| (host.name.clone(), host.address.to_string()))
+                .collect(),
+        })
+    }
+
     fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
         let images: Vec<(FoundImage, bool)> = planned
             .images
@@ -485,16 +674,16 @@ impl<'a> Build<'a> {
     fn own_paths(&self) -> Vec<PathBuf> {
         let mut ours = vec![
             self.config.kaniko_dir.clone(),
-            self.config.context.clone(),
-            self.dockerfile.clone(),
             PathBuf::from("/kaniko"),
             PathBuf::from("/kigumi"),
             PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
             self.config.cache_mounts(),
         ];
+        ours.extend(self.config.context.path());
+        ours.extend(self.context.dockerfile().disk().map(PathBuf::from));
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
-            setup::credential_files(self.environment)
+            credential_files(self.environment)
                 .into_iter()
                 .filter(|file| file.exists()),
         );
@@ -502,6 +691,8 @@ impl<'a> Build<'a> {
         ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
         ours.extend(self.config.secret_files().map(PathBuf::from));
+        let caches = self.config.cache.iter().chain(&self.config.mount_cache);
+        ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
@@ -634,11 +825,30 @@ fn tell_warnings(planned: &[Planned], lint: LintMode, events: &Events) {
 
 /// What stages with a RUN work on and with, one platform after the other.
 struct Premises {
-    /// None if no stage has a RUN.
+    /// Released by the interlock, and not yet in our possession.
+    root: Option<DisposableRoot>,
+    /// None as long as nothing has to run.
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
+    /// Keeps credentials away from RUN; none as long as nothing has to run.
+    shield: Option<Shield>,
     grants: Grants,
+    /// Who keeps the caches of RUNs beyond the pod.
+    keeper: Option<Arc<Keeper>>,
+}
+
+impl Premises {
+    fn new(grants: Grants, keeper: Option<Keeper>) -> Self {
+        Self {
+            root: None,
+            ground: None,
+            backstage: None,
+            shield: None,
+            grants,
+            keeper: keeper.map(Arc::new),
+        }
+    }
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {

@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kigumi_context::{Location, dockerfile_candidates};
+use kigumi_context::{DockerfilePlace, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::cache_flags::CacheSettings;
+use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
+use super::credential_flags::CredentialSettings;
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
@@ -15,9 +18,9 @@ use super::times::Times;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Candidates for the Dockerfile, most preferred first (K-CLI-11).
-    pub dockerfile: Vec<PathBuf>,
+    pub dockerfile: Vec<DockerfilePlace>,
     /// The build context.
-    pub context: PathBuf,
+    pub context: ContextSettings,
     /// `--build-arg`, in order.
     pub build_args: Vec<(String, String)>,
     /// The stage to build; `None` is the last.
@@ -50,12 +53,18 @@ pub struct Config {
     pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
+    /// Where credentials of registries are looked for.
+    pub credentials: CredentialSettings,
     /// Never unpacked to, never recorded.
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
     pub kaniko_dir: PathBuf,
+    /// Where the caches of RUN are kept beyond the pod: `--cache-mounts=registry`.
+    pub mount_cache: Option<CacheSettings>,
     /// `--cache-mount-dir`.
     pub cache_mount_dir: Option<PathBuf>,
+    /// What is not made twice; none without `--cache`.
+    pub cache: Option<CacheSettings>,
     /// What RUN may do and finds.
     pub run: RunSettings,
     /// What is told about the Dockerfile before it is built.
@@ -244,6 +253,37 @@ pub enum ConfigError {
         /// Why not.
         reason: String,
     },
+    /// A flag about the cache whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    CacheFlag {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// No name for the cache (contract § 2).
+    #[error(
+        "--cache has no repository: name it with --cache-repo, or give a --destination; with --no-push pass --no-push-cache as well to only read the cache of the destination"
+    )]
+    NoCacheRepo,
+    /// Signatures that nobody can verify.
+    #[error("{trust} needs a key: pass --cache-verify-key or --cache-sign-key")]
+    CacheWithoutKeys {
+        /// The flag.
+        trust: &'static str,
+    },
+    /// Keys that nothing would be done with.
+    #[error(
+        "--cache-trust=off does not look at signatures, but there are keys; leave out one or the other"
+    )]
+    CacheKeysWithoutTrust,
+    /// Entries that nobody would believe (supply-chain.md § 4.3).
+    #[error(
+        "--cache-mode=rw with --cache-trust=require needs --cache-sign-key: nobody would believe unsigned entries"
+    )]
+    CacheWithoutSignKey,
     /// A rule that does not exist.
     #[error("--lint-rule `{text}`: there is no such rule; docs/lint.md lists them")]
     UnknownRule {
@@ -256,11 +296,29 @@ pub enum ConfigError {
         /// The flag.
         flag: &'static str,
     },
-    /// A context that is not a directory.
+    /// A context that is none.
     #[error("--context: {reason}")]
     Context {
         /// Why not.
         reason: String,
+    },
+    /// A git context that cannot be fetched so.
+    #[error("--git `{text}`: {reason}")]
+    Git {
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Two contexts.
+    #[error(
+        "--bucket `{bucket}` beside the directory `{context}` of --context: give --context=gs://{bucket} alone, or remove --bucket"
+    )]
+    Bucket {
+        /// The directory.
+        context: String,
+        /// As given.
+        bucket: String,
     },
     /// Several targets.
     #[error(
@@ -320,7 +378,18 @@ impl LogOptions {
     /// # Errors
     /// [`ConfigError::Choice`].
     pub fn new(flags: &BuildFlags) -> Result<Self, ConfigError> {
-        let verbosity = match flags.verbosity.as_str() {
+        Ok(Self {
+            timestamps: flags.log_timestamp,
+            ..Self::of(&flags.verbosity, &flags.log_format)?
+        })
+    }
+
+    /// What `--verbosity` and `--log-format` mean.
+    ///
+    /// # Errors
+    /// [`ConfigError::Choice`].
+    pub fn of(verbosity: &str, format: &str) -> Result<Self, ConfigError> {
+        let verbosity = match verbosity {
             "panic" | "fatal" | "error" => Verbosity::Error,
             "warn" | "warning" => Verbosity::Warn,
             "info" => Verbosity::Info,
@@ -334,7 +403,7 @@ impl LogOptions {
                 });
             }
         };
-        let format = match flags.log_format.as_str() {
+        let format = match format {
             "text" => LogFormat::Text,
             "color" => LogFormat::Color,
             "json" => LogFormat::Json,
@@ -349,7 +418,7 @@ impl LogOptions {
         Ok(Self {
             verbosity,
             format,
-            timestamps: flags.log_timestamp,
+            timestamps: false,
         })
     }
 }
@@ -360,14 +429,16 @@ impl Config {
         self.contexts.iter().filter_map(ContextFlag::path)
     }
 
-    /// The files and sockets that `--secret` and `--ssh` name.
+    /// The files and sockets that `--secret` and `--ssh` name, and the keys of the cache.
     pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
         let files = self.secrets.iter().filter_map(|flag| match &flag.source {
             SecretSource::File(path) => Some(path),
             SecretSource::Environment(_) => None,
         });
         let agents = self.ssh.iter().flat_map(|flag| &flag.paths);
-        files.chain(agents).map(PathBuf::as_path)
+        let caches = self.cache.iter().chain(&self.mount_cache);
+        let files = files.chain(agents).map(PathBuf::as_path);
+        files.chain(caches.flat_map(CacheSettings::key_files))
     }
 
     /// What the flags mean in this environment. Reads nothing.
@@ -401,13 +472,23 @@ impl Config {
                 count: platforms.len(),
             });
         }
-        let context = context(flags, environment)?;
-        let dockerfile = dockerfile_candidates(
-            Path::new(&flags.dockerfile),
+        let cache = CacheSettings::new(
+            &flags.cache,
+            (push, &destinations),
             &environment.working_directory,
-            &context,
-        );
+        )?;
+        let mount_cache = CacheSettings::for_mounts(
+            &flags.cache,
+            (push, &destinations),
+            &environment.working_directory,
+        )?;
         let mut build_args = build_args(flags, environment);
+        let context = ContextSettings::new(flags, &build_args, environment)?;
+        let dockerfile = dockerfile_candidates(
+            &flags.dockerfile,
+            &environment.working_directory,
+            &context.location,
+        );
         let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
@@ -432,13 +513,15 @@ impl Config {
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
             registry: registry(flags, &absolute)?,
+            credentials: CredentialSettings::new(&flags.credentials)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
+            mount_cache,
             cache_mount_dir: flags
-                .cache_mount_dir
-                .as_ref()
-                .filter(|text| !text.is_empty())
+                .cache
+                .mount_directory(flags.cache_mount_dir.as_ref())?
                 .map(|text| environment.working_directory.join(text)),
+            cache,
             run: RunSettings::new(&flags.run)?,
             lint: LintSettings::new(&flags.lint)?,
             force: flags.force,
@@ -454,7 +537,7 @@ impl Config {
 }
 
 fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
-    let mut absent = flags.absent.asked_for();
+    let mut absent = flags.absent.asked_for(flags.cache.asks_for_cache());
     let variables = [
         "KANIKO_CLEANUP",
         "KANIKO_PRE_CLEANUP",
@@ -554,19 +637,6 @@ fn check_formats(
         (_, Some(ImageFormat::Oci), true) => Err(ConfigError::TarOfOci),
         _ => Ok(()),
     }
-}
-
-fn context(flags: &BuildFlags, environment: &Environment) -> Result<PathBuf, ConfigError> {
-    let location = Location::parse(
-        &flags.context,
-        &flags.context_sub_path,
-        &environment.working_directory,
-    )
-    .map_err(|error| ConfigError::Context {
-        reason: error.to_string(),
-    })?;
-    let Location::Directory(directory) = location;
-    Ok(directory)
 }
 
 fn build_args(flags: &BuildFlags, environment: &Environment) -> Vec<(String, String)> {
@@ -725,7 +795,7 @@ mod tests {
             "--digest-file=/d",
         ])
         .unwrap();
-        assert_eq!(config.context, PathBuf::from("/workspace/src"));
+        assert_eq!(config.context.directory(), Some("/workspace/src".into()));
         assert_eq!(config.outputs.tar, Some("/workspace/out/x.tar".into()));
         assert_eq!(config.outputs.digest, Some("/d".into()));
     }
@@ -735,10 +805,8 @@ mod tests {
         let config = config(&["--no-push", "-f", "a/Dockerfile", "-c", "dir:///src"]).unwrap();
         assert_eq!(
             config.dockerfile[..2],
-            [
-                PathBuf::from("/workspace/a/Dockerfile"),
-                "/src/a/Dockerfile".into()
-            ]
+            ["/workspace/a/Dockerfile", "/src/a/Dockerfile"]
+                .map(|path| DockerfilePlace::Disk(path.into()))
         );
     }
 
@@ -772,7 +840,7 @@ mod tests {
 
     #[test]
     fn the_sub_path_belongs_to_contexts_with_a_prefix() {
-        let context = |words: &[&str]| config(words).unwrap().context;
+        let context = |words: &[&str]| config(words).unwrap().context.directory().unwrap();
         assert_eq!(
             context(&["--no-push", "-c", "dir:///src", "--context-sub-path", "a"]),
             PathBuf::from("/src/a")
@@ -787,7 +855,7 @@ mod tests {
     fn what_cannot_work_is_said_before_anything_runs() {
         let cases: &[(&[&str], &str)] = &[
             (&[], "no --destination"),
-            (&["--no-push", "--cache"], "--cache is not implemented yet"),
+            (&["--no-push", "--cache"], "--cache-repo"),
             (
                 &["--no-push", "--cleanup", "--single-snapshot"],
                 "--single-snapshot, --cleanup are not",
@@ -811,7 +879,7 @@ mod tests {
                 &["--no-push", "--image-name-with-digest-file=f"],
                 "--image-name-with-digest-file",
             ),
-            (&["--no-push", "-c", "s3://bucket/x"], "s3://"),
+            (&["--no-push", "-c", "swift://bucket/x"], "swift://"),
             (&["--no-push", "--target=a,b"], "--target names 2 stages"),
             (
                 &["--no-push", "--digest-file=https://x/y"],

@@ -53,6 +53,17 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             format!("building {}", dockerfile.display()),
             json!({ "platform": platform, "version": env!("CARGO_PKG_VERSION") }),
         ),
+        BuildEvent::ContextFetched {
+            context,
+            entries,
+            bytes,
+            took,
+        } => (
+            "info",
+            "context_fetched",
+            format!("fetched the build context {context}"),
+            json!({ "context": context, "entries": entries, "bytes": bytes, "seconds": took.as_secs_f64() }),
+        ),
         BuildEvent::PlatformStarted { platform } => (
             "info",
             "platform_started",
@@ -115,6 +126,18 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
                 })),
             }),
         ),
+        BuildEvent::StepCached { step, digest, size } => (
+            "info",
+            "step_cached",
+            format!("step {} of {} is in the cache", step.number, step.stage),
+            json!({ "stage": step.stage, "step": step.number, "digest": digest, "bytes": size }),
+        ),
+        BuildEvent::StageSkipped { number, of, name } => (
+            "info",
+            "stage_skipped",
+            format!("stage {name} is not needed"),
+            json!({ "number": number, "of": of, "stage": name }),
+        ),
         BuildEvent::LayerPushed {
             repository,
             digest,
@@ -143,6 +166,7 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             json!({ "path": path }),
         ),
         BuildEvent::Warning { message } => ("warning", "warning", message.clone(), Value::Null),
+        BuildEvent::Note { message } => ("info", "note", message.clone(), Value::Null),
         BuildEvent::Detail { message } => ("debug", "detail", message.clone(), Value::Null),
         BuildEvent::Finished { digest, took } => (
             "info",

@@ -15,6 +15,8 @@ use std::time::Instant;
 pub use diagnostics::{excerpt, one_line, render, render_finding};
 pub use event::{BuildEvent, LayerSummary, StepPosition, Transfer};
 pub use lines::LineSplitter;
+#[cfg(test)]
+pub(crate) use trace::hear;
 pub(crate) use trace::listen;
 pub use units::{bytes, duration};
 
@@ -122,13 +124,17 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Warning { .. } => Verbosity::Warn,
         BuildEvent::Detail { .. } => Verbosity::Debug,
         BuildEvent::Started { .. }
+        | BuildEvent::ContextFetched { .. }
         | BuildEvent::PlatformStarted { .. }
+        | BuildEvent::Note { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }
         | BuildEvent::StepStarted { .. }
         | BuildEvent::Output { .. }
         | BuildEvent::StepFinished { .. }
+        | BuildEvent::StepCached { .. }
+        | BuildEvent::StageSkipped { .. }
         | BuildEvent::LayerPushed { .. }
         | BuildEvent::ImagePushed { .. }
         | BuildEvent::Written { .. }

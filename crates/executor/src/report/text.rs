@@ -28,6 +28,7 @@ pub(super) fn render(
     rendered
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm an event, each a line")]
 fn lines(event: &BuildEvent) -> String {
     match event {
         BuildEvent::Started {
@@ -37,6 +38,16 @@ fn lines(event: &BuildEvent) -> String {
             "kigumi {}: {} for {platform}",
             env!("CARGO_PKG_VERSION"),
             dockerfile.display()
+        ),
+        BuildEvent::ContextFetched {
+            context,
+            entries,
+            bytes: size,
+            took,
+        } => format!(
+            "fetched the build context {context}: {entries} entries, {} in {}",
+            bytes(*size),
+            duration(*took)
         ),
         BuildEvent::PlatformStarted { platform } => format!("for {platform}"),
         BuildEvent::BaseResolved {
@@ -79,6 +90,16 @@ fn lines(event: &BuildEvent) -> String {
                 .map_or_else(String::new, |layer| format!(", {}", summary(layer)));
             format!("{} done in {}{made}", position(step), duration(*took))
         }
+        BuildEvent::StepCached { step, digest, size } => {
+            format!(
+                "{} is in the cache: {digest} ({})",
+                position(step),
+                bytes(*size)
+            )
+        }
+        BuildEvent::StageSkipped { number, of, name } => {
+            format!("stage {number}/{of} {name} is not needed: what is taken of it is in the cache")
+        }
         BuildEvent::LayerPushed {
             repository,
             digest,
@@ -97,7 +118,7 @@ fn lines(event: &BuildEvent) -> String {
         BuildEvent::Warning { message } => format!("warning: {message}"),
         BuildEvent::Detail { message } => format!("debug: {message}"),
         BuildEvent::Finished { digest, took } => format!("built {digest} in {}", duration(*took)),
-        BuildEvent::Failed { message } => message.clone(),
+        BuildEvent::Note { message } | BuildEvent::Failed { message } => message.clone(),
     }
 }
 

@@ -2,9 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "tests: a panic is a failed test")]
 
 mod auth;
+mod clouds;
 mod exchange;
+mod faults;
+mod heard;
 mod insecure;
 mod layout;
+mod mirrors;
 mod pull;
 mod push;
 mod support;

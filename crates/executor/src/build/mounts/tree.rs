@@ -72,6 +72,11 @@ impl Files {
         Ok(Self::below(&tree, &ImagePath::root(), false))
     }
 
+    /// What they are.
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
     pub(crate) fn changes_mut(&mut self) -> &mut [Change] {
         &mut self.changes
     }
