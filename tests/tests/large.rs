@@ -16,7 +16,10 @@ const GROWTH: u64 = 4 * MEBIBYTE;
 /// What a file of the base may cost, in the tree and in the record of what was seen.
 const BYTES_PER_FILE: u64 = 400;
 
-#[expect(clippy::print_stdout, reason = "figures for whoever reads the log of a run")]
+#[expect(
+    clippy::print_stdout,
+    reason = "figures for whoever reads the log of a run"
+)]
 fn within_bounds(outcome: &Outcome) -> Result<u64> {
     outcome.success()?;
     println!(

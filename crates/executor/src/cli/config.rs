@@ -846,7 +846,7 @@ mod tests {
     fn what_cannot_work_is_said_before_anything_runs() {
         let cases: &[(&[&str], &str)] = &[
             (&[], "no --destination"),
-            (&["--no-push", "--cache"], "--cache is not implemented yet"),
+            (&["--no-push", "--cache"], "--cache-repo"),
             (
                 &["--no-push", "--cleanup", "--single-snapshot"],
                 "--single-snapshot, --cleanup are not",
