@@ -2,6 +2,7 @@
 
 mod big;
 mod cache_mounts;
+mod cached;
 mod confinement;
 mod copies;
 mod git;
@@ -18,5 +19,6 @@ mod registries;
 mod remote;
 mod reproducible;
 mod secrets;
+mod shield;
 mod snapshots;
 mod ssh;

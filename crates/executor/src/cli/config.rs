@@ -8,6 +8,7 @@ use super::args::{BuildFlags, go_bool};
 use super::cache_flags::CacheSettings;
 use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
+use super::credential_flags::CredentialSettings;
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
@@ -52,6 +53,8 @@ pub struct Config {
     pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
+    /// Where credentials of registries are looked for.
+    pub credentials: CredentialSettings,
     /// Never unpacked to, never recorded.
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
@@ -375,7 +378,18 @@ impl LogOptions {
     /// # Errors
     /// [`ConfigError::Choice`].
     pub fn new(flags: &BuildFlags) -> Result<Self, ConfigError> {
-        let verbosity = match flags.verbosity.as_str() {
+        Ok(Self {
+            timestamps: flags.log_timestamp,
+            ..Self::of(&flags.verbosity, &flags.log_format)?
+        })
+    }
+
+    /// What `--verbosity` and `--log-format` mean.
+    ///
+    /// # Errors
+    /// [`ConfigError::Choice`].
+    pub fn of(verbosity: &str, format: &str) -> Result<Self, ConfigError> {
+        let verbosity = match verbosity {
             "panic" | "fatal" | "error" => Verbosity::Error,
             "warn" | "warning" => Verbosity::Warn,
             "info" => Verbosity::Info,
@@ -389,7 +403,7 @@ impl LogOptions {
                 });
             }
         };
-        let format = match flags.log_format.as_str() {
+        let format = match format {
             "text" => LogFormat::Text,
             "color" => LogFormat::Color,
             "json" => LogFormat::Json,
@@ -404,7 +418,7 @@ impl LogOptions {
         Ok(Self {
             verbosity,
             format,
-            timestamps: flags.log_timestamp,
+            timestamps: false,
         })
     }
 }
@@ -499,6 +513,7 @@ impl Config {
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
             registry: registry(flags, &absolute)?,
+            credentials: CredentialSettings::new(&flags.credentials)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
             mount_cache,
@@ -840,7 +855,7 @@ mod tests {
     fn what_cannot_work_is_said_before_anything_runs() {
         let cases: &[(&[&str], &str)] = &[
             (&[], "no --destination"),
-            (&["--no-push", "--cache"], "--cache is not implemented yet"),
+            (&["--no-push", "--cache"], "--cache-repo"),
             (
                 &["--no-push", "--cleanup", "--single-snapshot"],
                 "--single-snapshot, --cleanup are not",

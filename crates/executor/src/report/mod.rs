@@ -15,6 +15,8 @@ use std::time::Instant;
 pub use diagnostics::{excerpt, one_line, render, render_finding};
 pub use event::{BuildEvent, LayerSummary, StepPosition, Transfer};
 pub use lines::LineSplitter;
+#[cfg(test)]
+pub(crate) use trace::hear;
 pub(crate) use trace::listen;
 pub use units::{bytes, duration};
 
@@ -124,6 +126,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Started { .. }
         | BuildEvent::ContextFetched { .. }
         | BuildEvent::PlatformStarted { .. }
+        | BuildEvent::Note { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }

@@ -28,6 +28,7 @@ pub(super) fn render(
     rendered
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm an event, each a line")]
 fn lines(event: &BuildEvent) -> String {
     match event {
         BuildEvent::Started {
@@ -117,7 +118,7 @@ fn lines(event: &BuildEvent) -> String {
         BuildEvent::Warning { message } => format!("warning: {message}"),
         BuildEvent::Detail { message } => format!("debug: {message}"),
         BuildEvent::Finished { digest, took } => format!("built {digest} in {}", duration(*took)),
-        BuildEvent::Failed { message } => message.clone(),
+        BuildEvent::Note { message } | BuildEvent::Failed { message } => message.clone(),
     }
 }
 
