@@ -485,16 +485,9 @@ impl Config {
                 count: platforms.len(),
             });
         }
-        let cache = CacheSettings::new(
-            &flags.cache,
-            (push, &destinations),
-            &environment.working_directory,
-        )?;
-        let mount_cache = CacheSettings::for_mounts(
-            &flags.cache,
-            (push, &destinations),
-            &environment.working_directory,
-        )?;
+        let (pushed, here) = ((push, &destinations), &environment.working_directory);
+        let cache = CacheSettings::new(&flags.cache, pushed, here)?;
+        let mount_cache = CacheSettings::for_mounts(&flags.cache, pushed, here)?;
         let mut build_args = build_args(flags, environment);
         let context = ContextSettings::new(flags, &build_args, environment)?;
         let dockerfile = context.dockerfiles(&flags.dockerfile, environment);
