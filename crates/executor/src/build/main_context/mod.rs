@@ -82,6 +82,16 @@ impl MainContext {
         Ok((context, bytes))
     }
 
+    /// A context that nobody reads.
+    #[cfg(test)]
+    pub(crate) fn unread() -> Arc<Self> {
+        Arc::new(Self {
+            files: Files::Directory(PathBuf::new()),
+            dockerfile: DockerfilePlace::Disk(PathBuf::new()),
+            name: String::new(),
+        })
+    }
+
     /// Which Dockerfile it is.
     pub(crate) const fn dockerfile(&self) -> &DockerfilePlace {
         &self.dockerfile

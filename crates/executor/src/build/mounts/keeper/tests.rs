@@ -78,7 +78,7 @@ impl Cluster {
             (cancel, stopped),
             self.runtime.handle().clone(),
             disk.path(),
-            (PathBuf::new(), PathBuf::new()),
+            crate::build::main_context::MainContext::unread(),
         );
         let cache = MountCache::open(settings, self.client.clone(), events, now).unwrap();
         let content = disk.path().join("content");
