@@ -58,6 +58,16 @@ pub(crate) struct Fetched {
 }
 
 impl MainContext {
+    /// For tests that need none.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            files: Files::Directory(PathBuf::new()),
+            dockerfile: DockerfilePlace::Disk(PathBuf::new()),
+            name: String::new(),
+        }
+    }
+
     /// Fetches the context if it is not here, and reads the Dockerfile: the first of the places where there is one counts (K-CLI-11).
     ///
     /// # Errors
