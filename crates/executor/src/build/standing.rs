@@ -144,6 +144,12 @@ impl Stages<'_> {
         let new = standing.layers.get_mut(done..).unwrap_or_default();
         self.ensure_bytes(new)?;
         ground::append(&mut tree, new, &self.workshop.cancel)?;
+        // Files are read from the layers as long as they are not on disk.
+        for (layer, number) in &standing.layers {
+            if let (Some(spool), None) = (&layer.spool, self.contents.layer(*number)) {
+                self.contents.set_layer(*number, Some(spool.clone()));
+            }
+        }
         standing.state = State::Value {
             tree,
             layers: standing.layers.len(),

@@ -69,12 +69,11 @@ impl Stages<'_> {
                 end: Some(start),
             };
             for step in &stage.steps {
-                let key = match known.end.filter(|_| step.op.touches_rootfs()) {
+                let parent = known.end.filter(|_| step.op.touches_rootfs());
+                let key = match parent {
                     Some(parent) => {
-                        let identities = self.known(|stages| stages.identities(&step.op, &keys))?;
-                        let key = identities.and_then(|identities| {
-                            StepKey::new(&step.op, parent, identities, settings, surroundings)
-                        });
+                        let how = (settings, surroundings);
+                        let key = self.step_key(&step.op, parent, &keys, how)?;
                         known.end = key.as_ref().map(|key| key.key);
                         key
                     }
@@ -85,6 +84,18 @@ impl Stages<'_> {
             keys.insert(stage.id, known);
         }
         Ok(keys)
+    }
+
+    fn step_key(
+        &mut self,
+        op: &Op,
+        parent: CacheKey,
+        keys: &Keys,
+        (settings, surroundings): (&CacheSettings, &Surroundings),
+    ) -> Result<Option<StepKey>, BuildError> {
+        let identities = self.known(|stages| stages.identities(op, keys))?;
+        let key = |identities| StepKey::new(op, parent, identities, settings, surroundings);
+        Ok(identities.and_then(key))
     }
 
     /// What cannot be had makes no key; what is wrong is told where it is used.
