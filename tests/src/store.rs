@@ -70,12 +70,14 @@ impl Store {
 
     /// What the server said of itself: `endpoint`, `id`, `key`.
     pub fn fact(&self, name: &str) -> Result<&str> {
-        self.facts[name].as_str().context("no such fact")
+        let fact = self.facts.get(name).and_then(Value::as_str);
+        fact.context("no such fact")
     }
 
     /// The URL of Azurite's blob; its host is on this machine for a pod that has it as an alias.
     pub fn azure_url(&self) -> Result<String> {
-        let port = self.facts["port"].as_u64().context("no port")?;
+        let port = self.facts.get("port").and_then(Value::as_u64);
+        let port = port.context("no port")?;
         Ok(format!(
             "https://{AZURE_HOST}:{port}/contexts/dir/context.tar.gz"
         ))

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kigumi_context::{DockerfilePlace, dockerfile_candidates};
+use kigumi_context::DockerfilePlace;
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
@@ -491,11 +491,7 @@ impl Config {
         let mount_cache = CacheSettings::for_mounts(&flags.cache, pushed, here)?;
         let mut build_args = build_args(flags, environment);
         let context = ContextSettings::new(flags, &build_args, environment)?;
-        let dockerfile = dockerfile_candidates(
-            &flags.dockerfile,
-            &environment.working_directory,
-            &context.location,
-        );
+        let dockerfile = context.dockerfiles(&flags.dockerfile, environment);
         let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
