@@ -485,10 +485,8 @@ impl Config {
                 count: platforms.len(),
             });
         }
-        let (pushed, here) = (
-            (push, destinations.as_slice()),
-            &environment.working_directory,
-        );
+        let pushed = (push, destinations.as_slice());
+        let here = &environment.working_directory;
         let cache = CacheSettings::new(&flags.cache, pushed, here)?;
         let mount_cache = CacheSettings::for_mounts(&flags.cache, pushed, here)?;
         let mut build_args = build_args(flags, environment);
