@@ -82,14 +82,14 @@ impl MainContext {
         Ok((context, bytes))
     }
 
-    /// A context that nobody reads.
+    /// A directory that is not looked at, for tests of what does not need it.
     #[cfg(test)]
-    pub(crate) fn unread() -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn nowhere() -> Self {
+        Self {
             files: Files::Directory(PathBuf::new()),
             dockerfile: DockerfilePlace::Disk(PathBuf::new()),
             name: String::new(),
-        })
+        }
     }
 
     /// Which Dockerfile it is.
