@@ -123,6 +123,7 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
         .forward_to(cancel.clone())
         .map_err(supervised("wait for signals"))?;
     install_crypto();
+    build::repair(&config, &environment, events)?;
     let entrusted = entrusted(&config, &environment, events)?;
     build::run(&config, &environment, &entrusted, events, &cancel)?;
     Ok(0)
@@ -167,6 +168,7 @@ fn environment() -> Result<Environment, BuildError> {
             .collect(),
         working_directory: std::env::current_dir().map_err(failed("find the working directory"))?,
         executable: std::env::current_exe().map_err(failed("find the executor's own file"))?,
+        is_init: init::is_served(),
     })
 }
 

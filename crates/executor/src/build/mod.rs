@@ -8,6 +8,7 @@ mod copying;
 mod devices;
 mod downloads;
 mod export;
+mod former;
 mod found;
 mod git;
 mod ground;
@@ -39,15 +40,16 @@ use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
 use kigumi_registry::{Client, Repository};
-use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
+use kigumi_rootfs::{DisposableRoot, Protection};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
+pub use former::repair;
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, credential_files, proxies};
 
-use crate::cli::{BUILD_ID, Config, ContextFlag, Environment, LintMode};
+use crate::cli::{Config, ContextFlag, Environment, LintMode};
 use crate::error::BuildError;
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
@@ -92,6 +94,8 @@ pub fn run(
     cancel: &Cancel,
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
+    let gives_back = config.cleanup.gives_back;
+    let _doorstep = gives_back.then(|| former::Doorstep::new(&config.kaniko_dir));
     let runtime = runtime()?;
     let secrets = &entrusted.secrets;
     let result = Build::prepare(config, environment, secrets, events, cancel, &runtime)
@@ -237,17 +241,37 @@ impl<'a> Build<'a> {
         }
         // Before the first write, and before a byte is pulled.
         let root = if needs.iter().any(Needs::needs_root) {
-            Some(self.disposable_root()?)
+            let ours = self.own_paths();
+            Some(former::disposable_root(self.config, &ours, self.events)?)
         } else {
             None
         };
         self.check_permission()?;
         let workshop = self.workshop()?;
         let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
+        let built = self.products(&needs, &workshop, entrusted, &mut premises);
+        // However it ended; and after the push, because nothing of it is needed any more then.
+        let given_back = premises.give_back();
+        match (built, given_back) {
+            (Err(error), Err(also)) => {
+                self.events.warn(also.render());
+                Err(error)
+            }
+            (built, given_back) => given_back.and(built),
+        }
+    }
+
+    /// Builds the images and delivers them.
+    fn products(
+        &self,
+        needs: &[Needs],
+        workshop: &Workshop,
+        entrusted: &Entrusted,
+        premises: &mut Premises,
+    ) -> Result<Digest, BuildError> {
         let (mut images, mut uploads) = (Vec::new(), Vec::new());
-        for (planned, needs) in self.planned.iter().zip(&needs) {
-            let (image, sent) =
-                self.image((planned, needs), &workshop, entrusted, &mut premises)?;
+        for (planned, needs) in self.planned.iter().zip(needs) {
+            let (image, sent) = self.image((planned, needs), workshop, entrusted, premises)?;
             images.push(image);
             uploads.extend(sent);
         }
@@ -278,8 +302,15 @@ impl<'a> Build<'a> {
             Some(root) if mounts => Some(Backstage::new(workshop.work(), root.path())?),
             _ => None,
         };
+        let former = root.filter(|_| self.config.cleanup.gives_back);
+        let former = former
+            .map(|root| former::begin(root, &self.config.kaniko_dir, workshop.work()))
+            .transpose()?;
         let ground = root
-            .map(|root| Ground::new(root, &self.protection(workshop, backstage.as_ref())))
+            .map(|root| {
+                let protection = self.protection(workshop, backstage.as_ref());
+                Ground::new(root, &protection, former)
+            })
             .transpose()?;
         Ok(Premises {
             ground,
@@ -359,20 +390,6 @@ impl<'a> Build<'a> {
     fn exports(&self) -> bool {
         let outputs = &self.config.outputs;
         outputs.tar.is_some() || outputs.oci_layout.is_some()
-    }
-
-    fn disposable_root(&self) -> Result<DisposableRoot, BuildError> {
-        let facts = Facts::gather(BUILD_ID, &self.own_paths());
-        let policy = Policy {
-            force: self.config.force,
-            strict: false,
-        };
-        let root =
-            assess(&facts, policy).map_err(|refusal| BuildError::UnsafeRoot(Box::new(refusal)))?;
-        for warning in root.warnings() {
-            self.events.warn(warning.clone());
-        }
-        Ok(root)
     }
 
     fn check_permission(&self) -> Result<(), BuildError> {
@@ -474,35 +491,16 @@ impl<'a> Build<'a> {
         let mut ours = self.own_paths();
         ours.push(workshop.work().to_owned());
         ours.extend(backstage.map(|backstage| backstage.path().to_owned()));
-        let ignored = self.config.ignore_paths.iter();
-        let ignored = ignored
-            .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
-            .collect();
-        Protection { ours, ignored }
+        ours.extend(former::standing_place(self.config, self.environment));
+        Protection {
+            ours,
+            ignored: ignored_paths(self.config),
+        }
     }
 
     fn own_paths(&self) -> Vec<PathBuf> {
-        let mut ours = vec![
-            self.config.kaniko_dir.clone(),
-            self.config.context.clone(),
-            self.dockerfile.clone(),
-            PathBuf::from("/kaniko"),
-            PathBuf::from("/kigumi"),
-            PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
-            self.config.cache_mounts(),
-        ];
-        ours.extend(self.environment.executable.parent().map(PathBuf::from));
-        ours.extend(
-            setup::credential_files(self.environment)
-                .into_iter()
-                .filter(|file| file.exists()),
-        );
-        ours.extend(self.config.outputs.paths().map(PathBuf::from));
-        ours.extend(self.config.context_paths().map(PathBuf::from));
-        // Another build in the same container wants them again, and no image has them.
-        ours.extend(self.config.secret_files().map(PathBuf::from));
-        // A path that is the root itself would protect everything.
-        ours.retain(|path| path.parent().is_some());
+        let mut ours = own_paths(self.config, self.environment);
+        ours.push(self.dockerfile.clone());
         ours
     }
 
@@ -576,6 +574,40 @@ impl<'a> Build<'a> {
     }
 }
 
+/// What `--ignore-path` names.
+fn ignored_paths(config: &Config) -> Vec<ImagePath> {
+    let ignored = config.ignore_paths.iter();
+    ignored
+        .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
+        .collect()
+}
+
+/// What of the root is ours although it is not mounted, but for the Dockerfile.
+fn own_paths(config: &Config, environment: &Environment) -> Vec<PathBuf> {
+    let mut ours = vec![
+        config.kaniko_dir.clone(),
+        config.context.clone(),
+        PathBuf::from("/kaniko"),
+        PathBuf::from("/kigumi"),
+        PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
+        PathBuf::from(former::AT_THE_TOP),
+        config.cache_mounts(),
+    ];
+    ours.extend(environment.executable.parent().map(PathBuf::from));
+    ours.extend(
+        setup::credential_files(environment)
+            .into_iter()
+            .filter(|file| file.exists()),
+    );
+    ours.extend(config.outputs.paths().map(PathBuf::from));
+    ours.extend(config.context_paths().map(PathBuf::from));
+    // Another build in the same container wants them again, and no image has them.
+    ours.extend(config.secret_files().map(PathBuf::from));
+    // A path that is the root itself would protect everything.
+    ours.retain(|path| path.parent().is_some());
+    ours
+}
+
 /// The image that the target rests on.
 fn base(planned: &Planned) -> Option<&FoundImage> {
     planned.images.get(base_image(&planned.plan)?.0)
@@ -638,6 +670,12 @@ struct Premises {
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
     grants: Grants,
+}
+
+impl Premises {
+    fn give_back(&mut self) -> Result<(), BuildError> {
+        self.ground.as_mut().map_or(Ok(()), Ground::give_back)
+    }
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {

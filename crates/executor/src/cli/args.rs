@@ -1,6 +1,7 @@
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::RunFlags;
+use super::cleanup_flags::CleanupFlags;
 use super::lint_flags::{LintCommand, LintFlags};
 use super::times::TimeFlags;
 
@@ -194,6 +195,9 @@ pub struct BuildFlags {
     /// Build on a workstation, in a private root of its own
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
+    /// What is left of a build.
+    #[command(flatten)]
+    pub cleanup: CleanupFlags,
 
     /// What RUN may do and finds.
     #[command(flatten)]
@@ -266,12 +270,6 @@ pub struct AbsentFlags {
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     single_snapshot: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    cleanup: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pre_cleanup: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    preserve_context: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     materialize: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dryrun: Option<bool>,
@@ -309,9 +307,6 @@ impl AbsentFlags {
             ("--cache-ttl", cached && text(&self.cache_ttl)),
             ("--cache-copy-layers", cached && on(self.cache_copy_layers)),
             ("--single-snapshot", on(self.single_snapshot)),
-            ("--cleanup", on(self.cleanup)),
-            ("--pre-cleanup", on(self.pre_cleanup)),
-            ("--preserve-context", on(self.preserve_context)),
             ("--materialize", on(self.materialize)),
             ("--dryrun", on(self.dryrun)),
             (
@@ -472,7 +467,7 @@ mod tests {
             "--cache=true",
             "--cache-ttl=6h",
             "--single-snapshot",
-            "--cleanup=false",
+            "--materialize=false",
         ]);
         assert_eq!(
             flags.absent.asked_for(),

@@ -5,6 +5,7 @@ use kigumi_context::{Location, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::cleanup_flags::Cleanup;
 use super::contexts::{self, ContextFlag};
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
@@ -56,6 +57,8 @@ pub struct Config {
     pub kaniko_dir: PathBuf,
     /// `--cache-mount-dir`.
     pub cache_mount_dir: Option<PathBuf>,
+    /// What is left of a build.
+    pub cleanup: Cleanup,
     /// What RUN may do and finds.
     pub run: RunSettings,
     /// What is told about the Dockerfile before it is built.
@@ -174,14 +177,18 @@ pub struct Environment {
     pub working_directory: PathBuf,
     /// Path of this program.
     pub executable: PathBuf,
+    /// Whether the container ends with this program: it is the first process, or the child that the first process of ours serves.
+    pub is_init: bool,
 }
 
 impl Environment {
     fn is_set(&self, name: &str) -> bool {
-        // An unparsable value counts as unset (contract § 6.1).
-        self.variables
-            .get(name)
-            .is_some_and(|value| go_bool(value) == Ok(true))
+        self.truth(name) == Some(true)
+    }
+
+    /// What a variable says about something that is or is not. An unparsable value counts as unset (contract § 6.1).
+    pub(super) fn truth(&self, name: &str) -> Option<bool> {
+        go_bool(self.variables.get(name)?).ok()
     }
 }
 
@@ -439,6 +446,7 @@ impl Config {
                 .as_ref()
                 .filter(|text| !text.is_empty())
                 .map(|text| environment.working_directory.join(text)),
+            cleanup: Cleanup::new(&flags.cleanup, environment),
             run: RunSettings::new(&flags.run)?,
             lint: LintSettings::new(&flags.lint)?,
             force: flags.force,
@@ -455,16 +463,6 @@ impl Config {
 
 fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
     let mut absent = flags.absent.asked_for();
-    let variables = [
-        "KANIKO_CLEANUP",
-        "KANIKO_PRE_CLEANUP",
-        "KANIKO_PRESERVE_CONTEXT",
-    ];
-    absent.extend(
-        variables
-            .into_iter()
-            .filter(|name| environment.is_set(name)),
-    );
     let lists = ["KANIKO_REGISTRY_MIRROR", "KANIKO_REGISTRY_MAP"];
     let given = |name: &&str| {
         environment
@@ -703,6 +701,7 @@ mod tests {
                 .collect(),
             working_directory: "/workspace".into(),
             executable: "/kaniko/executor".into(),
+            is_init: false,
         }
     }
 
@@ -789,8 +788,8 @@ mod tests {
             (&[], "no --destination"),
             (&["--no-push", "--cache"], "--cache is not implemented yet"),
             (
-                &["--no-push", "--cleanup", "--single-snapshot"],
-                "--single-snapshot, --cleanup are not",
+                &["--no-push", "--materialize", "--single-snapshot"],
+                "--single-snapshot, --materialize are not",
             ),
             (&["-d", "r.test/UPPER"], "--destination `r.test/UPPER`"),
             (&["--no-push", "--label", "x"], "--label `x` has no `=`"),

@@ -2,6 +2,7 @@
 //! is the only place that looks at a flag, at the environment or at the working directory.
 
 mod args;
+mod cleanup_flags;
 mod config;
 mod contexts;
 mod lint_flags;
@@ -13,6 +14,7 @@ mod times;
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
 
 pub use args::{Args, BuildFlags, Command, parse};
+pub use cleanup_flags::{Cleanup, CleanupFlags};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, PlatformSource,
     RegistryFlags, Verbosity,

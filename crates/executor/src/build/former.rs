@@ -1,0 +1,149 @@
+//! What was on the root filesystem before a build is there again after it, for whoever uses the container next (ADR 21).
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use kigumi_rootfs::{
+    DisposableRoot, Exclusions, Facts, Former, Placer, Policy, Protection, assess,
+};
+
+use super::{ignored_paths, own_paths};
+use crate::cli::{BUILD_ID, Config, Environment};
+use crate::error::BuildError;
+use crate::report::Events;
+
+/// Its name in the executor's own directory.
+const IN_OUR_DIRECTORY: &str = "former";
+/// Its name at the top of the root, where the executor's own directory is on a volume of the pod.
+pub(super) const AT_THE_TOP: &str = "/.kigumi-former";
+/// A name that is protected in the working directory, so that the directory itself stays: whoever started us stands in it.
+const STAYS: &str = ".kigumi-stays";
+
+fn failed(operation: &'static str) -> impl Fn(kigumi_rootfs::Error) -> BuildError {
+    move |source| BuildError::Root {
+        operation: operation.to_owned(),
+        source,
+    }
+}
+
+/// Makes the place where the former root will wait, and takes the root for this build alone.
+pub(super) fn begin(
+    root: &DisposableRoot,
+    kaniko_dir: &Path,
+    work: &Path,
+) -> Result<Former, BuildError> {
+    let failed = failed("prepare to give the root filesystem back");
+    let opened = root.open().map_err(&failed)?;
+    let place = if Placer::is_backstage(&opened, kaniko_dir) {
+        kaniko_dir.join(IN_OUR_DIRECTORY)
+    } else {
+        opened.host_path().join(AT_THE_TOP.trim_start_matches('/'))
+    };
+    Former::begin(&place, &opened, work).map_err(&failed)
+}
+
+/// The directory that the next build of the same script begins in.
+pub(super) fn standing_place(config: &Config, environment: &Environment) -> Option<PathBuf> {
+    let here = &environment.working_directory;
+    let is_wanted = config.cleanup.gives_back && here.parent().is_some();
+    is_wanted.then(|| here.join(STAYS))
+}
+
+/// Whether the root may be destroyed; what is suspicious is told.
+pub(super) fn disposable_root(
+    config: &Config,
+    ours: &[PathBuf],
+    events: &Events,
+) -> Result<DisposableRoot, BuildError> {
+    let facts = Facts::gather(BUILD_ID, ours);
+    let policy = Policy {
+        force: config.force,
+        strict: false,
+    };
+    let root =
+        assess(&facts, policy).map_err(|refusal| BuildError::UnsafeRoot(Box::new(refusal)))?;
+    for warning in root.warnings() {
+        events.warn(warning.clone());
+    }
+    Ok(root)
+}
+
+/// Gives back what a build that was killed had moved aside. Do this before any file of the root is read.
+///
+/// # Errors
+/// [`BuildError::Root`] when a build is still at work, or when what was left is not of this root and this boot.
+pub fn repair(
+    config: &Config,
+    environment: &Environment,
+    events: &Events,
+) -> Result<(), BuildError> {
+    let own = environment
+        .executable
+        .parent()
+        .unwrap_or(Path::new("/kaniko"));
+    let places = [
+        config.kaniko_dir.join(IN_OUR_DIRECTORY),
+        own.join(IN_OUR_DIRECTORY),
+        PathBuf::from(AT_THE_TOP),
+    ];
+    for place in places {
+        if place.symlink_metadata().is_ok() {
+            repair_from(&place, config, environment, events)?;
+        }
+    }
+    Ok(())
+}
+
+fn repair_from(
+    place: &Path,
+    config: &Config,
+    environment: &Environment,
+    events: &Events,
+) -> Result<(), BuildError> {
+    let failed = failed("give back what was on the root filesystem before a build that was killed");
+    let mut ours = own_paths(config, environment);
+    let root = disposable_root(config, &ours, events)?;
+    let opened = root.open().map_err(&failed)?;
+    let Some(former) = Former::left_over(place, &opened).map_err(&failed)? else {
+        return Ok(());
+    };
+    ours.extend(standing_place(config, environment));
+    let protection = Protection {
+        ours,
+        ignored: ignored_paths(config),
+    };
+    let mut exclusions = Exclusions::new(&opened, &protection).map_err(&failed)?;
+    if former.is_away() {
+        events.warn("a build in this container was killed: what it left on the root filesystem is removed, and what was there before is put back");
+    }
+    former.remove_work().map_err(&failed)?;
+    former.give_back(&opened, &mut exclusions).map_err(&failed)
+}
+
+/// The time of the executor's own directory: work files come and go there.
+#[derive(Debug)]
+pub(super) struct Doorstep {
+    directory: PathBuf,
+    modified: Option<SystemTime>,
+}
+
+impl Doorstep {
+    pub(super) fn new(directory: &Path) -> Self {
+        let metadata = directory.metadata();
+        Self {
+            directory: directory.to_owned(),
+            modified: metadata.and_then(|metadata| metadata.modified()).ok(),
+        }
+    }
+}
+
+impl Drop for Doorstep {
+    fn drop(&mut self) {
+        // A directory that is gone, or that is not ours, has no time to give back.
+        if let (Some(modified), Ok(directory)) =
+            (self.modified, std::fs::File::open(&self.directory))
+        {
+            drop(directory.set_modified(modified));
+        }
+    }
+}
