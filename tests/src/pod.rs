@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::context::copy_tree;
-use crate::{Context, Lab, Variant, tool};
+use crate::{Context, Lab, RootState, Variant, tool};
 
 /// The default capabilities of containerd, and so of a pod that asks for nothing.
 const CAPABILITIES: &str = "CHOWN,DAC_OVERRIDE,FSETID,FOWNER,MKNOD,NET_RAW,SETGID,SETUID,SETFCAP,\
@@ -384,6 +384,17 @@ impl RunningPod<'_> {
                 .arg(&self.name)
                 .args(arguments),
         )
+    }
+
+    /// What can be told of its root filesystem, without what is mounted in it.
+    pub fn root(&self) -> Result<RootState> {
+        let mounted = tool::run(self.lab.podman().args(["mount", &self.name]))?;
+        RootState::of(Path::new(mounted.stdout.trim()))
+    }
+
+    /// A directory or file of its workspace, on this machine.
+    pub fn workspace(&self) -> PathBuf {
+        self.places.workspace()
     }
 
     /// Whether its output has come to an end.

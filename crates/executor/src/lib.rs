@@ -5,6 +5,7 @@
 //! and this one decides only in which order the world is asked.
 
 pub mod build;
+mod called;
 pub mod cli;
 mod error;
 mod lint;

@@ -5,6 +5,7 @@ use std::io::Write;
 use kigumi_run::{Cancel, harden_self, init, signals};
 
 use crate::build::{self, Entrusted};
+use crate::called;
 use crate::cli::{
     self, BUILD_ID, BuildFlags, Command, Config, Environment, LintCommand, LogOptions,
 };
@@ -20,6 +21,12 @@ const LINT_UNUSABLE: u8 = 2;
 
 /// Runs the program and gives its exit code.
 pub fn start() -> u8 {
+    if let Some(message) = called::missing(std::env::args_os().next().as_deref()) {
+        // A credential helper is asked by a program, which reads its output.
+        print(&format!("error: {message}\n"));
+        drop(writeln!(std::io::stderr(), "error: {message}"));
+        return 1;
+    }
     let args = match cli::parse(std::env::args_os()) {
         Ok(args) => args,
         // Help and version are no errors; a wrong command line is exit code 1 (K-CLI-03).

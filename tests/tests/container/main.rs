@@ -3,6 +3,7 @@
 mod big;
 mod confinement;
 mod copies;
+mod former;
 mod git;
 mod kaniko_bugs;
 mod leaks;

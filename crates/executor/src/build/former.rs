@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use kigumi_layer::ImagePath;
 use kigumi_rootfs::{
     DisposableRoot, Exclusions, Facts, Former, Placer, Policy, Protection, assess,
 };
 
-use super::{ignored_paths, own_paths};
+use super::own_paths;
 use crate::cli::{BUILD_ID, Config, Environment};
 use crate::error::BuildError;
 use crate::report::Events;
@@ -16,9 +17,6 @@ use crate::report::Events;
 const IN_OUR_DIRECTORY: &str = "former";
 /// Its name at the top of the root, where the executor's own directory is on a volume of the pod.
 pub(super) const AT_THE_TOP: &str = "/.kigumi-former";
-/// A name that is protected in the working directory, so that the directory itself stays: whoever started us stands in it.
-const STAYS: &str = ".kigumi-stays";
-
 fn failed(operation: &'static str) -> impl Fn(kigumi_rootfs::Error) -> BuildError {
     move |source| BuildError::Root {
         operation: operation.to_owned(),
@@ -42,11 +40,27 @@ pub(super) fn begin(
     Former::begin(&place, &opened, work).map_err(&failed)
 }
 
-/// The directory that the next build of the same script begins in.
-pub(super) fn standing_place(config: &Config, environment: &Environment) -> Option<PathBuf> {
+/// The directory that whoever started us stands in, and that the next build of the same script begins in.
+fn standing_place(environment: &Environment) -> Option<PathBuf> {
     let here = &environment.working_directory;
-    let is_wanted = config.cleanup.gives_back && here.parent().is_some();
-    is_wanted.then(|| here.join(STAYS))
+    (!environment.is_init).then(|| here.clone())
+}
+
+/// What of the root is not to be touched.
+pub(super) fn protection(
+    ours: Vec<PathBuf>,
+    config: &Config,
+    environment: &Environment,
+) -> Protection {
+    let ignored = config.ignore_paths.iter();
+    let ignored = ignored
+        .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
+        .collect();
+    Protection {
+        ours,
+        ignored,
+        anchors: standing_place(environment).into_iter().collect(),
+    }
 }
 
 /// Whether the root may be destroyed; what is suspicious is told.
@@ -101,17 +115,13 @@ fn repair_from(
     events: &Events,
 ) -> Result<(), BuildError> {
     let failed = failed("give back what was on the root filesystem before a build that was killed");
-    let mut ours = own_paths(config, environment);
+    let ours = own_paths(config, environment);
     let root = disposable_root(config, &ours, events)?;
     let opened = root.open().map_err(&failed)?;
     let Some(former) = Former::left_over(place, &opened).map_err(&failed)? else {
         return Ok(());
     };
-    ours.extend(standing_place(config, environment));
-    let protection = Protection {
-        ours,
-        ignored: ignored_paths(config),
-    };
+    let protection = protection(ours, config, environment);
     let mut exclusions = Exclusions::new(&opened, &protection).map_err(&failed)?;
     if former.is_away() {
         events.warn("a build in this container was killed: what it left on the root filesystem is removed, and what was there before is put back");

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
+use kigumi_layer::{CompressionSettings, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
 use kigumi_registry::{Client, Repository};
@@ -491,11 +491,7 @@ impl<'a> Build<'a> {
         let mut ours = self.own_paths();
         ours.push(workshop.work().to_owned());
         ours.extend(backstage.map(|backstage| backstage.path().to_owned()));
-        ours.extend(former::standing_place(self.config, self.environment));
-        Protection {
-            ours,
-            ignored: ignored_paths(self.config),
-        }
+        former::protection(ours, self.config, self.environment)
     }
 
     fn own_paths(&self) -> Vec<PathBuf> {
@@ -572,14 +568,6 @@ impl<'a> Build<'a> {
         }
         references
     }
-}
-
-/// What `--ignore-path` names.
-fn ignored_paths(config: &Config) -> Vec<ImagePath> {
-    let ignored = config.ignore_paths.iter();
-    ignored
-        .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
-        .collect()
 }
 
 /// What of the root is ours although it is not mounted, but for the Dockerfile.

@@ -68,6 +68,27 @@ fn what_a_build_did_to_a_root_is_undone_exactly_and_again_and_again() {
     });
 }
 
+/// K-JEN-02: a shell that stands in a directory of the root still stands there.
+#[test]
+fn a_directory_that_somebody_stands_in_stays_the_same_directory() {
+    let mut fixture = fixture_with(ROOT);
+    fixture.run("mkdir -p src/deep; echo kept >src/deep/f; touch -d @9 src/deep src");
+    fixture.protection.anchors = vec![fixture.at("/src/deep"), fixture.at("/nowhere")];
+    let inode = |fixture: &Fixture| rustix::fs::stat(fixture.at("/src/deep")).unwrap().st_ino;
+    let (before, same) = (seen(&fixture), inode(&fixture));
+    let (mut former, mut exclusions) = begin(&fixture);
+    former.move_aside(&fixture.root, &mut exclusions).unwrap();
+    wipe(&fixture.root, &mut exclusions).unwrap();
+    assert_eq!(inode(&fixture), same);
+    assert!(
+        !fixture.at("/src/deep/f").exists(),
+        "its content is moved aside"
+    );
+    fixture.run("echo new >src/deep/g");
+    former.give_back(&fixture.root, &mut exclusions).unwrap();
+    assert_eq!((seen(&fixture), inode(&fixture)), (before, same));
+}
+
 #[test]
 fn what_was_never_moved_needs_no_giving_back() {
     let fixture = fixture_with(ROOT);
