@@ -42,6 +42,7 @@ pub struct Pod<'a> {
     mounts: Vec<String>,
     options: Vec<String>,
     without: Vec<String>,
+    unmounted: Vec<String>,
     memory: Option<String>,
     deadline: Duration,
     echo: bool,
@@ -110,6 +111,7 @@ impl<'a> Pod<'a> {
             mounts: Vec::new(),
             options: Vec::new(),
             without: Vec::new(),
+            unmounted: Vec::new(),
             memory: None,
             deadline: Duration::from_mins(10),
             echo: false,
@@ -180,6 +182,22 @@ impl<'a> Pod<'a> {
         self.entrypoint = Some("/busybox/sh".to_owned());
         self.bare = true;
         self.arguments = vec!["-c".to_owned(), script.to_owned()];
+        self
+    }
+
+    /// The first process, and all its arguments: the lab adds none.
+    #[must_use]
+    pub fn first_process(mut self, program: &str, arguments: &[&str]) -> Self {
+        self.entrypoint = Some(program.to_owned());
+        self.bare = true;
+        self.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Without what the lab mounts at this place in every pod.
+    #[must_use]
+    pub fn unmounted(mut self, target: &str) -> Self {
+        self.unmounted.push(target.to_owned());
         self
     }
 
@@ -327,7 +345,11 @@ impl<'a> Pod<'a> {
         command.arg("--pidfile").arg(places.pid_file());
         let of_account = self.service_account.then(|| places.account_mount());
         let mounts = places.mounts().into_iter().chain(of_account);
-        for mount in mounts.chain(self.mounts.iter().cloned()) {
+        let is_wanted = |mount: &String| {
+            let target = mount.split(':').nth(1).unwrap_or_default();
+            !self.unmounted.iter().any(|unmounted| unmounted == target)
+        };
+        for mount in mounts.filter(is_wanted).chain(self.mounts.iter().cloned()) {
             command.args(["--volume", &mount]);
         }
         command.args(["--env", "KUBERNETES_SERVICE_HOST=127.0.0.1"]);

@@ -12,6 +12,9 @@ use rustix::io::Errno;
 
 use crate::image::digest_of;
 
+/// More differences than anybody reads.
+const MOST: usize = 30;
+
 /// One line for each path: type, mode, owner, time, content, links, attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootState(BTreeMap<String, String>);
@@ -45,7 +48,7 @@ impl RootState {
         Ok(state)
     }
 
-    /// What is not the same in a later state, a line each.
+    /// What is not the same in a later state, a line each; of very much, the first.
     pub fn difference(&self, later: &Self) -> Vec<String> {
         let mut found = Vec::new();
         for (name, before) in &self.0 {
@@ -60,6 +63,7 @@ impl RootState {
             .iter()
             .filter(|(name, _)| !self.0.contains_key(*name));
         found.extend(new.map(|(name, after)| format!("{name}: {after} is new")));
+        found.truncate(MOST);
         found
     }
 }

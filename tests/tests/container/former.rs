@@ -20,9 +20,10 @@ const WAIT: &str = "RUN echo half > /half && touch /workspace/reached && sleep 1
 fn shell(lab: &Lab, script: &str) -> String {
     format!(
         "mkdir -p /src && cd /src && echo kept > file && mkfifo pipe
-        build() {{ /kaniko/executor --context=dir:///workspace --insecure-registry={} --no-push \"$@\"; }}
+        arguments='--context=dir:///workspace --insecure-registry={} --no-push'
+        build() {{ /kaniko/executor $arguments \"$@\"; }}
         meet() {{ echo \"at $1\"; until [ -e /workspace/$1 ]; do sleep 0.1; done; }}
-        interrupt() {{ rm -f /workspace/reached; build -f wait & until [ -e /workspace/reached ]; do sleep 0.1; done; kill -$1 $!; wait $!; }}
+        interrupt() {{ rm -f /workspace/reached; (exec /kaniko/executor $arguments -f wait) & until [ -e /workspace/reached ]; do sleep 0.1; done; kill -$1 $!; wait $!; }}
         meet start
         {script}
         grep -q kept ./file && [ \"$(pwd)\" = /src ] && /bin/sh -c 'echo the shell is well'

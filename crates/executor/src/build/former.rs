@@ -29,6 +29,7 @@ pub(super) fn begin(
     root: &DisposableRoot,
     kaniko_dir: &Path,
     work: &Path,
+    doorstep: Option<&Doorstep>,
 ) -> Result<Former, BuildError> {
     let failed = failed("prepare to give the root filesystem back");
     let opened = root.open().map_err(&failed)?;
@@ -37,7 +38,11 @@ pub(super) fn begin(
     } else {
         opened.host_path().join(AT_THE_TOP.trim_start_matches('/'))
     };
-    Former::begin(&place, &opened, work).map_err(&failed)
+    let former = Former::begin(&place, &opened, work).map_err(&failed)?;
+    if let Some(doorstep) = doorstep {
+        doorstep.keep(&place);
+    }
+    Ok(former)
 }
 
 /// The directory that whoever started us stands in, and that the next build of the same script begins in.
@@ -126,6 +131,7 @@ fn repair_from(
     if former.is_away() {
         events.warn("a build in this container was killed: what it left on the root filesystem is removed, and what was there before is put back");
     }
+    let _doorstep = Doorstep::kept(place);
     former.remove_work().map_err(&failed)?;
     former.give_back(&opened, &mut exclusions).map_err(&failed)
 }
@@ -145,15 +151,33 @@ impl Doorstep {
             modified: metadata.and_then(|metadata| metadata.modified()).ok(),
         }
     }
+
+    /// Writes the time down as that of the place where the former root waits, should this process be killed. Nothing comes or goes directly there.
+    pub(super) fn keep(&self, place: &Path) {
+        if place.parent() == Some(&self.directory) {
+            self.give_to(place);
+        }
+    }
+
+    /// What a build that was killed has written down.
+    fn kept(place: &Path) -> Option<Self> {
+        let directory = place.parent()?;
+        (place.file_name()? == IN_OUR_DIRECTORY).then(|| Self {
+            directory: directory.to_owned(),
+            modified: Self::new(place).modified,
+        })
+    }
+
+    fn give_to(&self, directory: &Path) {
+        // A directory that is gone, or that is not ours, has no time to give back.
+        if let (Some(modified), Ok(directory)) = (self.modified, std::fs::File::open(directory)) {
+            drop(directory.set_modified(modified));
+        }
+    }
 }
 
 impl Drop for Doorstep {
     fn drop(&mut self) {
-        // A directory that is gone, or that is not ours, has no time to give back.
-        if let (Some(modified), Ok(directory)) =
-            (self.modified, std::fs::File::open(&self.directory))
-        {
-            drop(directory.set_modified(modified));
-        }
+        self.give_to(&self.directory);
     }
 }

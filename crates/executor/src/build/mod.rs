@@ -94,8 +94,6 @@ pub fn run(
     cancel: &Cancel,
 ) -> Result<Digest, BuildError> {
     let started = Instant::now();
-    let gives_back = config.cleanup.gives_back;
-    let _doorstep = gives_back.then(|| former::Doorstep::new(&config.kaniko_dir));
     let runtime = runtime()?;
     let secrets = &entrusted.secrets;
     let result = Build::prepare(config, environment, secrets, events, cancel, &runtime)
@@ -157,6 +155,8 @@ struct Build<'a> {
     planned: Vec<Planned>,
     dockerfile: PathBuf,
     now: Timestamp,
+    /// Dropped last, when the work files are gone.
+    doorstep: Option<former::Doorstep>,
 }
 
 impl<'a> Build<'a> {
@@ -168,6 +168,8 @@ impl<'a> Build<'a> {
         cancel: &'a Cancel,
         runtime: &'a Runtime,
     ) -> Result<Self, BuildError> {
+        let gives_back = config.cleanup.gives_back;
+        let doorstep = gives_back.then(|| former::Doorstep::new(&config.kaniko_dir));
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
@@ -225,6 +227,7 @@ impl<'a> Build<'a> {
             planned,
             dockerfile: path,
             now,
+            doorstep,
         })
     }
 
@@ -304,7 +307,10 @@ impl<'a> Build<'a> {
         };
         let former = root.filter(|_| self.config.cleanup.gives_back);
         let former = former
-            .map(|root| former::begin(root, &self.config.kaniko_dir, workshop.work()))
+            .map(|root| {
+                let kaniko_dir = &self.config.kaniko_dir;
+                former::begin(root, kaniko_dir, workshop.work(), self.doorstep.as_ref())
+            })
             .transpose()?;
         let ground = root
             .map(|root| {
