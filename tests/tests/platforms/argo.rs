@@ -39,7 +39,10 @@ fn the_template_builds_on_a_base_whose_var_run_is_a_link_while_something_is_moun
         ),
     )?;
     let (secret, emissary) = (credentials(lab)?, lab.temp_dir()?);
-    fs::copy(lab.busybox_program()?, emissary.path().join("argoexec"))?;
+    fs::copy(
+        lab.busybox_program()?,
+        emissary.path().join("busybox-argoexec"),
+    )?;
     let script = "\"$@\"; code=$?; echo $code > /var/run/argo/exitcode; exit $code";
     let mut words_of: Vec<String> = ["sh", "-c", script, "emissary"].map(str::to_owned).to_vec();
     words_of.extend(words(container, "/command"));
@@ -56,7 +59,7 @@ fn the_template_builds_on_a_base_whose_var_run_is_a_link_while_something_is_moun
     ));
     let arguments: Vec<&str> = words_of.iter().map(String::as_str).collect();
     let pod = Pod::new(lab)
-        .first_process("/var/run/argo/argoexec", &arguments)
+        .first_process("/var/run/argo/busybox-argoexec", &arguments)
         .volume(emissary.path(), "/var/run/argo")
         .mount(&lab.ca_file(), "/ca.crt");
     let pod = mounted(pod, container, |name| match name {

@@ -25,7 +25,7 @@ impl Mounts {
         // The entrypoint is a static program of Tekton's, copied into a volume; a shell does for it here.
         fs::copy(
             lab.busybox_program()?,
-            directory.path().join("bin/entrypoint"),
+            directory.path().join("bin/busybox-entrypoint"),
         )?;
         Ok(Self { directory, source })
     }
@@ -41,11 +41,11 @@ impl Mounts {
             None => entrypoint(lab)?,
         };
         let script = "\"$@\"; code=$?; echo \"the step ended with $code\"; exit $code";
-        // busybox is a shell when it is called so.
+        // By a name that begins so, busybox takes the applet from its arguments.
         let mut all = vec!["sh", "-c", script, "entrypoint", command.as_str()];
         all.extend(arguments.iter().map(String::as_str));
         let pod = Pod::new(lab)
-            .first_process("/tekton/bin/entrypoint", &all)
+            .first_process("/tekton/bin/busybox-entrypoint", &all)
             .podman_option("--workdir=/workspace/source")
             .volume(self.source.path(), "/workspace/source")
             .mount(&self.at("bin"), "/tekton/bin")
