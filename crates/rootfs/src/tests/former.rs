@@ -202,6 +202,8 @@ fn the_work_files_of_a_killed_build_go_with_it() {
     assert!(!work.exists() && fixture.at("/ours/mine").exists());
 }
 
+/// T-CLEAN-07
+///
 /// Directories of a lower layer cannot be renamed there, and files with several names would become several files.
 #[test]
 fn privileged_a_root_on_overlayfs_is_given_back_as_it_was() {
