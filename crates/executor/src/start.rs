@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use kigumi_run::{Cancel, harden_self, init, signals};
+use kigumi_run::{Cancel, avoid_huge_pages, harden_self, init, signals};
 
 use crate::build::{self, Entrusted};
 use crate::called;
@@ -21,6 +21,7 @@ const LINT_UNUSABLE: u8 = 2;
 
 /// Runs the program and gives its exit code.
 pub fn start() -> u8 {
+    avoid_huge_pages();
     if let Some(message) = called::missing(std::env::args_os().next().as_deref()) {
         // A credential helper is asked by a program, which reads its output.
         print(&format!("error: {message}\n"));

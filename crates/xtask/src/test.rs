@@ -25,6 +25,7 @@ const CONTAINER_TESTS: &[(&str, u32)] = &[
     ("container", 2),
     ("platforms", 2),
     ("programs", 2),
+    ("counters", 2),
     ("kill", 1),
     ("large", 1),
 ];

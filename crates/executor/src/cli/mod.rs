@@ -2,8 +2,10 @@
 //! is the only place that looks at a flag, at the environment or at the working directory.
 
 mod args;
+mod cache_flags;
 mod cleanup_flags;
 mod config;
+mod context_flags;
 mod contexts;
 mod lint_flags;
 mod run_flags;
@@ -14,11 +16,14 @@ mod times;
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
 
 pub use args::{Args, BuildFlags, Command, parse};
+pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
 pub use cleanup_flags::{Cleanup, CleanupFlags};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, PlatformSource,
     RegistryFlags, Verbosity,
 };
+pub(crate) use context_flags::default_context;
+pub use context_flags::{ContextFlags, ContextSettings};
 pub use contexts::{ContextFlag, ContextPlace};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};
