@@ -13,8 +13,8 @@ use kigumi_context::DockerfilePlace;
 use kigumi_run::sandbox::{self, Bind, SandboxSpec};
 use tempfile::NamedTempFile;
 
-use crate::build::credential_files;
 use crate::cli::{Config, Environment, SecretSource};
+use crate::credentials::credential_files;
 use crate::error::BuildError;
 
 /// Where the context is inside.

@@ -19,7 +19,7 @@ const WAIT: &str = "RUN echo half > /half && touch /workspace/reached && sleep 1
 /// A shell in the directory `/src` of the root, which begins with the line of the executor and goes on when it is told to.
 fn shell(lab: &Lab, script: &str) -> String {
     format!(
-        "mkdir -p /src && cd /src && echo kept > file && mkfifo pipe
+        "mkdir -p /src /root/.docker && cd /src && echo kept > file && mkfifo pipe && echo '{{}}' > /root/.docker/config.json
         arguments='--context=dir:///workspace --insecure-registry={} --no-push'
         build() {{ /kaniko/executor $arguments \"$@\"; }}
         meet() {{ echo \"at $1\"; until [ -e /workspace/$1 ]; do sleep 0.1; done; }}
@@ -42,7 +42,10 @@ fn context(lab: &Lab) -> Result<Context> {
 
 /// Runs the script, and gives the root as it was before and after.
 fn before_and_after(lab: &Lab, pod: Pod<'_>) -> Result<(Outcome, RootState, RootState)> {
-    let pod = pod.context(context(lab)?).start()?;
+    let pod = pod
+        .context(context(lab)?)
+        .env("DOCKER_CONFIG", "/root/.docker");
+    let pod = pod.start()?;
     let met = |pod: &RunningPod<'_>, name: &str| -> Result<RootState> {
         pod.wait_for_line(&format!("at {name}"))?;
         let state = pod.root()?;

@@ -18,5 +18,6 @@ mod registries;
 mod remote;
 mod reproducible;
 mod secrets;
+mod shield;
 mod snapshots;
 mod ssh;

@@ -10,6 +10,7 @@ use kigumi_rootfs::{
 
 use super::own_paths;
 use crate::cli::{BUILD_ID, Config, Environment};
+use crate::credentials::credential_files;
 use crate::error::BuildError;
 use crate::report::Events;
 
@@ -61,10 +62,18 @@ pub(super) fn protection(
     let ignored = ignored
         .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
         .collect();
+    // A credential file that is kept from RUN goes back into the very directory that it was in.
+    let homes = credential_files(environment);
+    let homes = homes
+        .iter()
+        .filter_map(|file| file.parent().map(PathBuf::from));
     Protection {
         ours,
         ignored,
-        anchors: standing_place(environment).into_iter().collect(),
+        anchors: standing_place(environment)
+            .into_iter()
+            .chain(homes)
+            .collect(),
     }
 }
 

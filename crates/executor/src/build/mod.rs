@@ -52,10 +52,11 @@ use tokio::runtime::Runtime;
 pub use former::repair;
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
-pub(crate) use setup::{client_config, credential_files, proxies};
+pub(crate) use setup::{client_config, proxies};
 
 use crate::cache::Cache;
 use crate::cli::{CacheSettings, Config, ContextFlag, Environment, LintMode};
+use crate::credentials::{Shield, credential_files, exposed};
 use crate::error::{BuildError, chain};
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
@@ -256,6 +257,9 @@ impl<'a> Build<'a> {
     }
 
     fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
+        if self.config.credentials.consume {
+            Shield::consume(self.environment)?;
+        }
         let needs: Vec<Needs> = self
             .planned
             .iter()
@@ -364,6 +368,23 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
+    /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
+    fn shield(&self) -> Result<Shield, BuildError> {
+        let shield = Shield::raise(self.environment, self.events)?;
+        let exposed = exposed(self.environment);
+        if !exposed.is_empty() {
+            let files: Vec<String> = exposed
+                .iter()
+                .map(|path| format!("`{}`", path.display()))
+                .collect();
+            self.events.warn(format!(
+                "KX-CRED-001: RUN steps can read the credentials in {}, which the pod mounts; docs/credential-shield.md says how to keep them out of reach",
+                files.join(", ")
+            ));
+        }
+        Ok(shield)
+    }
+
     fn cache(&self) -> Result<Option<(&'a CacheSettings, Cache)>, BuildError> {
         let Some(settings) = &self.config.cache else {
             return Ok(None);
@@ -399,6 +420,8 @@ impl<'a> Build<'a> {
         };
         let protection = self.protection(workshop, premises.backstage.as_ref());
         premises.ground = Some(Ground::new(&root, &protection, former)?);
+        // What is away must have been seen by the protection before.
+        premises.shield = Some(self.shield()?);
         Ok(())
     }
 
@@ -499,14 +522,40 @@ impl<'a> Build<'a> {
                 self.client
                     .check_push_permission(destination)
                     .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: format!("check that `{destination}` may be pushed"),
-                        source: Arc::new(source),
+                    .map_err(|source| {
+                        self.hint_at_shadowing(&source);
+                        BuildError::Registry {
+                            operation: format!("check that `{destination}` may be pushed"),
+                            source: Arc::new(source),
+                        }
                     })?;
             }
             Ok(())
         };
         workshop::wait(self.runtime.handle(), self.cancel, &self.stopped, check)
+    }
+
+    /// `DOCKER_AUTH_CONFIG` wins over the file; who has put the right password there does not expect that (K-AUTH-06).
+    fn hint_at_shadowing(&self, error: &kigumi_registry::Error) {
+        let is_set = |name| {
+            self.environment
+                .variables
+                .get(name)
+                .is_some_and(|text| !text.is_empty())
+        };
+        let file = credential_files(self.environment)
+            .into_iter()
+            .find(|file| file.is_file());
+        if let (true, true, Some(file)) = (
+            is_set("DOCKER_AUTH_CONFIG"),
+            error.is_about_permission(),
+            file,
+        ) {
+            self.events.warn(format!(
+                "DOCKER_AUTH_CONFIG is set: its entries win over those of `{}`",
+                file.display()
+            ));
+        }
     }
 
     fn workshop(&self) -> Result<Workshop, BuildError> {
@@ -705,7 +754,7 @@ fn own_paths(config: &Config, environment: &Environment) -> Vec<PathBuf> {
     ours.extend(config.context.path());
     ours.extend(environment.executable.parent().map(PathBuf::from));
     ours.extend(
-        setup::credential_files(environment)
+        credential_files(environment)
             .into_iter()
             .filter(|file| file.exists()),
     );
@@ -781,6 +830,8 @@ struct Premises {
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
+    /// Keeps credentials away from RUN; none as long as nothing has to run.
+    shield: Option<Shield>,
     grants: Grants,
 }
 
@@ -790,6 +841,7 @@ impl Premises {
             root: None,
             ground: None,
             backstage: None,
+            shield: None,
             grants,
         }
     }

@@ -4,7 +4,9 @@ use super::RunFlags;
 use super::cache_flags::CacheFlags;
 use super::cleanup_flags::CleanupFlags;
 use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
+use super::credential_flags::CredentialFlags;
 use super::lint_flags::{LintCommand, LintFlags};
+use super::login_command::LoginCommand;
 use super::times::TimeFlags;
 
 /// What the user typed.
@@ -34,6 +36,8 @@ pub enum Command {
     Plan(Box<BuildFlags>),
     /// Say what is questionable about Dockerfiles, and build nothing
     Lint(Box<LintCommand>),
+    /// Keep a user and password for a registry in a `config.json`
+    Login(LoginCommand),
     /// Print the version
     Version,
 }
@@ -185,6 +189,9 @@ pub struct BuildFlags {
     /// Do not ask the registry for permission to push before the build starts
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
     pub skip_push_permission_check: bool,
+    /// Where credentials are looked for.
+    #[command(flatten)]
+    pub credentials: CredentialFlags,
 
     /// Path that is neither unpacked nor recorded, repeatable
     #[arg(long, value_name = "PATH", action = ArgAction::Append, help_heading = "Root filesystem")]
@@ -282,8 +289,6 @@ pub struct AbsentFlags {
     registry_map: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     registry_client_cert: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    credential_helpers: Vec<String>,
 }
 
 impl AbsentFlags {
@@ -311,10 +316,6 @@ impl AbsentFlags {
             (
                 "--registry-client-cert",
                 !self.registry_client_cert.is_empty(),
-            ),
-            (
-                "--credential-helpers",
-                self.credential_helpers.iter().any(|name| !name.is_empty()),
             ),
         ]
         .into_iter()

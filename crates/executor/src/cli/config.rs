@@ -9,6 +9,7 @@ use super::cache_flags::CacheSettings;
 use super::cleanup_flags::Cleanup;
 use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
+use super::credential_flags::CredentialSettings;
 use super::lint_flags::LintSettings;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
@@ -53,6 +54,8 @@ pub struct Config {
     pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
+    /// Where credentials of registries are looked for.
+    pub credentials: CredentialSettings,
     /// Never unpacked to, never recorded.
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
@@ -380,7 +383,18 @@ impl LogOptions {
     /// # Errors
     /// [`ConfigError::Choice`].
     pub fn new(flags: &BuildFlags) -> Result<Self, ConfigError> {
-        let verbosity = match flags.verbosity.as_str() {
+        Ok(Self {
+            timestamps: flags.log_timestamp,
+            ..Self::of(&flags.verbosity, &flags.log_format)?
+        })
+    }
+
+    /// What `--verbosity` and `--log-format` mean.
+    ///
+    /// # Errors
+    /// [`ConfigError::Choice`].
+    pub fn of(verbosity: &str, format: &str) -> Result<Self, ConfigError> {
+        let verbosity = match verbosity {
             "panic" | "fatal" | "error" => Verbosity::Error,
             "warn" | "warning" => Verbosity::Warn,
             "info" => Verbosity::Info,
@@ -394,7 +408,7 @@ impl LogOptions {
                 });
             }
         };
-        let format = match flags.log_format.as_str() {
+        let format = match format {
             "text" => LogFormat::Text,
             "color" => LogFormat::Color,
             "json" => LogFormat::Json,
@@ -409,7 +423,7 @@ impl LogOptions {
         Ok(Self {
             verbosity,
             format,
-            timestamps: flags.log_timestamp,
+            timestamps: false,
         })
     }
 }
@@ -497,6 +511,7 @@ impl Config {
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
             registry: registry(flags, &absolute)?,
+            credentials: CredentialSettings::new(&flags.credentials)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
             cache_mount_dir: flags

@@ -133,6 +133,11 @@ pub enum BuildEvent {
         /// What.
         message: String,
     },
+    /// Something that was decided, and why.
+    Note {
+        /// What.
+        message: String,
+    },
     /// Something for those who look for a cause.
     Detail {
         /// What.

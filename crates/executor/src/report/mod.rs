@@ -124,6 +124,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Started { .. }
         | BuildEvent::ContextFetched { .. }
         | BuildEvent::PlatformStarted { .. }
+        | BuildEvent::Note { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }

@@ -117,7 +117,7 @@ fn lines(event: &BuildEvent) -> String {
         BuildEvent::Warning { message } => format!("warning: {message}"),
         BuildEvent::Detail { message } => format!("debug: {message}"),
         BuildEvent::Finished { digest, took } => format!("built {digest} in {}", duration(*took)),
-        BuildEvent::Failed { message } => message.clone(),
+        BuildEvent::Note { message } | BuildEvent::Failed { message } => message.clone(),
     }
 }
 
