@@ -42,10 +42,7 @@ fn context(lab: &Lab) -> Result<Context> {
 
 /// Runs the script, and gives the root as it was before and after.
 fn before_and_after(lab: &Lab, pod: Pod<'_>) -> Result<(Outcome, RootState, RootState)> {
-    let pod = pod
-        .context(context(lab)?)
-        .env("DOCKER_CONFIG", "/root/.docker");
-    let pod = pod.start()?;
+    let pod = pod.context(context(lab)?).start()?;
     let met = |pod: &RunningPod<'_>, name: &str| -> Result<RootState> {
         pod.wait_for_line(&format!("at {name}"))?;
         let state = pod.root()?;
@@ -80,7 +77,10 @@ fn three_builds_in_one_debug_container_the_second_failing_and_the_third_interrup
         build -f bad; test $? = 42 || exit 2
         interrupt TERM; test $? = 143 || exit 3"
     );
-    let pod = Pod::new(lab).script(&shell(lab, &script));
+    // On the root filesystem, so that it is kept from RUN and comes back.
+    let pod = Pod::new(lab)
+        .script(&shell(lab, &script))
+        .env("DOCKER_CONFIG", "/root/.docker");
     let (outcome, before, after) = before_and_after(lab, pod)?;
     ensure_same(&outcome, &before, &after)?;
     // T-CLEAN-02: what was built on the root was pushed as it was.

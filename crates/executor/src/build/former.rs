@@ -138,7 +138,7 @@ fn repair_from(
     let protection = protection(ours, config, environment);
     let mut exclusions = Exclusions::new(&opened, &protection).map_err(&failed)?;
     if former.is_away() {
-        events.warn("a build in this container was killed: what it left on the root filesystem is removed, and what was there before is put back");
+        events.warn("a build in this container was killed: what it left on the root filesystem is removed, and what was there before is put back. A config.json that did not lie on a volume was in the memory of that build: write it again");
     }
     let _doorstep = Doorstep::kept(place);
     former.remove_work().map_err(&failed)?;
