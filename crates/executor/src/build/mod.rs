@@ -54,7 +54,7 @@ pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, proxies};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, MountCache};
 use crate::cli::{CacheSettings, Config, ContextFlag, Environment, LintMode};
 use crate::credentials::{Shield, credential_files, exposed};
 use crate::error::{BuildError, chain};
@@ -74,7 +74,7 @@ use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe};
 use main_context::{MainContext, Means};
-use mounts::{Backstage, CacheStore};
+use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
 use product::Product;
 use push::Uploads;
@@ -270,7 +270,7 @@ impl<'a> Build<'a> {
             git::check(&planned.plan, &planned.dockerfile.source)?;
             grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
-        let mut premises = Premises::new(grants);
+        let mut premises = Premises::new(grants, self.keeper()?);
         // Before the first write, and before a byte is pulled. With a cache it may turn out that nothing has to run.
         if self.config.cache.is_none() && needs.iter().any(Needs::needs_root) {
             premises.root = Some(self.disposable_root()?);
@@ -279,14 +279,14 @@ impl<'a> Build<'a> {
         let mut cache = self.cache()?;
         let workshop = self.workshop()?;
         let built = self.build(&needs, &workshop, entrusted, (&mut premises, &mut cache));
-        if let Some((_, cache)) = &mut cache
-            && !self.cancel.is_cancelled()
-        {
-            workshop.wait(async {
+        let finished = match &mut cache {
+            Some((_, cache)) if !self.cancel.is_cancelled() => workshop.wait(async {
                 cache.finish().await;
                 Ok(())
-            })?;
-        }
+            }),
+            Some(_) | None => Ok(()),
+        };
+        let built = built.and_then(|digest| finished.map(|()| digest));
         // However it ended; and after the push, because nothing of it is needed any more then.
         match (built, premises.give_back()) {
             (Err(error), Err(also)) => {
@@ -425,6 +425,16 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
+    /// Who keeps the caches of RUNs beyond the pod. Reads the keys, while they are still there.
+    fn keeper(&self) -> Result<Option<Keeper>, BuildError> {
+        let settings = self.config.mount_cache.as_ref();
+        let keeper = settings.map(|settings| {
+            let (client, events) = (self.client.clone(), self.events.clone());
+            MountCache::open(settings, client, events, self.now.seconds).map(Keeper::new)
+        });
+        keeper.transpose()
+    }
+
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
@@ -458,8 +468,8 @@ impl<'a> Build<'a> {
             git: GitTrees::new(self.client.clone()),
             workshop,
             entrusted,
+            caches: CacheStore::new(self.config.cache_mounts(), premises.keeper.clone()),
             premises,
-            caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             hosts: &self.config.run.hosts,
@@ -475,7 +485,10 @@ impl<'a> Build<'a> {
         if stages.look_ahead()? {
             self.furnish(stages.premises, workshop)?;
         }
-        let layers = stages.build()?;
+        let layers = stages.build();
+        // Also what a step wrote that failed: the next build goes on from there.
+        stages.caches.save(workshop);
+        let layers = layers?;
         let uploads = stages.factory.uploads.take();
         let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
         Ok((image::assemble(config, layers, format)?, uploads))
@@ -762,6 +775,8 @@ fn own_paths(config: &Config, environment: &Environment) -> Vec<PathBuf> {
     ours.extend(config.context_paths().map(PathBuf::from));
     // Another build in the same container wants them again, and no image has them.
     ours.extend(config.secret_files().map(PathBuf::from));
+    let caches = config.cache.iter().chain(&config.mount_cache);
+    ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
     // A path that is the root itself would protect everything.
     ours.retain(|path| path.parent().is_some());
     ours
@@ -833,16 +848,19 @@ struct Premises {
     /// Keeps credentials away from RUN; none as long as nothing has to run.
     shield: Option<Shield>,
     grants: Grants,
+    /// Who keeps the caches of RUNs beyond the pod.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Premises {
-    fn new(grants: Grants) -> Self {
+    fn new(grants: Grants, keeper: Option<Keeper>) -> Self {
         Self {
             root: None,
             ground: None,
             backstage: None,
             shield: None,
             grants,
+            keeper: keeper.map(Arc::new),
         }
     }
 

@@ -29,6 +29,12 @@ pub(crate) fn client_config(
             .or_default()
             .push(pem(path)?);
     }
+    let mut insecure_hosts = flags.insecure_hosts.clone();
+    if flags.insecure_push {
+        // COMPAT(kaniko): the cache is read as it is written.
+        let caches = config.cache.iter().chain(&config.mount_cache);
+        insecure_hosts.extend(caches.filter_map(|cache| cache.registry().map(str::to_owned)));
+    }
     let defaults = ClientConfig::default();
     let attempts = defaults
         .retry
@@ -42,7 +48,7 @@ pub(crate) fn client_config(
         plain_http: Relaxation {
             push: flags.insecure_push,
             pull: flags.insecure_pull,
-            registries: hosts(&flags.insecure_hosts),
+            registries: hosts(&insecure_hosts),
         },
         skip_tls_verify: Relaxation {
             push: flags.skip_tls_verify_push,
