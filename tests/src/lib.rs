@@ -42,6 +42,7 @@ mod pod;
 mod proxy;
 mod root_state;
 mod service;
+mod store;
 mod tool;
 mod web;
 
@@ -56,5 +57,6 @@ pub use pod::{Outcome, Pod, RunningPod};
 pub use proxy::{Direction, Proxy};
 pub use root_state::RootState;
 pub use service::Service;
+pub use store::Store;
 pub use tool::{Output, attempt, run};
 pub use web::{Web, WebAnswer, WebRequest};

@@ -8,6 +8,7 @@ mod manifests;
 mod prerequisites;
 mod registry;
 mod state;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,6 +25,7 @@ pub use manifests::{judge_manifest, read_yaml};
 pub use prerequisites::{ensure_prerequisites, missing_prerequisites};
 pub use registry::{Credentials, Registry, Request};
 pub use state::target_directory;
+pub(crate) use stores::StoreTools;
 
 use state::State;
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kigumi_context::{DockerfilePlace, dockerfile_candidates};
+use kigumi_context::DockerfilePlace;
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
@@ -11,6 +11,7 @@ use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::credential_flags::CredentialSettings;
 use super::lint_flags::LintSettings;
+use super::mirror_flags::MirrorSettings;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
 use super::times::Times;
@@ -54,6 +55,8 @@ pub struct Config {
     pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
+    /// Which registries are asked, and as whom.
+    pub mirrors: MirrorSettings,
     /// Where credentials of registries are looked for.
     pub credentials: CredentialSettings,
     /// Never unpacked to, never recorded.
@@ -260,6 +263,16 @@ pub enum ConfigError {
         /// Why not.
         reason: String,
     },
+    /// A flag about registries whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RegistryFlag {
+        /// The flag or the variable.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
     /// A flag about the cache whose value means nothing.
     #[error("{flag} `{text}`: {reason}")]
     CacheFlag {
@@ -453,7 +466,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first thing that is wrong, before anything is executed.
     pub fn new(flags: &BuildFlags, environment: &Environment) -> Result<Self, ConfigError> {
-        let absent = absent(flags, environment);
+        let absent = flags.absent.asked_for(flags.cache.asks_for_cache());
         if !absent.is_empty() {
             return Err(ConfigError::NotImplemented(absent));
         }
@@ -479,23 +492,15 @@ impl Config {
                 count: platforms.len(),
             });
         }
-        let cache = CacheSettings::new(
-            &flags.cache,
-            (push, &destinations),
+        let (pushed, here) = (
+            (push, destinations.as_slice()),
             &environment.working_directory,
-        )?;
-        let mount_cache = CacheSettings::for_mounts(
-            &flags.cache,
-            (push, &destinations),
-            &environment.working_directory,
-        )?;
+        );
+        let cache = CacheSettings::new(&flags.cache, pushed, here)?;
+        let mount_cache = CacheSettings::for_mounts(&flags.cache, pushed, here)?;
         let mut build_args = build_args(flags, environment);
         let context = ContextSettings::new(flags, &build_args, environment)?;
-        let dockerfile = dockerfile_candidates(
-            &flags.dockerfile,
-            &environment.working_directory,
-            &context.location,
-        );
+        let dockerfile = context.dockerfiles(&flags.dockerfile, environment);
         let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
@@ -520,6 +525,7 @@ impl Config {
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
             registry: registry(flags, &absolute)?,
+            mirrors: MirrorSettings::new(&flags.mirrors, environment)?,
             credentials: CredentialSettings::new(&flags.credentials)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
@@ -542,19 +548,6 @@ impl Config {
         let default = || self.kaniko_dir.join("cache-mounts");
         self.cache_mount_dir.clone().unwrap_or_else(default)
     }
-}
-
-fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
-    let mut absent = flags.absent.asked_for(flags.cache.asks_for_cache());
-    let lists = ["KANIKO_REGISTRY_MIRROR", "KANIKO_REGISTRY_MAP"];
-    let given = |name: &&str| {
-        environment
-            .variables
-            .get(*name)
-            .is_some_and(|value| !value.is_empty())
-    };
-    absent.extend(lists.into_iter().filter(given));
-    absent
 }
 
 fn destination(text: &str) -> Result<Reference, ConfigError> {

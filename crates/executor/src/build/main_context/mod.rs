@@ -82,6 +82,16 @@ impl MainContext {
         Ok((context, bytes))
     }
 
+    /// A directory that is not looked at, for tests of what does not need it.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            files: Files::Directory(PathBuf::new()),
+            dockerfile: DockerfilePlace::Disk(PathBuf::new()),
+            name: String::new(),
+        }
+    }
+
     /// Which Dockerfile it is.
     pub(crate) const fn dockerfile(&self) -> &DockerfilePlace {
         &self.dockerfile
