@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::context::copy_tree;
-use crate::{Context, Lab, Variant, tool};
+use crate::{Context, Lab, RootState, Variant, tool};
 
 /// The default capabilities of containerd, and so of a pod that asks for nothing.
 const CAPABILITIES: &str = "CHOWN,DAC_OVERRIDE,FSETID,FOWNER,MKNOD,NET_RAW,SETGID,SETUID,SETFCAP,\
@@ -42,6 +42,7 @@ pub struct Pod<'a> {
     mounts: Vec<String>,
     options: Vec<String>,
     without: Vec<String>,
+    unmounted: Vec<String>,
     memory: Option<String>,
     deadline: Duration,
     echo: bool,
@@ -112,6 +113,7 @@ impl<'a> Pod<'a> {
             mounts: Vec::new(),
             options: Vec::new(),
             without: Vec::new(),
+            unmounted: Vec::new(),
             memory: None,
             deadline: Duration::from_mins(10),
             echo: false,
@@ -182,6 +184,22 @@ impl<'a> Pod<'a> {
         self.entrypoint = Some("/busybox/sh".to_owned());
         self.bare = true;
         self.arguments = vec!["-c".to_owned(), script.to_owned()];
+        self
+    }
+
+    /// The first process, and all its arguments: the lab adds none.
+    #[must_use]
+    pub fn first_process(mut self, program: &str, arguments: &[&str]) -> Self {
+        self.entrypoint = Some(program.to_owned());
+        self.bare = true;
+        self.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Without what the lab mounts at this place in every pod.
+    #[must_use]
+    pub fn unmounted(mut self, target: &str) -> Self {
+        self.unmounted.push(target.to_owned());
         self
     }
 
@@ -329,7 +347,11 @@ impl<'a> Pod<'a> {
         command.arg("--pidfile").arg(places.pid_file());
         let of_account = self.service_account.then(|| places.account_mount());
         let mounts = places.mounts().into_iter().chain(of_account);
-        for mount in mounts.chain(self.mounts.iter().cloned()) {
+        let is_wanted = |mount: &String| {
+            let target = mount.split(':').nth(1).unwrap_or_default();
+            !self.unmounted.iter().any(|unmounted| unmounted == target)
+        };
+        for mount in mounts.filter(is_wanted).chain(self.mounts.iter().cloned()) {
             command.args(["--volume", &mount]);
         }
         command.args(["--env", "KUBERNETES_SERVICE_HOST=127.0.0.1"]);
@@ -386,6 +408,17 @@ impl RunningPod<'_> {
                 .arg(&self.name)
                 .args(arguments),
         )
+    }
+
+    /// What can be told of its root filesystem, without what is mounted in it.
+    pub fn root(&self) -> Result<RootState> {
+        let mounted = tool::run(self.lab.podman().args(["mount", &self.name]))?;
+        RootState::of(Path::new(mounted.stdout.trim()))
+    }
+
+    /// A directory or file of its workspace, on this machine.
+    pub fn workspace(&self) -> PathBuf {
+        self.places.workspace()
     }
 
     /// Whether its output has come to an end.

@@ -1,8 +1,10 @@
 //! kigumi builds the images of kigumi, and what it built builds.
 
-use anyhow::{Result, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, ensure};
 use kigumi_tests::lab::stage_image_context;
-use kigumi_tests::{Context, Image, Lab, Pod};
+use kigumi_tests::{Context, Image, Lab, Pod, Variant};
 use serde_json::json;
 
 /// Builds a target of `Dockerfile.executor`; the answer is a name in the plain registry.
@@ -19,14 +21,72 @@ fn build(lab: &Lab, target: &str) -> Result<String> {
     Ok(name)
 }
 
-fn keeps_the_contract(image: &Image) -> Result<()> {
+/// What the tests use in place of a self-built image is the same, but for times.
+fn is_as_the_lab_has_it(lab: &Lab, image: &Image, variant: Variant) -> Result<()> {
+    let reference = lab.executor_image(variant)?;
+    let name = reference
+        .strip_prefix(&format!("{}/", lab.plain().address()))
+        .context("an image of the plain registry")?;
+    let other = Image::pull(lab.plain(), name)?;
+    let facts = |image: &Image| -> BTreeMap<String, String> {
+        let tree = image.flatten();
+        let nodes = tree.nodes.iter();
+        // The root itself need not be in a layer.
+        let nodes = nodes.filter(|(path, _)| !path.is_empty());
+        nodes
+            .map(|(path, node)| {
+                let fact = format!(
+                    "{:?} {:o} {}:{} {:?} {:?} {}",
+                    node.kind,
+                    node.mode,
+                    node.uid,
+                    node.gid,
+                    node.sha256,
+                    node.link,
+                    node.first_name
+                );
+                (path.clone(), fact)
+            })
+            .collect()
+    };
+    let (here, there) = (facts(image), facts(&other));
+    for (path, fact) in &here {
+        ensure!(
+            there.get(path) == Some(fact),
+            "/{path}: {fact}, and in the lab {:?}",
+            there.get(path)
+        );
+    }
+    let missing: Vec<&String> = there
+        .keys()
+        .filter(|path| !here.contains_key(*path))
+        .collect();
+    ensure!(missing.is_empty(), "only in the lab: {missing:?}");
+    for setting in ["Entrypoint", "WorkingDir", "Volumes", "User"] {
+        ensure!(
+            image.setting(setting) == other.setting(setting),
+            "{setting}"
+        );
+    }
+    let environment = |image: &Image| -> BTreeSet<String> {
+        let all = image.setting("Env").as_array().cloned().unwrap_or_default();
+        all.iter().map(ToString::to_string).collect()
+    };
+    ensure!(environment(image) == environment(&other), "Env");
+    Ok(())
+}
+
+fn keeps_the_contract(image: &Image, entrypoint: &str) -> Result<()> {
     image.strict()?;
     let tree = image.flatten();
     for (path, kind_and_mode) in [
         ("kaniko", "d 0777 0:0"),
         ("kaniko/executor", "f 0755 0:0"),
         ("kaniko/.docker", "d 0777 0:0"),
+        ("kaniko/ssl/certs", "d 0777 0:0"),
         ("kaniko/ssl/certs/ca-certificates.crt", "f 0644 0:0"),
+        ("cache", "d 0755 0:0"),
+        ("root", "d 0700 0:0"),
         ("kigumi/executor", "f 0755 0:0"),
         ("workspace", "d 0755 0:0"),
         ("etc/nsswitch.conf", "f 0644 0:0"),
@@ -40,13 +100,21 @@ fn keeps_the_contract(image: &Image) -> Result<()> {
             "{path}: `{found}`, not `{kind_and_mode}`"
         );
     }
+    let first_name = |name: &str| tree.get(name).map(|node| node.first_name.clone());
+    for name in [
+        "kigumi/executor",
+        "kaniko/warmer",
+        "kaniko/docker-credential-gcr",
+        "kaniko/docker-credential-ecr-login",
+        "kaniko/docker-credential-acr-env",
+    ] {
+        ensure!(
+            first_name(name) == first_name("kaniko/executor") && first_name(name).is_some(),
+            "{name} is another name of the executor"
+        );
+    }
     ensure!(
-        tree.get("kigumi/executor").map(|node| &node.first_name)
-            == tree.get("kaniko/executor").map(|node| &node.first_name),
-        "one executor with two names"
-    );
-    ensure!(
-        *image.setting("Entrypoint") == json!(["/kaniko/executor"]),
+        *image.setting("Entrypoint") == json!([entrypoint]),
         "ENTRYPOINT"
     );
     ensure!(
@@ -70,12 +138,14 @@ fn keeps_the_contract(image: &Image) -> Result<()> {
     Ok(())
 }
 
-// K-IMG-01, K-IMG-06, and the whole of kaniko-contract §7
+// K-IMG-01, K-IMG-04, K-IMG-06, and the whole of kaniko-contract §7
 #[test]
 fn the_executor_image_that_kigumi_builds_builds_images() -> Result<()> {
     let lab = Lab::get()?;
     let name = build(lab, "executor")?;
-    keeps_the_contract(&Image::pull(lab.plain(), &name)?)?;
+    let image = Image::pull(lab.plain(), &name)?;
+    keeps_the_contract(&image, "/kaniko/executor")?;
+    is_as_the_lab_has_it(lab, &image, Variant::Executor)?;
 
     let product = Lab::unique_name("by-self-built");
     Pod::new(lab)
@@ -102,7 +172,8 @@ fn the_debug_image_that_kigumi_builds_runs_a_shell_and_builds() -> Result<()> {
     let lab = Lab::get()?;
     let name = build(lab, "debug")?;
     let image = Image::pull(lab.plain(), &name)?;
-    keeps_the_contract(&image)?;
+    keeps_the_contract(&image, "/kaniko/executor")?;
+    is_as_the_lab_has_it(lab, &image, Variant::Debug)?;
     ensure!(
         image.setting("Volumes").get("/busybox").is_some(),
         "VOLUME /busybox"
@@ -140,4 +211,22 @@ fn the_debug_image_that_kigumi_builds_runs_a_shell_and_builds() -> Result<()> {
         .success()?
         .says("and the shell goes on")?;
     Image::pull(lab.plain(), &product)?.strict()
+}
+
+// K-IMG-01
+#[test]
+fn the_warmer_image_that_kigumi_builds_is_started_by_its_own_name() -> Result<()> {
+    let lab = Lab::get()?;
+    let name = build(lab, "warmer")?;
+    let image = Image::pull(lab.plain(), &name)?;
+    keeps_the_contract(&image, "/kaniko/warmer")?;
+    is_as_the_lab_has_it(lab, &image, Variant::Warmer)?;
+    Pod::new(lab)
+        .image(&lab.destination(&name))
+        .bare()
+        .args(["--image=example.invalid/base"])
+        .run()?
+        .exits_with(1)?
+        .says("`warmer` is not implemented yet")?;
+    Ok(())
 }

@@ -6,6 +6,7 @@
 
 pub mod build;
 mod cache;
+mod called;
 pub mod cli;
 mod credentials;
 mod error;

@@ -5,6 +5,7 @@ use std::io::Write;
 use kigumi_run::{Cancel, avoid_huge_pages, harden_self, init, signals};
 
 use crate::build::{self, Entrusted};
+use crate::called;
 use crate::cli::{
     self, BUILD_ID, BuildFlags, Command, Config, ConfigError, Environment, LintCommand, LogOptions,
     LoginCommand,
@@ -23,6 +24,12 @@ const LINT_UNUSABLE: u8 = 2;
 /// Runs the program and gives its exit code.
 pub fn start() -> u8 {
     avoid_huge_pages();
+    if let Some(message) = called::missing(std::env::args_os().next().as_deref()) {
+        // A credential helper is asked by a program, which reads its output.
+        print(&format!("error: {message}\n"));
+        drop(writeln!(std::io::stderr(), "error: {message}"));
+        return 1;
+    }
     let args = match cli::parse(std::env::args_os()) {
         Ok(args) => args,
         // Help and version are no errors; a wrong command line is exit code 1 (K-CLI-03).
@@ -158,6 +165,7 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
         .forward_to(cancel.clone())
         .map_err(supervised("wait for signals"))?;
     install_crypto();
+    build::repair(&config, &environment, events)?;
     let entrusted = entrusted(&config, &environment, events)?;
     build::run(&config, &environment, &entrusted, events, &cancel)?;
     Ok(0)
@@ -202,6 +210,7 @@ fn environment() -> Result<Environment, BuildError> {
             .collect(),
         working_directory: std::env::current_dir().map_err(failed("find the working directory"))?,
         executable: std::env::current_exe().map_err(failed("find the executor's own file"))?,
+        is_init: init::is_served(),
     })
 }
 

@@ -105,6 +105,24 @@ pub enum Error {
         /// What is in the way.
         why: crate::WhyNot,
     },
+    /// Two builds on one root.
+    #[error(
+        "another build is at work in this container (it holds `{}`): wait for its end", place.display()
+    )]
+    FormerInUse {
+        /// What it holds.
+        place: PathBuf,
+    },
+    /// Something that a killed build left and that must not be given back to this root.
+    #[error(
+        "a build that was killed has left `{}`, which holds what was on a root filesystem before it; {why}, so it is not touched. Start a new container, or remove that directory if nothing in it is wanted", place.display()
+    )]
+    FormerForeign {
+        /// Where it is.
+        place: PathBuf,
+        /// Why not.
+        why: crate::WhyForeign,
+    },
     /// A change that does not fit the tree.
     #[error("record `{path}`")]
     Tree {

@@ -19,7 +19,12 @@ pub struct Protection {
     pub ours: Vec<PathBuf>,
     /// What `--ignore-path` names.
     pub ignored: Vec<ImagePath>,
+    /// Directories that somebody stands in: what is in them is nobody's, they themselves are never removed, renamed or replaced.
+    pub anchors: Vec<PathBuf>,
 }
+
+/// A name that makes its directory one that may not be removed, renamed or replaced. Nothing of this name ever exists.
+const ANCHOR: &[u8] = b".kigumi-anchor";
 
 /// Which paths of a root belong to somebody else: mount points, what is ours, and what the user wants ignored.
 ///
@@ -32,6 +37,7 @@ pub struct Exclusions {
     inodes: HashSet<(u64, u64)>,
     /// By name alone: `--ignore-path`, and the names under which our own things were given.
     named: Vec<ImagePath>,
+    anchors: Vec<ImagePath>,
     /// Topmost paths only, so that each has at most one neighbour to be compared with.
     paths: BTreeSet<ImagePath>,
 }
@@ -48,10 +54,14 @@ impl Exclusions {
             held: Vec::new(),
             inodes: HashSet::new(),
             named: protection.ignored.clone(),
+            anchors: Vec::new(),
             paths: BTreeSet::new(),
         };
         for path in &protection.ours {
             exclusions.protect(path)?;
+        }
+        for path in &protection.anchors {
+            exclusions.anchor(path);
         }
         if exclusions.named.iter().any(ImagePath::is_root) {
             return Err(Error::UnfitRoot {
@@ -85,6 +95,19 @@ impl Exclusions {
         self.inodes.insert(stat.inode());
         self.held.push(fd);
         Ok(())
+    }
+
+    fn anchor(&mut self, path: &Path) {
+        // What is not there, or is not a directory, nobody stands in.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let real = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(Into::into)
+            .and_then(|fd| current_path(&fd));
+        let inside = real.ok().and_then(|real| self.inside(&real));
+        if let Some(inside) = inside.filter(|path| !path.is_root()) {
+            self.named.push(inside.join(ANCHOR));
+            self.anchors.push(inside);
+        }
     }
 
     /// Reads the mounts anew, and follows protected directories that were renamed.
@@ -136,6 +159,11 @@ impl Exclusions {
             .is_some_and(|excluded| excluded.starts_with(path))
     }
 
+    /// Whether a directory stays although nothing in it does.
+    pub(crate) fn is_anchor(&self, path: &ImagePath) -> bool {
+        self.anchors.contains(path)
+    }
+
     /// The topmost excluded paths.
     pub fn iter(&self) -> impl Iterator<Item = &ImagePath> {
         self.paths.iter()
@@ -170,6 +198,7 @@ mod tests {
         let protection = Protection {
             ours: ours.iter().map(|name| directory.join(name)).collect(),
             ignored: ignored.iter().map(|name| path(name)).collect(),
+            ..Protection::default()
         };
         Exclusions::new(&root, &protection).unwrap()
     }
@@ -226,7 +255,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let protection = Protection {
             ours: vec![root.path().to_owned()],
-            ignored: Vec::new(),
+            ..Protection::default()
         };
         let opened = RootDir::open(root.path()).unwrap();
         assert!(matches!(

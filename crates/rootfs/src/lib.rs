@@ -11,11 +11,13 @@
 //! ```text
 //! Facts::gather → assess → DisposableRoot::open → WritableRoot
 //! Exclusions::new                       what is mounted or ours
+//! Former::move_aside                    what was there before, where the container is used again
 //! wipe                                  what an earlier stage or the executor's own image left
 //! Unpacker::apply per change, finish    the base, and what COPY put on the tree → Virtuals
 //! Index::record, settle                 the first look at the disk
 //! RUN; Index::scan → diff(before, now)  as often as there are RUNs
 //! keep                                  what later stages need
+//! Former::give_back                     what was there before, where the container is used again
 //! ```
 //!
 //! ```
@@ -53,6 +55,7 @@
 mod disk;
 mod error;
 mod exclusions;
+mod former;
 mod interlock;
 mod keep;
 mod listing;
@@ -70,6 +73,7 @@ mod tests;
 
 pub use error::Error;
 pub use exclusions::{Exclusions, Protection};
+pub use former::{Former, WhyForeign};
 pub use interlock::{
     BootMarker, DisposableRoot, EXECUTOR_MARKER, Evidence, Facts, PER_BOOT_MARKER, Policy, Reason,
     Refusal, WritableRoot, assess, remove_sandbox,

@@ -121,7 +121,7 @@ impl<'a> Remover<'a> {
             }
             Err(error) => return Err(failed("open directory")(error)),
         };
-        if !self.empty(fd, path)? {
+        if !self.empty(fd, path)? || self.exclusions.is_anchor(path) {
             self.wiped.kept += 1;
             return Ok(false);
         }
@@ -167,7 +167,11 @@ impl<'a> Remover<'a> {
                 Ok(fd) => fd,
                 Err(error) => return Err(failed(&frames, "leave a directory of")(error)),
             };
-            if done.keeps {
+            let is_anchor = done
+                .pinned
+                .as_ref()
+                .is_some_and(|path| self.exclusions.is_anchor(path));
+            if done.keeps || is_anchor {
                 above.keeps = true;
                 self.wiped.kept += 1;
                 continue;

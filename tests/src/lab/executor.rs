@@ -20,6 +20,8 @@ pub enum Variant {
     Executor,
     /// The same with a static busybox at `/busybox`.
     Debug,
+    /// The same, started by its other name.
+    Warmer,
 }
 
 const CA_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -66,18 +68,23 @@ pub(super) fn image(lab: &Lab, variant: Variant) -> Result<String> {
     let name = match variant {
         Variant::Executor => format!("kigumi/executor:{digest}"),
         Variant::Debug => format!("kigumi/executor:{digest}-debug"),
+        Variant::Warmer => format!("kigumi/executor:{digest}-warmer"),
+    };
+    let program_name = match variant {
+        Variant::Executor | Variant::Debug => "/kaniko/executor",
+        Variant::Warmer => "/kaniko/warmer",
     };
     let path = match variant {
-        Variant::Executor => "/usr/local/bin:/kaniko",
+        Variant::Executor | Variant::Warmer => "/usr/local/bin:/kaniko",
         Variant::Debug => "/usr/local/bin:/kaniko:/busybox",
     };
     let mut builder = ImageBuilder::new(lab)?
         .setting(
             "Env",
             json!([
-                format!("PATH={path}"),
                 "HOME=/root",
                 "USER=root",
+                format!("PATH={path}"),
                 "SSL_CERT_DIR=/kaniko/ssl/certs",
                 "DOCKER_CONFIG=/kaniko/.docker/",
                 "DOCKER_CREDENTIAL_GCR_CONFIG=\
@@ -85,7 +92,7 @@ pub(super) fn image(lab: &Lab, variant: Variant) -> Result<String> {
             ]),
         )
         .setting("WorkingDir", json!("/workspace"))
-        .setting("Entrypoint", json!(["/kaniko/executor"]))
+        .setting("Entrypoint", json!([program_name]))
         .layer(executor_layer(program)?)?;
     if variant == Variant::Debug {
         builder = builder
@@ -122,6 +129,10 @@ fn executor_layer(program: Vec<u8>) -> Result<LayerBuilder> {
         .dir("kigumi", 0o755)?
         .file("kigumi/kigumi-image", 0o444, MARKER)?
         .hard_link("kigumi/executor", "kaniko/executor")?
+        .hard_link("kaniko/warmer", "kaniko/executor")?
+        .hard_link("kaniko/docker-credential-gcr", "kaniko/executor")?
+        .hard_link("kaniko/docker-credential-ecr-login", "kaniko/executor")?
+        .hard_link("kaniko/docker-credential-acr-env", "kaniko/executor")?
         .dir("workspace", 0o755)
 }
 

@@ -4,6 +4,7 @@ mod base;
 mod executor;
 mod hadolint;
 mod http;
+mod manifests;
 mod prerequisites;
 mod registry;
 mod state;
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 pub use executor::{Variant, build_executor, stage_image_context};
 pub use hadolint::hadolint;
+pub use manifests::{judge_manifest, read_yaml};
 pub use prerequisites::{ensure_prerequisites, missing_prerequisites};
 pub use registry::{Credentials, Registry, Request};
 pub use state::target_directory;

@@ -5,6 +5,7 @@ mod cache_mounts;
 mod cached;
 mod confinement;
 mod copies;
+mod former;
 mod git;
 mod kaniko_bugs;
 mod leaks;

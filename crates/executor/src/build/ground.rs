@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use kigumi_layer::{Change, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress};
 use kigumi_oci::DiffId;
 use kigumi_rootfs::{
-    DisposableRoot, Exclusions, Index, Protection, Unpacker, Virtuals, WritableRoot, wipe,
+    DisposableRoot, Exclusions, Former, Index, Protection, Unpacker, Virtuals, WritableRoot, wipe,
 };
 use kigumi_run::Cancel;
 
@@ -20,6 +20,8 @@ pub(crate) struct Ground {
     root: WritableRoot,
     exclusions: Exclusions,
     path: PathBuf,
+    /// What was here before; none if nobody wants it again.
+    former: Option<Former>,
 }
 
 fn failed(operation: &str) -> impl Fn(kigumi_rootfs::Error) -> BuildError {
@@ -35,6 +37,7 @@ impl Ground {
     pub(crate) fn new(
         disposable: &DisposableRoot,
         protection: &Protection,
+        former: Option<Former>,
     ) -> Result<Self, BuildError> {
         let root = disposable
             .open()
@@ -45,6 +48,7 @@ impl Ground {
             root,
             exclusions,
             path: disposable.path().to_owned(),
+            former,
         })
     }
 
@@ -58,11 +62,28 @@ impl Ground {
         (&self.root, &self.exclusions)
     }
 
-    /// Empties the root.
+    /// Empties the root. What was there before the first time is moved aside if it is wanted again.
     pub(crate) fn wipe(&mut self) -> Result<(), BuildError> {
+        if let Some(former) = self.former.as_mut().filter(|former| !former.is_away()) {
+            former
+                .move_aside(&self.root, &mut self.exclusions)
+                .map_err(failed("move the content of the root filesystem aside"))?;
+        }
         wipe(&self.root, &mut self.exclusions)
             .map(drop)
             .map_err(failed("empty the root filesystem"))
+    }
+
+    /// Undoes everything that was done to the root, if it is wanted again.
+    pub(crate) fn give_back(&mut self) -> Result<(), BuildError> {
+        let Some(former) = self.former.take() else {
+            return Ok(());
+        };
+        former
+            .give_back(&self.root, &mut self.exclusions)
+            .map_err(failed(
+                "put back what was on the root filesystem before the build",
+            ))
     }
 
     /// Unpacks a stack of layers onto the emptied root.

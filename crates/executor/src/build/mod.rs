@@ -9,6 +9,7 @@ mod copying;
 mod devices;
 mod downloads;
 mod export;
+mod former;
 mod found;
 mod git;
 mod ground;
@@ -41,21 +42,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
+use kigumi_layer::{CompressionSettings, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::cache_key::Surroundings;
 use kigumi_plan::{Base, BuildPlan, CacheKey, ImageId, Op, Source, rfc3339};
 use kigumi_registry::{Client, ClientConfig, Repository};
-use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
+use kigumi_rootfs::{DisposableRoot, Protection};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
 
+pub use former::repair;
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, proxies};
 
 use crate::cache::{Cache, MountCache};
-use crate::cli::{BUILD_ID, CacheSettings, Config, ContextFlag, Environment, LintMode};
+use crate::cli::{CacheSettings, Config, ContextFlag, Environment, LintMode};
 use crate::credentials::{Shield, credential_files, exposed};
 use crate::error::{BuildError, chain};
 use crate::lint;
@@ -172,6 +174,8 @@ struct Build<'a> {
     planned: Vec<Planned>,
     context: Arc<MainContext>,
     now: Timestamp,
+    /// Dropped last, when the work files are gone.
+    doorstep: Option<former::Doorstep>,
 }
 
 impl<'a> Build<'a> {
@@ -183,6 +187,8 @@ impl<'a> Build<'a> {
         cancel: &'a Cancel,
         runtime: &'a Runtime,
     ) -> Result<Self, BuildError> {
+        let gives_back = config.cleanup.gives_back;
+        let doorstep = gives_back.then(|| former::Doorstep::new(&config.kaniko_dir));
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
         let client_config = setup::client_config(config, environment, events.redactor())?;
@@ -248,6 +254,7 @@ impl<'a> Build<'a> {
             planned,
             context: Arc::new(context),
             now,
+            doorstep,
         })
     }
 
@@ -274,15 +281,22 @@ impl<'a> Build<'a> {
         let mut cache = self.cache()?;
         let workshop = self.workshop()?;
         let built = self.build(&needs, &workshop, entrusted, (&mut premises, &mut cache));
-        if let Some((_, cache)) = &mut cache
-            && !self.cancel.is_cancelled()
-        {
-            workshop.wait(async {
+        let finished = match &mut cache {
+            Some((_, cache)) if !self.cancel.is_cancelled() => workshop.wait(async {
                 cache.finish().await;
                 Ok(())
-            })?;
+            }),
+            Some(_) | None => Ok(()),
+        };
+        let built = built.and_then(|digest| finished.map(|()| digest));
+        // However it ended; and after the push, because nothing of it is needed any more then.
+        match (built, premises.give_back()) {
+            (Err(error), Err(also)) => {
+                self.events.warn(also.render());
+                Err(error)
+            }
+            (built, given_back) => given_back.and(built),
         }
-        built
     }
 
     /// Builds all images and brings them to where they go.
@@ -399,8 +413,15 @@ impl<'a> Build<'a> {
         if self.planned.iter().any(|planned| has_mounts(&planned.plan)) {
             premises.backstage = Some(Backstage::new(workshop.work(), root.path())?);
         }
+        let former = if self.config.cleanup.gives_back {
+            let kaniko_dir = &self.config.kaniko_dir;
+            let doorstep = self.doorstep.as_ref();
+            Some(former::begin(&root, kaniko_dir, workshop.work(), doorstep)?)
+        } else {
+            None
+        };
         let protection = self.protection(workshop, premises.backstage.as_ref());
-        premises.ground = Some(Ground::new(&root, &protection)?);
+        premises.ground = Some(Ground::new(&root, &protection, former)?);
         // What is away must have been seen by the protection before.
         premises.shield = Some(self.shield()?);
         Ok(())
@@ -504,17 +525,7 @@ impl<'a> Build<'a> {
     }
 
     fn disposable_root(&self) -> Result<DisposableRoot, BuildError> {
-        let facts = Facts::gather(BUILD_ID, &self.own_paths());
-        let policy = Policy {
-            force: self.config.force,
-            strict: false,
-        };
-        let root =
-            assess(&facts, policy).map_err(|refusal| BuildError::UnsafeRoot(Box::new(refusal)))?;
-        for warning in root.warnings() {
-            self.events.warn(warning.clone());
-        }
-        Ok(root)
+        former::disposable_root(self.config, &self.own_paths(), self.events)
     }
 
     fn check_permission(&self) -> Result<(), BuildError> {
@@ -632,38 +643,12 @@ impl<'a> Build<'a> {
         let mut ours = self.own_paths();
         ours.push(workshop.work().to_owned());
         ours.extend(backstage.map(|backstage| backstage.path().to_owned()));
-        let ignored = self.config.ignore_paths.iter();
-        let ignored = ignored
-            .filter_map(|path| ImagePath::clamp(path.as_os_str().as_encoded_bytes()).ok())
-            .collect();
-        Protection { ours, ignored }
+        former::protection(ours, self.config, self.environment)
     }
 
     fn own_paths(&self) -> Vec<PathBuf> {
-        let mut ours = vec![
-            self.config.kaniko_dir.clone(),
-            PathBuf::from("/kaniko"),
-            PathBuf::from("/kigumi"),
-            PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
-            self.config.cache_mounts(),
-        ];
-        ours.extend(self.config.context.path());
+        let mut ours = own_paths(self.config, self.environment);
         ours.extend(self.context.dockerfile().disk().map(PathBuf::from));
-        ours.extend(self.environment.executable.parent().map(PathBuf::from));
-        ours.extend(
-            credential_files(self.environment)
-                .into_iter()
-                .filter(|file| file.exists()),
-        );
-        ours.extend(self.config.mirrors.files().map(PathBuf::from));
-        ours.extend(self.config.outputs.paths().map(PathBuf::from));
-        ours.extend(self.config.context_paths().map(PathBuf::from));
-        // Another build in the same container wants them again, and no image has them.
-        ours.extend(self.config.secret_files().map(PathBuf::from));
-        let caches = self.config.cache.iter().chain(&self.config.mount_cache);
-        ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
-        // A path that is the root itself would protect everything.
-        ours.retain(|path| path.parent().is_some());
         ours
     }
 
@@ -733,6 +718,35 @@ impl<'a> Build<'a> {
         }
         references
     }
+}
+
+/// What of the root is ours although it is not mounted, but for the Dockerfile.
+fn own_paths(config: &Config, environment: &Environment) -> Vec<PathBuf> {
+    let mut ours = vec![
+        config.kaniko_dir.clone(),
+        PathBuf::from("/kaniko"),
+        PathBuf::from("/kigumi"),
+        PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
+        PathBuf::from(former::AT_THE_TOP),
+        config.cache_mounts(),
+    ];
+    ours.extend(config.context.path());
+    ours.extend(environment.executable.parent().map(PathBuf::from));
+    ours.extend(
+        credential_files(environment)
+            .into_iter()
+            .filter(|file| file.exists()),
+    );
+    ours.extend(config.mirrors.files().map(PathBuf::from));
+    ours.extend(config.outputs.paths().map(PathBuf::from));
+    ours.extend(config.context_paths().map(PathBuf::from));
+    // Another build in the same container wants them again, and no image has them.
+    ours.extend(config.secret_files().map(PathBuf::from));
+    let caches = config.cache.iter().chain(&config.mount_cache);
+    ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
+    // A path that is the root itself would protect everything.
+    ours.retain(|path| path.parent().is_some());
+    ours
 }
 
 /// The image that the target rests on.
@@ -815,6 +829,10 @@ impl Premises {
             grants,
             keeper: keeper.map(Arc::new),
         }
+    }
+
+    fn give_back(&mut self) -> Result<(), BuildError> {
+        self.ground.as_mut().map_or(Ok(()), Ground::give_back)
     }
 }
 

@@ -2,6 +2,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use super::RunFlags;
 use super::cache_flags::CacheFlags;
+use super::cleanup_flags::CleanupFlags;
 use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
 use super::credential_flags::CredentialFlags;
 use super::lint_flags::{LintCommand, LintFlags};
@@ -210,6 +211,9 @@ pub struct BuildFlags {
     /// Build on a workstation, in a private root of its own
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
+    /// What is left of a build.
+    #[command(flatten)]
+    pub cleanup: CleanupFlags,
 
     /// Which registries are asked, and as whom.
     #[command(flatten)]
@@ -277,12 +281,6 @@ pub struct AbsentFlags {
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     single_snapshot: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    cleanup: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pre_cleanup: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    preserve_context: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     materialize: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dryrun: Option<bool>,
@@ -299,9 +297,6 @@ impl AbsentFlags {
         [
             ("--cache-dir", cached && text(&self.cache_dir)),
             ("--single-snapshot", on(self.single_snapshot)),
-            ("--cleanup", on(self.cleanup)),
-            ("--pre-cleanup", on(self.pre_cleanup)),
-            ("--preserve-context", on(self.preserve_context)),
             ("--materialize", on(self.materialize)),
             ("--dryrun", on(self.dryrun)),
             ("--annotation", !self.annotation.is_empty()),

@@ -6,6 +6,7 @@ use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference}
 
 use super::args::{BuildFlags, go_bool};
 use super::cache_flags::CacheSettings;
+use super::cleanup_flags::Cleanup;
 use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::credential_flags::CredentialSettings;
@@ -68,6 +69,8 @@ pub struct Config {
     pub cache_mount_dir: Option<PathBuf>,
     /// What is not made twice; none without `--cache`.
     pub cache: Option<CacheSettings>,
+    /// What is left of a build.
+    pub cleanup: Cleanup,
     /// What RUN may do and finds.
     pub run: RunSettings,
     /// What is told about the Dockerfile before it is built.
@@ -186,14 +189,18 @@ pub struct Environment {
     pub working_directory: PathBuf,
     /// Path of this program.
     pub executable: PathBuf,
+    /// Whether the container ends with this program: it is the first process, or the child that the first process of ours serves.
+    pub is_init: bool,
 }
 
 impl Environment {
     fn is_set(&self, name: &str) -> bool {
-        // An unparsable value counts as unset (contract § 6.1).
-        self.variables
-            .get(name)
-            .is_some_and(|value| go_bool(value) == Ok(true))
+        self.truth(name) == Some(true)
+    }
+
+    /// What a variable says about something that is or is not. An unparsable value counts as unset (contract § 6.1).
+    pub(super) fn truth(&self, name: &str) -> Option<bool> {
+        go_bool(self.variables.get(name)?).ok()
     }
 }
 
@@ -459,7 +466,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first thing that is wrong, before anything is executed.
     pub fn new(flags: &BuildFlags, environment: &Environment) -> Result<Self, ConfigError> {
-        let absent = absent(flags, environment);
+        let absent = flags.absent.asked_for(flags.cache.asks_for_cache());
         if !absent.is_empty() {
             return Err(ConfigError::NotImplemented(absent));
         }
@@ -526,6 +533,7 @@ impl Config {
                 .mount_directory(flags.cache_mount_dir.as_ref())?
                 .map(|text| environment.working_directory.join(text)),
             cache,
+            cleanup: Cleanup::new(&flags.cleanup, environment),
             run: RunSettings::new(&flags.run)?,
             lint: LintSettings::new(&flags.lint)?,
             force: flags.force,
@@ -538,21 +546,6 @@ impl Config {
         let default = || self.kaniko_dir.join("cache-mounts");
         self.cache_mount_dir.clone().unwrap_or_else(default)
     }
-}
-
-fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
-    let mut absent = flags.absent.asked_for(flags.cache.asks_for_cache());
-    let variables = [
-        "KANIKO_CLEANUP",
-        "KANIKO_PRE_CLEANUP",
-        "KANIKO_PRESERVE_CONTEXT",
-    ];
-    absent.extend(
-        variables
-            .into_iter()
-            .filter(|name| environment.is_set(name)),
-    );
-    absent
 }
 
 fn destination(text: &str) -> Result<Reference, ConfigError> {
@@ -769,6 +762,7 @@ mod tests {
                 .collect(),
             working_directory: "/workspace".into(),
             executable: "/kaniko/executor".into(),
+            is_init: false,
         }
     }
 
@@ -853,8 +847,8 @@ mod tests {
             (&[], "no --destination"),
             (&["--no-push", "--cache"], "--cache-repo"),
             (
-                &["--no-push", "--cleanup", "--single-snapshot"],
-                "--single-snapshot, --cleanup are not",
+                &["--no-push", "--materialize", "--single-snapshot"],
+                "--single-snapshot, --materialize are not",
             ),
             (&["-d", "r.test/UPPER"], "--destination `r.test/UPPER`"),
             (&["--no-push", "--label", "x"], "--label `x` has no `=`"),

@@ -214,6 +214,7 @@ mod tests {
                 .collect(),
             working_directory: "/start".into(),
             executable: "/kaniko/executor".into(),
+            is_init: false,
         };
         let flags = parse(std::iter::once("executor").chain(words.iter().copied())).unwrap();
         let arguments: Vec<(String, String)> = flags

@@ -3,6 +3,7 @@
 
 mod args;
 mod cache_flags;
+mod cleanup_flags;
 mod config;
 mod context_flags;
 mod contexts;
@@ -19,6 +20,7 @@ pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
 
 pub use args::{Args, BuildFlags, Command, parse};
 pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
+pub use cleanup_flags::{Cleanup, CleanupFlags};
 pub use config::{
     Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, PlatformSource,
     RegistryFlags, Verbosity,

@@ -346,6 +346,12 @@ impl DisposableRoot {
     }
 }
 
+/// A root of the tests on which something was mounted since.
+#[cfg(test)]
+pub(crate) fn reopen(path: &Path) -> WritableRoot {
+    WritableRoot(RootDir::open_with(path, Crossing::Refused, None).unwrap())
+}
+
 /// A root that may be written: only a [`DisposableRoot`] opens it. Derefs to [`RootDir`].
 #[derive(Debug)]
 pub struct WritableRoot(RootDir);

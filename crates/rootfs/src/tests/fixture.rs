@@ -58,6 +58,12 @@ impl Fixture {
         test(Self::without_openat2());
     }
 
+    /// Opens the root again: something was mounted there.
+    pub(super) fn reopen(&mut self) {
+        let host = self.host();
+        self.root = crate::interlock::reopen(&host);
+    }
+
     pub(super) fn host(&self) -> PathBuf {
         self.root.host_path().to_owned()
     }

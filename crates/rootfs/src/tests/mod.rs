@@ -1,6 +1,7 @@
 //! The crate against real directories. Simulated RUNs are shell scripts.
 
 mod fixture;
+mod former;
 mod hostile;
 mod keeping;
 mod list;

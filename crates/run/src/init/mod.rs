@@ -62,6 +62,16 @@ pub fn supervise_if_pid1() -> Result<Option<u8>, Error> {
     Ok(Some(exit_code(ended)))
 }
 
+/// Set by the init for the executor that it serves, and by nobody else.
+const SERVED: &str = "KIGUMI_SERVED_BY_INIT";
+
+/// Whether this process is PID 1, or the executor that PID 1 of ours serves: when it ends, the
+/// container does.
+pub fn is_served() -> bool {
+    let is_child = || rustix::process::getppid().is_some_and(Pid::is_init);
+    getpid().is_init() || (std::env::var_os(SERVED).is_some() && is_child())
+}
+
 /// How what was tended ended.
 pub(crate) fn exit_code(ended: tend::Ended) -> u8 {
     match ended {
@@ -77,6 +87,6 @@ fn command() -> Command {
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    command.args(arguments);
+    command.args(arguments).env(SERVED, "1");
     command
 }

@@ -129,6 +129,7 @@ fn open(words: &[&str], variables: &[(&str, &str)]) -> Outcome {
             .collect(),
         working_directory: work.path().to_owned(),
         executable: "/kaniko/executor".into(),
+        is_init: false,
     };
     let words = ["executor", "--no-push"].iter().chain(words);
     let config = Config::new(&parse(words).unwrap().build, &environment).unwrap();

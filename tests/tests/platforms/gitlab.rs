@@ -1,0 +1,135 @@
+//! A job of GitLab CI: the entrypoint is taken away, a shell is looked for, and it runs the script.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use kigumi_tests::{Context, Image, Lab, Pod, Variant};
+
+use crate::shipped::{document, plain_registry, words};
+
+/// How the runner finds a shell, shortened to what there may be.
+const DETECT: &str = "if [ -x /usr/local/bin/bash ]; then exec /usr/local/bin/bash \"$1\"; \
+    elif [ -x /bin/bash ]; then exec /bin/bash \"$1\"; \
+    elif [ -x /busybox/sh ]; then exec /busybox/sh \"$1\"; \
+    else echo shell not found; exit 1; fi";
+const PROJECT: &str = "/builds/team/app";
+
+/// The script of a job as the runner writes it: variables, the directory of the project, each line shown and done.
+fn script(lines: &[String], variables: &[(&str, String)]) -> Result<String> {
+    let mut script = "set -eo pipefail\n".to_owned();
+    for (name, value) in variables {
+        writeln!(script, "export {name}='{value}'")?;
+    }
+    writeln!(script, "cd {PROJECT}")?;
+    for line in lines {
+        writeln!(script, "echo \"next line of the job\"\n{line}")?;
+    }
+    Ok(script)
+}
+
+fn variables(lab: &Lab, image: &str) -> Result<Vec<(&'static str, String)>> {
+    let credentials = lab
+        .secure()
+        .credentials()
+        .context("the secure registry has credentials")?;
+    Ok(vec![
+        ("CI_PROJECT_DIR", PROJECT.to_owned()),
+        ("CI_REGISTRY", lab.secure().address().to_owned()),
+        ("CI_REGISTRY_USER", credentials.user.clone()),
+        ("CI_REGISTRY_PASSWORD", credentials.password.clone()),
+        (
+            "CI_REGISTRY_IMAGE",
+            format!("{}/{image}", lab.secure().address()),
+        ),
+        ("CI_COMMIT_SHORT_SHA", "0123abcd".to_owned()),
+    ])
+}
+
+/// The job of the manifest, with lines before and after its own.
+fn job<'a>(
+    lab: &'a Lab,
+    (before, after): (&[String], &[String]),
+    (project, image): (&Context, &str),
+) -> Result<Pod<'a>> {
+    let document = document("gitlab/.gitlab-ci.yml")?;
+
+    ensure!(
+        words(&document, "/build/image/entrypoint") == [""],
+        "the entrypoint is taken away"
+    );
+    let lines = [before, &words(&document, "/build/script"), after].concat();
+    let scripts = project.path().join("../scripts-1-1");
+    fs::create_dir_all(&scripts)?;
+    fs::write(
+        scripts.join("step_script"),
+        script(&lines, &variables(lab, image)?)?,
+    )?;
+    Ok(Pod::new(lab)
+        .variant(Variant::Debug)
+        .first_process("sh", &["-c", DETECT, "sh", "/scripts-1-1/step_script"])
+        .unmounted("/kaniko/.docker")
+        .unmounted("/workspace")
+        .volume(project.path(), PROJECT)
+        .volume(&scripts, "/scripts-1-1"))
+}
+
+/// K-GL-06: what users append, and a base from the lab's registry without TLS.
+fn before(lab: &Lab) -> Vec<String> {
+    vec![
+        format!("cat {PROJECT}/ca.crt >> /kaniko/ssl/certs/additional-ca-cert-bundle.crt"),
+        format!(
+            "executor() {{ /kaniko/executor {} \"$@\"; }}",
+            plain_registry(lab)
+        ),
+    ]
+}
+
+fn project(lab: &Lab) -> Result<(tempfile::TempDir, Context)> {
+    let place = lab.temp_dir()?;
+    let context = Context::new(lab)?
+        .file("ca.crt", fs::read(lab.ca_file())?)?
+        .file(
+            "Dockerfile",
+            format!(
+                "FROM scratch\nCOPY busybox /bin/sh\nRUN echo built > /built\n# {}\n",
+                lab.busybox()?
+            ),
+        )?
+        .file_with_mode("busybox", fs::read(lab.busybox_program()?)?, 0o755)?;
+    Ok((place, context))
+}
+
+// K-GL-01, K-GL-02, K-GL-03, K-GL-04, K-GL-06, K-IMG-02, K-IMG-03
+#[test]
+fn the_job_builds_and_so_does_the_next_build_in_it_and_the_checkout_survives() -> Result<()> {
+    let lab = Lab::get()?;
+    let (_place, project) = project(lab)?;
+    let name = Lab::unique_name("gitlab");
+    let (repository, _) = name.split_once(':').context("a name with a tag")?;
+    let again = |tag: &str, more: &str| {
+        format!(
+            "executor --context \"$CI_PROJECT_DIR\" --destination \"$CI_REGISTRY_IMAGE:{tag}\" {more}"
+        )
+    };
+    let after = [
+        again("second", ""),
+        again("third", "--cleanup"),
+        "test ! -e /built && grep -q built Dockerfile && /bin/sh -c 'echo the checkout is well'"
+            .to_owned(),
+    ];
+    let outcome = job(lab, (&before(lab), &after), (&project, repository))?.run()?;
+    outcome.success()?.says("the checkout is well")?;
+    let mut digests = Vec::new();
+    for tag in ["0123abcd", "second", "third"] {
+        let image = Image::pull(lab.plain(), &format!("{repository}:{tag}"))?;
+        image.strict()?;
+        ensure!(image.flatten().get("built").is_some(), "{tag}: /built");
+        digests.push(image.layers.len());
+    }
+    ensure!(
+        digests == [2, 2, 2],
+        "each began on an empty root: {digests:?}"
+    );
+    Ok(())
+}
