@@ -155,6 +155,31 @@ impl OciLayout {
         })
     }
 
+    /// The one manifest or index that the layout is of.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] when `index.json` names none, or several.
+    pub fn only(&self) -> Result<Descriptor, Error> {
+        match self.index()?.value().manifests.as_slice() {
+            [entry] => Ok(entry.clone()),
+            [] => Err(self.error("it has no image")),
+            entries => Err(self.error(&format!(
+                "it has {} images, and one is expected",
+                entries.len()
+            ))),
+        }
+    }
+
+    /// A manifest or an index.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is not there, [`Error::LayoutContent`] when it is neither.
+    pub fn document(&self, descriptor: &Descriptor) -> Result<Document, Error> {
+        let bytes = self.read_blob(descriptor, limits::MANIFEST)?;
+        let media_type = descriptor.media_type.to_string();
+        Document::parse(Some(media_type.as_str()), bytes).map_err(|source| self.content(source))
+    }
+
     fn index(&self) -> Result<Raw<Index>, Error> {
         let index = self.read_file(INDEX, limits::MANIFEST)?;
         Raw::parse("index", index).map_err(|source| self.content(source))

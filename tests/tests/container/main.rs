@@ -5,6 +5,7 @@ mod confinement;
 mod copies;
 mod git;
 mod kaniko_bugs;
+mod kaniko_flags;
 mod leaks;
 mod mount_points;
 mod mounts;

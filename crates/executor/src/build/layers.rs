@@ -141,6 +141,15 @@ impl NewLayer {
     }
 }
 
+/// When new layers are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// While they grow.
+    AtOnce,
+    /// Not yet: they are not those of the image.
+    Later,
+}
+
 /// Makes layers and starts to send them while they grow.
 #[derive(Debug)]
 pub(crate) struct LayerFactory {
@@ -150,6 +159,7 @@ pub(crate) struct LayerFactory {
     pub(crate) uploads: Option<Uploads>,
     /// Whether the bytes of the image's layers are wanted at the end, or by other stages.
     pub(crate) keep: bool,
+    pub(crate) sending: Sending,
     pub(crate) events: Events,
     pub(crate) cancel: Cancel,
 }
@@ -170,7 +180,8 @@ impl LayerFactory {
                 uncompressed: 0,
             });
         }
-        let sends = wanted.is_in_image() && self.uploads.is_some();
+        let at_once = self.sending == Sending::AtOnce;
+        let sends = wanted.is_in_image() && at_once && self.uploads.is_some();
         let keeps = self.keep || wanted.is_for_stages();
         let spool = if sends || keeps {
             Some(self.spool()?)

@@ -26,7 +26,9 @@ mod running;
 mod setup;
 mod shebang;
 mod sources;
+mod squash;
 mod stage;
+mod stored;
 mod workshop;
 
 use std::collections::BTreeMap;
@@ -46,6 +48,7 @@ use tokio::runtime::Runtime;
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, credential_files, proxies};
+pub(crate) use stored::push as push_stored;
 
 use crate::cli::{BUILD_ID, Config, ContextFlag, Environment, LintMode};
 use crate::error::BuildError;
@@ -62,7 +65,7 @@ use git::GitTrees;
 use ground::Ground;
 use image::Image;
 use images::Images;
-use layers::{LayerFactory, Recipe};
+use layers::{LayerFactory, Recipe, Sending};
 use mounts::{Backstage, CacheStore};
 use needs::{ImageUse, Needs};
 use product::Product;
@@ -80,7 +83,8 @@ pub struct Entrusted {
     pub agents: Agents,
 }
 
-/// Builds what the flags ask for and gives the digest of the image.
+/// Builds what the flags ask for and gives the digest of the image; none if only the plan was asked for, which goes to `print` before
+/// anything is done.
 ///
 /// # Errors
 /// [`BuildError`]; nothing of the machine has changed unless the interlock released its root.
@@ -90,20 +94,31 @@ pub fn run(
     entrusted: &Entrusted,
     events: &Events,
     cancel: &Cancel,
-) -> Result<Digest, BuildError> {
+    print: impl FnOnce(&str),
+) -> Result<Option<Digest>, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
     let secrets = &entrusted.secrets;
-    let result = Build::prepare(config, environment, secrets, events, cancel, &runtime)
-        .and_then(|build| build.run(entrusted));
+    let result =
+        Build::prepare(config, environment, secrets, events, cancel, &runtime).and_then(|build| {
+            if config.shape.prints_plan {
+                print(&build.plans());
+            }
+            if config.shape.dryrun {
+                return Ok(None);
+            }
+            build.run(entrusted).map(Some)
+        });
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
-    let digest = result?;
+    let Some(digest) = result? else {
+        return Ok(None);
+    };
     events.emit(BuildEvent::Finished {
         digest,
         took: started.elapsed(),
     });
-    Ok(digest)
+    Ok(Some(digest))
 }
 
 /// What a build would do, as text.
@@ -118,12 +133,8 @@ pub fn plan(
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
     let secrets = Secrets::default();
-    let result =
-        Build::prepare(config, environment, &secrets, events, cancel, &runtime).map(|build| {
-            let plans = build.planned.iter();
-            let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
-            plans.join("\n")
-        });
+    let result = Build::prepare(config, environment, &secrets, events, cancel, &runtime)
+        .map(|build| build.plans());
     runtime.shutdown_background();
     result
 }
@@ -168,12 +179,18 @@ impl<'a> Build<'a> {
         let now = now();
         let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
         hide_passwords(dockerfile.source.text(), events);
+        for url in config.outputs.urls() {
+            hide_passwords(url, events);
+        }
         let created = config.times.without_epoch().unwrap_or(now);
         let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
             dockerfile: path.clone(),
             platform: platforms.join(", "),
         });
+        for remark in &config.remarks {
+            events.remark(remark);
+        }
         let client_config = setup::client_config(config, environment, events.redactor())?;
         let stop = (cancel.clone(), stopped.clone());
         let prepared = async {
@@ -224,6 +241,13 @@ impl<'a> Build<'a> {
         })
     }
 
+    /// What it would do, as text.
+    fn plans(&self) -> String {
+        let plans = self.planned.iter();
+        let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
+        plans.join("\n")
+    }
+
     fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
         let needs: Vec<Needs> = self
             .planned
@@ -257,12 +281,7 @@ impl<'a> Build<'a> {
             workshop.wait(self.publish(&mut uploads, &product))?;
         }
         let digest = product.digest();
-        outputs::write_digests(
-            &self.config.outputs,
-            &self.config.destinations,
-            digest,
-            self.events,
-        )?;
+        self.write_digests(digest)?;
         Ok(digest)
     }
 
@@ -327,10 +346,17 @@ impl<'a> Build<'a> {
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
         };
-        let layers = stages.build()?;
+        let mut layers = stages.build()?;
+        let mut config = target.map(|stage| stage.config.clone()).unwrap_or_default();
+        if self.config.shape.single_snapshot {
+            let below = base.map_or(0, |base| base.value().layers.len());
+            layers = stages.squash(layers, below)?;
+            squash::rewrite_history(&mut config.history, below, layers.len() > below);
+        }
         let uploads = stages.factory.uploads.take();
-        let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
-        Ok((image::assemble(config, layers, format)?, uploads))
+        let annotations = self.config.shape.annotations.iter().cloned().collect();
+        let image = image::assemble(config, layers, format, annotations)?;
+        Ok((image, uploads))
     }
 
     /// The time that the image says it is of, unless that is when it was built. The same for all platforms.
@@ -351,8 +377,10 @@ impl<'a> Build<'a> {
         });
         ImageUse {
             push: self.config.push,
-            export: self.exports(),
+            // To make one layer of several, all below them has to be looked at.
+            export: self.exports() || self.config.shape.single_snapshot,
             foreign_base,
+            materialize: self.config.shape.materialize,
         }
     }
 
@@ -376,21 +404,10 @@ impl<'a> Build<'a> {
     }
 
     fn check_permission(&self) -> Result<(), BuildError> {
-        if !self.config.push || self.config.registry.skip_push_permission_check {
+        if !self.config.push {
             return Ok(());
         }
-        let check = async {
-            for destination in &self.config.destinations {
-                self.client
-                    .check_push_permission(destination)
-                    .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: format!("check that `{destination}` may be pushed"),
-                        source: Arc::new(source),
-                    })?;
-            }
-            Ok(())
-        };
+        let check = check_permission(&self.client, self.config);
         workshop::wait(self.runtime.handle(), self.cancel, &self.stopped, check)
     }
 
@@ -447,7 +464,12 @@ impl<'a> Build<'a> {
             },
             work: workshop.work().to_owned(),
             uploads,
-            keep: self.exports(),
+            keep: self.exports() || self.config.shape.single_snapshot,
+            sending: if self.config.shape.single_snapshot {
+                Sending::Later
+            } else {
+                Sending::AtOnce
+            },
             events: self.events.clone(),
             cancel: self.cancel.clone(),
         })
@@ -574,6 +596,23 @@ impl<'a> Build<'a> {
         }
         references
     }
+}
+
+/// Asks every destination whether it may be pushed to, unless that is switched off.
+async fn check_permission(client: &Client, config: &Config) -> Result<(), BuildError> {
+    if config.registry.skip_push_permission_check {
+        return Ok(());
+    }
+    for destination in &config.destinations {
+        client
+            .check_push_permission(destination)
+            .await
+            .map_err(|source| BuildError::Registry {
+                operation: format!("check that `{destination}` may be pushed"),
+                source: Arc::new(source),
+            })?;
+    }
+    Ok(())
 }
 
 /// The image that the target rests on.

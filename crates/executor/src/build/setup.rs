@@ -32,7 +32,9 @@ pub(crate) fn client_config(
         .retry
         .attempts
         .max(flags.push_retry.max(flags.download_retry).saturating_add(1));
+    let client = environment.variables.get("UPSTREAM_CLIENT_TYPE");
     Ok(ClientConfig {
+        user_agent: user_agent(&defaults.user_agent, client),
         roots: roots(environment)?,
         registry_roots,
         plain_http: Relaxation {
@@ -54,6 +56,15 @@ pub(crate) fn client_config(
         keychain: Arc::new(keychain(environment, redactor)?),
         ..defaults
     })
+}
+
+/// COMPAT(kaniko): whoever calls us may add its name. What no header can hold is left out.
+fn user_agent(own: &str, client: Option<&String>) -> String {
+    let is_name =
+        |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    client
+        .filter(is_name)
+        .map_or_else(|| own.to_owned(), |client| format!("{own},{client}"))
 }
 
 /// `SSL_CERT_FILE`, and every file of `SSL_CERT_DIR` (K-AUTH-07).
@@ -206,4 +217,22 @@ pub(crate) fn proxies(environment: &Environment) -> Vec<(String, String)> {
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caller_may_add_its_name_to_ours() {
+        let agent = |name: &str| user_agent("kigumi/1", Some(&name.to_owned()));
+        assert_eq!(
+            agent("UpstreamClient(skaffold)"),
+            "kigumi/1,UpstreamClient(skaffold)"
+        );
+        for name in ["", "a\nb", "a b", "\u{e4}"] {
+            assert_eq!(agent(name), "kigumi/1", "{name:?}");
+        }
+        assert_eq!(user_agent("kigumi/1", None), "kigumi/1");
+    }
 }

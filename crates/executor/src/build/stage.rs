@@ -266,7 +266,7 @@ impl Stages<'_> {
     }
 
     /// Gives a layer that was kept its number among the contents.
-    fn number(&mut self, layer: NewLayer) -> Option<NumberedLayer> {
+    pub(super) fn number(&mut self, layer: NewLayer) -> Option<NumberedLayer> {
         let layer = layer.layer?;
         let number = self.contents.add_layer(layer.spool.clone());
         Some((layer, number))

@@ -104,6 +104,11 @@ pub enum BuildEvent {
         /// What.
         message: String,
     },
+    /// Something to know about what was asked for.
+    Note {
+        /// What.
+        message: String,
+    },
     /// Something for those who look for a cause.
     Detail {
         /// What.

@@ -143,6 +143,7 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             json!({ "path": path }),
         ),
         BuildEvent::Warning { message } => ("warning", "warning", message.clone(), Value::Null),
+        BuildEvent::Note { message } => ("info", "note", message.clone(), Value::Null),
         BuildEvent::Detail { message } => ("debug", "detail", message.clone(), Value::Null),
         BuildEvent::Finished { digest, took } => (
             "info",

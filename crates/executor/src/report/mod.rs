@@ -18,7 +18,7 @@ pub use lines::LineSplitter;
 pub(crate) use trace::listen;
 pub use units::{bytes, duration};
 
-use crate::cli::{LogFormat, LogOptions, Verbosity};
+use crate::cli::{LogFormat, LogOptions, Loudness, Remark, Verbosity};
 use crate::secrets::Redactor;
 
 /// Where a build tells what it does. Cheap to clone; may be used from any thread.
@@ -62,6 +62,16 @@ impl Events {
     /// What keeps secrets out of the log. Whoever gets hold of one hides it here before anything else is done with it.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// Tells what was found out about the command line.
+    pub(crate) fn remark(&self, remark: &Remark) {
+        let message = remark.message.clone();
+        self.emit(match remark.loudness {
+            Loudness::Warning => BuildEvent::Warning { message },
+            Loudness::Note => BuildEvent::Note { message },
+            Loudness::Detail => BuildEvent::Detail { message },
+        });
     }
 
     /// Tells a warning.
@@ -132,6 +142,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         | BuildEvent::LayerPushed { .. }
         | BuildEvent::ImagePushed { .. }
         | BuildEvent::Written { .. }
+        | BuildEvent::Note { .. }
         | BuildEvent::Finished { .. } => Verbosity::Info,
     }
 }

@@ -95,6 +95,7 @@ fn lines(event: &BuildEvent) -> String {
         BuildEvent::ImagePushed { reference, digest } => format!("pushed {reference} as {digest}"),
         BuildEvent::Written { what, path } => format!("wrote the {what} to {}", path.display()),
         BuildEvent::Warning { message } => format!("warning: {message}"),
+        BuildEvent::Note { message } => format!("note: {message}"),
         BuildEvent::Detail { message } => format!("debug: {message}"),
         BuildEvent::Finished { digest, took } => format!("built {digest} in {}", duration(*took)),
         BuildEvent::Failed { message } => message.clone(),

@@ -6,6 +6,7 @@
 //! step away from it.
 
 mod exchange;
+mod put;
 mod receive;
 mod source;
 
