@@ -31,6 +31,7 @@
 pub mod conformance;
 pub mod image;
 pub mod lab;
+pub mod measured;
 
 mod agent;
 mod built;

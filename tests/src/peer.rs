@@ -61,6 +61,28 @@ impl<'a> Peer<'a> {
         Ok(())
     }
 
+    /// The two commands that build a context and push it to the plain registry, with a storage of their own: nothing is known before, nothing is kept.
+    pub fn buildah_cold(&self, context: &Path, name: &str, storage: &Path) -> [Command; 2] {
+        let local = format!("localhost/{name}");
+        let command = || {
+            let mut command = self.fenced("buildah");
+            command.arg("--root").arg(storage.join("root"));
+            command.arg("--runroot").arg(storage.join("run"));
+            let policy = self.lab.state().policy_file();
+            command.arg("--signature-policy").arg(policy);
+            command
+        };
+        let mut build = command();
+        build.args(["bud", "--quiet", "--isolation=chroot", "--network=host"]);
+        build
+            .args(["--tls-verify=false", "--tag", &local])
+            .arg(context);
+        let mut push = command();
+        push.args(["push", "--quiet", "--tls-verify=false", &local]);
+        push.arg(format!("docker://{}", self.lab.destination(name)));
+        [build, push]
+    }
+
     /// Runs a command in a fresh container of an image in the plain registry.
     pub fn podman_run(&self, name: &str, command: &[&str]) -> Result<tool::Output> {
         let mut podman = self.lab.podman();

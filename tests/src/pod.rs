@@ -80,6 +80,8 @@ pub struct Outcome {
     pub peak_anonymous: u64,
     /// Peak anonymous memory of all its processes in bytes, sampled.
     pub peak_group: u64,
+    /// Processor time of all its processes, sampled.
+    pub cpu: Duration,
     /// From start to exit.
     pub elapsed: Duration,
     places: Places,
@@ -412,7 +414,7 @@ impl RunningPod<'_> {
         }
         let elapsed = self.started.elapsed();
         join(std::mem::take(&mut self.readers));
-        let (peak_anonymous, peak_group) = self.sampler.stop();
+        let (peak_anonymous, peak_group, cpu) = self.sampler.stop();
         let state = tool::run(self.lab.podman().args([
             "inspect",
             "--type=container",
@@ -438,6 +440,7 @@ impl RunningPod<'_> {
             oom_killed: oom == "true",
             peak_anonymous,
             peak_group,
+            cpu,
             elapsed,
             places,
         })
@@ -692,6 +695,8 @@ struct Sampler {
     stop: Arc<AtomicBool>,
     peak: Arc<AtomicU64>,
     group_peak: Arc<AtomicU64>,
+    /// In nanoseconds.
+    cpu: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -700,18 +705,24 @@ impl Sampler {
         let stop = Arc::new(AtomicBool::new(false));
         let peak = Arc::new(AtomicU64::new(0));
         let group_peak = Arc::new(AtomicU64::new(0));
-        let (own_stop, own_peak, own_group) = (
+        let cpu = Arc::new(AtomicU64::new(0));
+        let (own_stop, own_peak, own_group, own_cpu) = (
             Arc::clone(&stop),
             Arc::clone(&peak),
             Arc::clone(&group_peak),
+            Arc::clone(&cpu),
         );
         let pid = pid.as_raw_nonzero();
         let group = memory_group(pid.get());
+        let time = time_group(pid.get());
         let thread = thread::spawn(move || {
             while !own_stop.load(Ordering::SeqCst) {
                 own_peak.fetch_max(executor_bytes(pid.get()), Ordering::SeqCst);
                 if let Some(group) = &group {
                     own_group.fetch_max(group_bytes(group), Ordering::SeqCst);
+                }
+                if let Some(time) = &time {
+                    own_cpu.fetch_max(group_nanoseconds(time), Ordering::SeqCst);
                 }
                 thread::sleep(TICK);
             }
@@ -720,16 +731,18 @@ impl Sampler {
             stop,
             peak,
             group_peak,
+            cpu,
             thread: Some(thread),
         }
     }
 
-    fn stop(&mut self) -> (u64, u64) {
+    fn stop(&mut self) -> (u64, u64, Duration) {
         self.stop.store(true, Ordering::SeqCst);
         join(self.thread.take().into_iter().collect());
         (
             self.peak.load(Ordering::SeqCst),
             self.group_peak.load(Ordering::SeqCst),
+            Duration::from_nanos(self.cpu.load(Ordering::SeqCst)),
         )
     }
 }
@@ -754,7 +767,7 @@ fn executor_bytes(pid: i32) -> u64 {
 }
 
 /// `RssAnon` of a process; 0 when it is gone.
-fn anonymous_bytes(pid: i32) -> u64 {
+pub(crate) fn anonymous_bytes(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status
         .lines()
@@ -767,21 +780,40 @@ fn anonymous_bytes(pid: i32) -> u64 {
 
 /// The `memory.stat` of a process's memory cgroup, of either version.
 fn memory_group(pid: i32) -> Option<PathBuf> {
+    group_file(pid, "memory", ["memory.stat", "memory.stat"])
+}
+
+/// What says how much processor time a process's cgroup has used, in either version.
+fn time_group(pid: i32) -> Option<PathBuf> {
+    group_file(pid, "cpuacct", ["cpuacct.usage", "cpu.stat"])
+}
+
+/// A file of a process's cgroup: of the controller in version 1, of the one hierarchy in version 2.
+fn group_file(pid: i32, controller: &str, names: [&str; 2]) -> Option<PathBuf> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let mut candidates = text.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (controllers, path) = (fields.next()?, fields.next()?);
         let path = path.trim_start_matches('/');
-        match controllers {
-            "memory" => Some(Path::new("/sys/fs/cgroup/memory").join(path)),
-            "" => Some(Path::new("/sys/fs/cgroup").join(path)),
-            _ => None,
+        let root = Path::new("/sys/fs/cgroup");
+        let [first, second] = names;
+        if controllers.is_empty() {
+            return Some(root.join(path).join(second));
         }
+        let is_wanted = controllers.split(',').any(|name| name == controller);
+        is_wanted.then(|| root.join(controller).join(path).join(first))
     });
-    candidates.find_map(|group| {
-        let stat = group.join("memory.stat");
-        stat.is_file().then_some(stat)
-    })
+    candidates.find(|file| file.is_file())
+}
+
+fn group_nanoseconds(file: &Path) -> u64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    // Version 1 says nanoseconds and nothing else, version 2 names microseconds.
+    let microseconds = text
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec "));
+    let number = |text: &str| text.trim().parse::<u64>().unwrap_or(0);
+    microseconds.map_or_else(|| number(&text), |text| number(text) * 1000)
 }
 
 fn group_bytes(stat: &Path) -> u64 {

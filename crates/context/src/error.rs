@@ -8,12 +8,63 @@ use kigumi_dockerfile::ignore::IgnoreError;
 #[non_exhaustive]
 pub enum Error {
     /// A kind of build context that is not supported.
-    #[error("build context `{context}`: contexts of kind `{scheme}` are not supported")]
+    #[error(
+        "contexts of kind `{scheme}` are not supported: give a directory, dir://, tar://, git://, https://, s3:// or gs://"
+    )]
     UnsupportedContext {
-        /// As it was given.
-        context: String,
         /// What stands before `://`, with it.
         scheme: String,
+    },
+    /// A build context without the name that its kind asks for.
+    #[error("`{scheme}` is followed by nothing: give {expected}")]
+    Nameless {
+        /// What stands before the name that is missing.
+        scheme: &'static str,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A part of the build context that cannot be one.
+    #[error("--context-sub-path `{written}`: {reason}")]
+    SubPath {
+        /// As it was given.
+        written: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The files of a build context that contradict each other.
+    #[error("put the files of the build context together")]
+    Files {
+        /// Which, and why.
+        #[source]
+        source: kigumi_layer::Error,
+    },
+    /// A build context that is no archive.
+    #[error(
+        "`{written}` is not a tar archive, neither as it is nor decompressed with gzip, zstd, xz or bzip2"
+    )]
+    NoArchive {
+        /// Where it is.
+        written: String,
+    },
+    /// An entry that a build context may not have.
+    #[error("`{written}`: its entry `{path}` is refused: {reason}")]
+    Entry {
+        /// Where the context is.
+        written: String,
+        /// The entry.
+        path: kigumi_layer::ImagePath,
+        /// Why.
+        reason: &'static str,
+    },
+    /// More than any build context has.
+    #[error(
+        "`{written}` is refused: it has more than {limit}; was it meant to be a build context?"
+    )]
+    TooLarge {
+        /// Where the context is.
+        written: String,
+        /// How much of what.
+        limit: String,
     },
     /// No build context at all.
     #[error("no build context given")]

@@ -12,8 +12,9 @@
 //! | `make_dir` | what WORKDIR makes ([`make_dir_changes`]) |
 //! | `target` | what the tree looks like in the middle of an instruction |
 //! | `chmod` | `--chmod` |
-//! | `archive` | what is in an archive ([`read_archive`]) |
-//! | `dir` | what of a directory is the build context ([`context_tree`]) |
+//! | `archive` | what is in an archive ([`read_archive`]), or in one that is the build context ([`read_context`]) |
+//! | `dir` | what of a directory is the build context ([`context_tree`]), what of a tree ([`without_ignored`]) |
+//! | `part` | `--context-sub-path` of a tree ([`part`]) |
 //! | [`git`] | what is in a git repository |
 //! | `location` | where context, Dockerfile and ignore file are |
 //!
@@ -50,17 +51,22 @@ mod error;
 pub mod git;
 mod location;
 mod make_dir;
+mod part;
+mod subdirectory;
 mod target;
 #[cfg(test)]
 mod testing;
 
-pub use archive::{Spool, read_archive};
+pub use archive::{ContextLimits, Spool, read_archive, read_context};
 pub use chmod::{Chmod, InvalidChmod};
 pub use copy::{
     Archive, ArchiveKey, Archives, Candidate, CopyError, CopyItem, CopySpec, Destination, Owner,
-    archive_candidates, copied_xattrs, copy_changes,
+    archive_candidates, copied_xattrs, copy_changes, selected_names,
 };
-pub use dir::{context_tree, read_ignore_file};
+pub use dir::{context_tree, read_ignore_file, without_ignored};
 pub use error::Error;
-pub use location::{Location, dockerfile_candidates, ignore_file_candidates};
+pub use location::{
+    DockerfilePlace, Location, ObjectName, Place, dockerfile_candidates, ignore_file_candidates,
+};
 pub use make_dir::make_dir_changes;
+pub use part::part;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kigumi_dockerfile::{Diagnostics, Severity, Source, Span};
 use kigumi_oci::{DiffId, Digest};
 
+use crate::cache::CacheError;
 use crate::cli::ConfigError;
 use crate::report;
 use crate::secrets::SecretError;
@@ -21,6 +22,9 @@ pub enum BuildError {
     /// The command line is wrong.
     #[error(transparent)]
     Config(ConfigError),
+    /// The cache of layers.
+    #[error(transparent)]
+    LayerCache(CacheError),
     /// A secret that cannot be had.
     #[error(transparent)]
     Secret(SecretError),
@@ -74,7 +78,7 @@ pub enum BuildError {
     #[error("no Dockerfile: looked for {}", list(.looked_for))]
     NoDockerfile {
         /// Everywhere it was looked for.
-        looked_for: Vec<PathBuf>,
+        looked_for: Vec<String>,
     },
     /// A file of the executor's own input cannot be read.
     #[error("read {what} `{}`", .path.display())]
@@ -110,6 +114,17 @@ pub enum BuildError {
     Context {
         /// Where it is.
         path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The build context cannot be had.
+    #[error("fetch the build context `{context}`{hint}")]
+    FetchContext {
+        /// Where it is, without credentials.
+        context: String,
+        /// What to do about it; begins with a space where there is something.
+        hint: String,
         /// Why not.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
@@ -336,6 +351,15 @@ pub enum BuildError {
         #[source]
         source: kigumi_run::Error,
     },
+    /// An entry of the layer cache that was believed, and whose layer cannot be had. The build begins again without it.
+    #[error("the layer of the cache entry {key} cannot be had")]
+    LostEntry {
+        /// The key of the entry.
+        key: kigumi_plan::CacheKey,
+        /// Why not; none if that was told before.
+        #[source]
+        source: Option<Box<BuildError>>,
+    },
     /// Any of the above, at an instruction.
     #[error("{text}")]
     Step {
@@ -351,11 +375,8 @@ pub enum BuildError {
     },
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    let mut shown: Vec<String> = paths
-        .iter()
-        .map(|path| format!("`{}`", path.display()))
-        .collect();
+fn list(places: &[String]) -> String {
+    let mut shown: Vec<String> = places.iter().map(|place| format!("`{place}`")).collect();
     shown.dedup();
     shown.join(" and ")
 }
@@ -369,7 +390,7 @@ impl BuildError {
     )]
     pub fn at(self, file: &Source, span: Span, text: &str) -> Self {
         match self {
-            Self::Cancelled { .. } | Self::Step { .. } => self,
+            Self::Cancelled { .. } | Self::LostEntry { .. } | Self::Step { .. } => self,
             source => Self::Step {
                 text: text.to_owned(),
                 file: Box::new(file.clone()),

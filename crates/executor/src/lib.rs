@@ -5,6 +5,7 @@
 //! and this one decides only in which order the world is asked.
 
 pub mod build;
+mod cache;
 pub mod cli;
 mod error;
 mod lint;
@@ -15,5 +16,6 @@ pub mod ssh;
 mod start;
 mod time;
 
+pub use cache::CacheError;
 pub use error::{BuildError, chain};
 pub use start::start;

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use kigumi_context::DockerfilePlace;
 use kigumi_run::sandbox::{self, Bind, SandboxSpec};
 use tempfile::NamedTempFile;
 
@@ -18,6 +19,8 @@ use crate::error::BuildError;
 
 /// Where the context is inside.
 const CONTEXT: &str = "/workspace";
+/// Where an archive is inside that is the context.
+const ARCHIVE: &str = "/kaniko/context.tar";
 /// Where credentials are inside.
 const CREDENTIALS: &str = "/kaniko/.docker";
 /// Where caches of mounts are inside.
@@ -73,12 +76,12 @@ fn spec(
     mut argv: Vec<OsString>,
     temporary: PathBuf,
 ) -> SandboxSpec {
-    let mut binds = vec![readable(&config.context, CONTEXT)];
+    let mut binds = Vec::new();
     argv.push("--sandbox=false".into());
-    argv.push(format!("--context={CONTEXT}").into());
-    argv.push("--context-sub-path=".into());
+    argv.extend(context(config, &mut binds));
     argv.push("--kaniko-dir=/kaniko".into());
-    argv.push(flag("--dockerfile", &dockerfile(config, &mut binds)));
+    let dockerfile = dockerfile(config, &mut binds);
+    argv.extend(dockerfile.map(|path| flag("--dockerfile", &path)));
     argv.extend(outputs(config, &mut binds));
     argv.extend(contexts(config, &mut binds));
     argv.extend(grants(config, &mut binds));
@@ -146,18 +149,39 @@ fn flag(name: &str, path: &Path) -> OsString {
     word
 }
 
-/// The Dockerfile's path inside: below the context, or beside it with its own ignore file.
-fn dockerfile(config: &Config, binds: &mut Vec<Bind>) -> PathBuf {
-    let found = config
-        .dockerfile
-        .iter()
-        .find(|path| path.is_file())
-        .or(config.dockerfile.first());
-    let Some(found) = found else {
-        return PathBuf::from("Dockerfile");
-    };
-    if let Ok(below) = found.strip_prefix(&config.context) {
-        return Path::new(CONTEXT).join(below);
+/// What is of this machine of the context; the rest is fetched from inside.
+fn context(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
+    if let Some(directory) = config.context.directory() {
+        binds.push(readable(directory, CONTEXT));
+        // With the bucket that may have named it.
+        let flags = [
+            &format!("--context={CONTEXT}"),
+            "--context-sub-path=",
+            "--bucket=",
+        ];
+        return flags.map(OsString::from).into();
+    }
+    match config.context.path() {
+        Some(archive) => {
+            binds.push(readable(archive, ARCHIVE));
+            vec![
+                format!("--context=tar://{ARCHIVE}").into(),
+                "--bucket=".into(),
+            ]
+        }
+        None => Vec::new(),
+    }
+}
+
+/// The Dockerfile's path inside: below the context, or beside it with its own ignore file. None for one that is not of this machine.
+fn dockerfile(config: &Config, binds: &mut Vec<Bind>) -> Option<PathBuf> {
+    let mut places = config.dockerfile.iter().filter_map(DockerfilePlace::disk);
+    let found = places.clone().find(|path| path.is_file());
+    let directory = config.context.directory();
+    let found = found.or_else(|| places.next().filter(|_| directory.is_some()))?;
+    let below = directory.and_then(|directory| found.strip_prefix(directory).ok());
+    if let Some(below) = below {
+        return Some(Path::new(CONTEXT).join(below));
     }
     let name = found.file_name().unwrap_or_default();
     let inside = Path::new("/kaniko/dockerfile").join(name);
@@ -170,7 +194,7 @@ fn dockerfile(config: &Config, binds: &mut Vec<Bind>) -> PathBuf {
     if ignore(found).is_file() {
         binds.push(readable(ignore(found), ignore(&inside)));
     }
-    inside
+    Some(inside)
 }
 
 /// The directories of output files, writable inside, and the flags that name the files there.
@@ -283,7 +307,7 @@ mod tests {
         let inner =
             Config::new(&parse(&spec.argv).unwrap().build, &Environment::default()).unwrap();
         assert!(!inner.sandbox);
-        assert_eq!(inner.context, PathBuf::from("/workspace"));
+        assert_eq!(inner.context.directory(), Some("/workspace".into()));
         assert_eq!(inner.build_args, [("A".to_owned(), "1".to_owned())]);
         let tar = inner.outputs.tar.unwrap();
         let bind = spec

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use kigumi_run::{Cancel, harden_self, init, signals};
+use kigumi_run::{Cancel, avoid_huge_pages, harden_self, init, signals};
 
 use crate::build::{self, Entrusted};
 use crate::cli::{
@@ -20,6 +20,7 @@ const LINT_UNUSABLE: u8 = 2;
 
 /// Runs the program and gives its exit code.
 pub fn start() -> u8 {
+    avoid_huge_pages();
     let args = match cli::parse(std::env::args_os()) {
         Ok(args) => args,
         // Help and version are no errors; a wrong command line is exit code 1 (K-CLI-03).

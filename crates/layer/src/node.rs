@@ -42,7 +42,10 @@ impl fmt::Debug for Mode {
 }
 
 /// A point in time: seconds since 1970 and nanoseconds within the second.
+///
+/// Packed: there are two or three for every file of an image.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+#[repr(C, packed(4))]
 pub struct Timestamp {
     /// Whole seconds, negative before 1970.
     pub seconds: i64,
@@ -63,7 +66,8 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// Seconds and, unless there are none, nanoseconds as a fraction that counts forward also before 1970.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.seconds)?;
+        let seconds = self.seconds;
+        write!(f, "{seconds}")?;
         if self.nanoseconds == 0 {
             return Ok(());
         }

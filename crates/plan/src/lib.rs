@@ -10,6 +10,7 @@
 //!
 //! Specification: the Dockerfile reference, with BuildKit as the arbiter wherever the two differ.
 
+pub mod cache_key;
 mod context;
 mod created_by;
 mod entitlement;
@@ -23,6 +24,7 @@ mod render;
 mod unsupported;
 mod variables;
 
+pub use cache_key::{CacheKey, Framed, MalformedKey};
 pub use context::{ContextKind, NamedContext};
 pub use entitlement::Entitlement;
 pub use epoch::rfc3339;

@@ -67,6 +67,9 @@ pub struct RunOp {
     /// PATH, ENV, ARG and proxies, in order, each name once. HOME is missing unless the image sets it: its default is
     /// in the passwd file of the root file system.
     pub env: Vec<(String, String)>,
+    /// Names of those in `env` that are the builder's proxies, which neither the file nor the image declares. They are how
+    /// the network is reached from here, and no part of what the step is.
+    pub proxies: Vec<String>,
     /// WORKDIR, absolute and clean.
     pub cwd: String,
     /// USER as stored in the config; none is root.

@@ -376,6 +376,14 @@ pub enum Error {
     },
 }
 
+/// COMPAT(kaniko): registries have no code for it, only words: those of Google's Artifact Registry, of ECR and of Harbor.
+const IMMUTABLE: [&str; 4] = [
+    "The repository has enabled tag immutability",
+    "cannot be overwritten because the repository is immutable",
+    "cannot be overwritten because the tag is immutable",
+    "configured as immutable",
+];
+
 impl Error {
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
@@ -412,6 +420,15 @@ impl Error {
             };
         }
         false
+    }
+
+    /// Whether the registry says that a tag names something else already and may not be moved (`--push-ignore-immutable-tag-errors`).
+    pub fn is_immutable_tag(&self) -> bool {
+        let Self::Status { answer, .. } = self else {
+            return false;
+        };
+        (400..500).contains(&answer.status)
+            && IMMUTABLE.iter().any(|text| answer.message.contains(text))
     }
 
     /// The answer, when there was one.

@@ -180,6 +180,29 @@ impl OciLayout {
         Document::parse(Some(media_type.as_str()), bytes).map_err(|source| self.content(source))
     }
 
+    /// The bytes of the one manifest that there is, whatever they are; `None` while [`finish`](Self::finish) has not named one.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] when there are several, or other bytes than `index.json` promises.
+    pub fn manifest_bytes(&self) -> Result<Option<Vec<u8>>, Error> {
+        match fs::symlink_metadata(self.path.join(INDEX)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(_) | Err(_) => {}
+        }
+        match self.index()?.value().manifests.as_slice() {
+            [entry] => self.read_blob(entry, limits::MANIFEST).map(Some),
+            _ => Err(self.error("it does not have one manifest")),
+        }
+    }
+
+    /// A whole blob in memory, verified; larger ones than `limit` are refused.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is not there, or is not what `descriptor` promises.
+    pub fn blob_bytes(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
+        self.read_blob(descriptor, limit)
+    }
+
     fn index(&self) -> Result<Raw<Index>, Error> {
         let index = self.read_file(INDEX, limits::MANIFEST)?;
         Raw::parse("index", index).map_err(|source| self.content(source))

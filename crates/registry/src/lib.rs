@@ -37,14 +37,17 @@ mod archive_reader;
 mod auth;
 pub mod challenge;
 mod client;
+pub mod cloud;
 mod error;
 pub mod keychain;
 mod layout;
 mod limits;
 mod name;
 mod retry;
+mod routes;
 mod secret;
 mod spool;
+pub mod store;
 mod transport;
 mod web;
 
@@ -55,9 +58,10 @@ pub use error::{Error, ErrorAnswer, Operation};
 pub use layout::{LayoutImage, LayoutName, OciLayout};
 pub use name::{Registry, Repository};
 pub use retry::RetryPolicy;
+pub use routes::{RegistryPath, Route, Routes};
 pub use secret::Secret;
 pub use spool::{Finished, Spool, SpoolFailure, SpoolReader, SpoolWriter};
 pub use transport::{
     ClientCertificate, ClientConfig, Direction, NameFiles, Pem, Proxies, Relaxation, Timeouts,
 };
-pub use web::{Authentication, Downloaded, WebAnswer, WebBody, WebRequest, WebSource};
+pub use web::{Authentication, Downloaded, OpenFile, WebAnswer, WebBody, WebRequest, WebSource};

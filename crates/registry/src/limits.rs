@@ -19,6 +19,8 @@ pub(crate) const INDEX_DEPTH: usize = 4;
 pub(crate) const REDIRECTS: usize = 10;
 /// A `Retry-After` that is honoured; a longer one ends the attempts.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_mins(5);
+/// How long something is tried again without getting any further.
+pub(crate) const RETRYING: Duration = Duration::from_mins(10);
 /// A `WWW-Authenticate` header, in bytes.
 pub(crate) const CHALLENGE: usize = 8 * 1024;
 /// What a spool's reader asks of the file at once, in bytes: large enough that a system call costs nothing beside the

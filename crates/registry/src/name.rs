@@ -74,6 +74,10 @@ pub struct Repository {
 }
 
 impl Repository {
+    pub(crate) const fn new(registry: Registry, name: String) -> Self {
+        Self { registry, name }
+    }
+
     /// The repository of `reference`.
     pub fn of(reference: &Reference) -> Self {
         Self {

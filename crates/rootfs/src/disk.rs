@@ -9,7 +9,10 @@ use rustix::fs::{AtFlags, FileType, OFlags, RawDir, Statx, StatxFlags};
 use rustix::io::{Errno, Result};
 
 /// What makes a file the one that was seen before: no process can set the change time.
+///
+/// Packed: one is kept for every file of an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C, packed(4))]
 pub(crate) struct Identity {
     pub(crate) dev: u64,
     pub(crate) ino: u64,

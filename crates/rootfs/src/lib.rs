@@ -36,8 +36,8 @@
 //! let mut tree = Tree::new();
 //! let mut unpacker = Unpacker::new(&root, &exclusions, Virtuals::default());
 //! let effect = tree.apply(change.clone())?;
-//! unpacker.apply(&change, &effect, Some(&mut content.as_slice()))?;
-//! let virtuals = unpacker.finish()?;
+//! unpacker.apply(&mut tree, &change, &effect, Some(&mut content.as_slice()))?;
+//! let virtuals = unpacker.finish(&mut tree)?;
 //!
 //! let mut index = Index::record(&root, &exclusions, tree, virtuals)?;
 //! index.settle(&root)?;

@@ -17,7 +17,8 @@ mod git_server;
 mod image;
 
 pub use fake_registry::{
-    Action, Authentication, FakeRegistry, FakeRegistryBuilder, Fault, LoggedRequest, Mounts, When,
+    Action, Authentication, FakeRegistry, FakeRegistryBuilder, Fault, Identity, LoggedRequest,
+    Mounts, When,
 };
 pub use git_server::{GitRequest, GitServer, GitServerOptions, TestRepository};
 pub use image::{PublishedImage, TestImage};

@@ -4,6 +4,7 @@
     reason = "a program for people: what it says is its result"
 )]
 
+mod bench;
 mod cargo;
 mod check;
 mod demo;
@@ -64,6 +65,11 @@ const CHORES: &[Chore] = &[
         "fuzz",
         "[target [seconds]]: run the fuzz targets, 60 seconds each unless told otherwise",
         fuzz::run,
+    ),
+    (
+        "bench",
+        "[workload…] [--rounds N] [--results FILE]: against buildah and plain tools",
+        bench::run,
     ),
     (
         "executor",

@@ -24,6 +24,7 @@ const CONTAINER_TESTS: &[(&str, u32)] = &[
     ("self_build", 1),
     ("container", 2),
     ("programs", 2),
+    ("counters", 2),
     ("kill", 1),
     ("large", 1),
 ];

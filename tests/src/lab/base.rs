@@ -31,6 +31,70 @@ pub(super) fn debian_build(lab: &Lab) -> Result<String> {
     })
 }
 
+/// Packages of the large base of the benchmarks.
+const BENCH_PACKAGES: &str = "gcc,g++,make,libc6-dev,git,ca-certificates,curl,pkg-config,python3,nodejs,npm,\
+    default-jdk-headless,cmake,clang";
+
+/// How many layers the large base of the benchmarks has.
+const BENCH_LAYERS: u64 = 8;
+
+pub(super) fn bench_small(lab: &Lab) -> Result<String> {
+    publish(lab, "bench-small:bookworm", |name| {
+        let archive = bootstrap(lab, "debian", None)?;
+        ImageBuilder::new(lab)?
+            .archive_file(&archive)?
+            .push(lab.plain(), name)
+            .map(drop)
+    })
+}
+
+pub(super) fn bench_big(lab: &Lab) -> Result<String> {
+    publish(lab, "bench-big:bookworm", |name| {
+        let archive = bootstrap(lab, "bench-big", Some(&BENCH_PACKAGES.replace(' ', "")))?;
+        let directory = lab.temp_dir()?;
+        let mut image = ImageBuilder::new(lab)?;
+        for part in split(&archive, directory.path())? {
+            image = image.archive_file(&part)?;
+        }
+        image.push(lab.plain(), name).map(drop)
+    })
+}
+
+/// Cuts an archive between entries into parts of about the same size. Links stay valid: what they lead to lies in the same part or in one before.
+fn split(archive: &Path, directory: &Path) -> Result<Vec<PathBuf>> {
+    let total = fs::metadata(archive).context("look at the archive")?.len();
+    let mut input = tar::Archive::new(fs::File::open(archive).context("open the archive")?);
+    let mut parts = Vec::new();
+    let mut output: Option<tar::Builder<fs::File>> = None;
+    // The extensions before an entry are entries of their own here, and must stay with it.
+    let mut is_extended = false;
+    for entry in input.entries()?.raw(true) {
+        let mut entry = entry.context("read the archive")?;
+        let due = entry.raw_header_position() * BENCH_LAYERS / total.max(1);
+        if output.is_none() || (due >= parts.len() as u64 && !is_extended) {
+            let path = directory.join(format!("part-{}.tar", parts.len()));
+            let file = fs::File::create(&path).context("create a part of the archive")?;
+            parts.push(path);
+            if let Some(mut done) = output.replace(tar::Builder::new(file)) {
+                done.finish().context("write a part of the archive")?;
+            }
+        }
+        let kind = entry.header().entry_type();
+        is_extended =
+            kind.is_pax_local_extensions() || kind.is_gnu_longname() || kind.is_gnu_longlink();
+        let header = entry.header().clone();
+        if let Some(output) = &mut output {
+            output
+                .append(&header, &mut entry)
+                .context("write a part of the archive")?;
+        }
+    }
+    if let Some(mut done) = output {
+        done.finish().context("write a part of the archive")?;
+    }
+    Ok(parts)
+}
+
 pub(super) fn busybox(lab: &Lab) -> Result<String> {
     publish(lab, "busybox:latest", |name| {
         ImageBuilder::new(lab)?

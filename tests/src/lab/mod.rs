@@ -128,6 +128,16 @@ impl Lab {
         base::debian_build(self)
     }
 
+    /// The minimal Debian in a repository of its own: the small base of the benchmarks.
+    pub fn bench_small(&self) -> Result<String> {
+        base::bench_small(self)
+    }
+
+    /// Debian with compilers, interpreters and a JDK in eight layers: the large base of the benchmarks. Takes minutes when first asked for.
+    pub fn bench_big(&self) -> Result<String> {
+        base::bench_big(self)
+    }
+
     /// One static busybox with all its applets.
     pub fn busybox(&self) -> Result<String> {
         base::busybox(self)

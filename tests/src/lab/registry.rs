@@ -40,6 +40,8 @@ pub struct Request {
     pub target: String,
     /// Status of the answer.
     pub status: u16,
+    /// Length of the answer's body.
+    pub bytes: u64,
 }
 
 /// A running registry.
@@ -131,6 +133,15 @@ impl Registry {
     pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
         let target = format!("/v2/{repository}/blobs/{digest}");
         Ok(http::send(&self.reader, "HEAD", &target, &[], None)?.status == 200)
+    }
+
+    /// How large a blob of the repository is, if it is there.
+    pub fn blob_size(&self, repository: &str, digest: &str) -> Result<Option<u64>> {
+        let target = format!("/v2/{repository}/blobs/{digest}");
+        let response = http::send(&self.reader, "HEAD", &target, &[], None)?;
+        let length = response.header("content-length");
+        let length = length.and_then(|text| text.parse().ok());
+        Ok(length.filter(|_| response.status == 200))
     }
 
     /// Uploads a blob of known digest and size.
@@ -232,12 +243,15 @@ fn parse_access(line: &str) -> Option<Request> {
     let mut quoted = line.split('"');
     quoted.next()?;
     let mut request = quoted.next()?.split(' ');
-    let status = quoted.next()?.split_whitespace().next()?.parse().ok()?;
+    let mut answer = quoted.next()?.split_whitespace();
+    let status = answer.next()?.parse().ok()?;
+    let bytes = answer.next().and_then(|word| word.parse().ok());
     let (method, target, protocol) = (request.next()?, request.next()?, request.next()?);
     protocol.starts_with("HTTP/").then(|| Request {
         method: method.to_owned(),
         target: target.to_owned(),
         status,
+        bytes: bytes.unwrap_or(0),
     })
 }
 

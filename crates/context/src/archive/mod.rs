@@ -1,11 +1,13 @@
-//! Archives that ADD unpacks: recognised by what is in them, read once, in constant memory (T-ADD-11).
+//! Archives that ADD unpacks, or that are build contexts: recognised by what is in them, read once, in constant memory (T-ADD-11).
 //!
 //! The entries become [`Change`](kigumi_layer::Change)s; the contents of files go one after the other into a spool of the caller's, from
 //! where they enter the layer. Nothing is known of where the entries will go: that is for [`copy_changes`](crate::copy_changes).
 
+mod bounded;
 mod compression;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::io::{self, Read, Write};
 
@@ -15,6 +17,8 @@ use kigumi_layer::{
 };
 
 use crate::{Archive, Error};
+
+pub use whole::{ContextLimits, read_context};
 
 /// Where the contents of archives are kept until their layer is written: bytes without structure, one content after the other.
 #[derive(Debug)]

@@ -257,3 +257,191 @@ fn recognising_a_file_reads_only_its_head_t_add_11() {
         assert!(file.given <= 256 * 1024, "{}", file.given);
     }
 }
+
+const LIMITS: ContextLimits = ContextLimits {
+    bytes: 1 << 20,
+    entries: 100,
+    names: 10_000,
+};
+
+fn context_with(
+    file: &[u8],
+    limits: &ContextLimits,
+) -> (Result<kigumi_layer::Tree, Error>, Vec<u8>) {
+    let mut spool = Spool::new(Vec::new(), 9);
+    let tree = read_context(file, "c.tar", &mut spool, limits);
+    (tree, spool.into_inner())
+}
+
+fn refusal(file: &[u8], limits: &ContextLimits) -> String {
+    let error = context_with(file, limits).0.expect_err("it is refused");
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    assert!(text.contains("`c.tar`"), "{text}");
+    text
+}
+
+/// A tar of one entry of any type.
+fn entry(kind: tar::EntryType, name: &str, target: &str) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    add(&mut builder, kind, name, target);
+    builder.into_inner().unwrap()
+}
+
+fn add(builder: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str, target: &str) {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_size(0);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(7);
+    // Not `set_path` and `set_link_name`: they refuse the names that are of interest.
+    header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+    header.as_mut_bytes()[157..157 + target.len()].copy_from_slice(target.as_bytes());
+    header.set_cksum();
+    builder.append(&header, &b""[..]).unwrap();
+}
+
+// K-CTX-01
+#[test]
+fn a_context_may_have_any_compression() {
+    let tar = tar_of(&[("./Dockerfile", b"FROM scratch"), ("./d/b", b"second")]);
+    for (name, compress) in COMPRESSORS {
+        let (tree, spool) = context_with(&compress(&tar), &LIMITS);
+        let paths: Vec<String> = tree
+            .expect(name)
+            .walk()
+            .map(|(path, _)| path.to_string())
+            .collect();
+        assert_eq!(paths, ["/", "/Dockerfile", "/d", "/d/b"], "{name}");
+        assert_eq!(spool, b"FROM scratchsecond", "{name}");
+    }
+}
+
+// hostile-inputs.md § 4.1: CVE-2026-28406, CVE-2025-45582
+#[test]
+fn what_wants_to_be_elsewhere_is_refused() {
+    use tar::EntryType;
+    let mut through_link = tar::Builder::new(Vec::new());
+    add(&mut through_link, EntryType::Symlink, "d", "/etc");
+    add(&mut through_link, EntryType::Regular, "d/passwd", "");
+    let mut through_file = tar::Builder::new(Vec::new());
+    add(&mut through_file, EntryType::Regular, "f", "");
+    add(&mut through_file, EntryType::Regular, "f/x", "");
+    let cases = [
+        (
+            entry(EntryType::Regular, "../outside.txt", ""),
+            "`..` component",
+        ),
+        (entry(EntryType::Regular, "a/../../b", ""), "`..` component"),
+        (entry(EntryType::Regular, "/etc/passwd", ""), "absolute"),
+        (
+            entry(EntryType::Link, "l", "../../etc/shadow"),
+            "`..` component",
+        ),
+        (entry(EntryType::Link, "l", "/etc/shadow"), "absolute"),
+        (entry(EntryType::Link, "l", "not-there"), "not-there"),
+        (entry(EntryType::Char, "dev", ""), "no devices"),
+        (entry(EntryType::Block, "dev", ""), "no devices"),
+        (
+            through_link.into_inner().unwrap(),
+            "`/d/passwd` is refused: what lies above it is a symbolic link",
+        ),
+        (through_file.into_inner().unwrap(), "`/f/x` is refused"),
+    ];
+    for (file, expected) in cases {
+        let text = refusal(&file, &LIMITS);
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn where_symbolic_links_lead_is_data_as_in_a_directory() {
+    let file = entry(tar::EntryType::Symlink, "l", "../../../etc/passwd");
+    let tree = context_with(&file, &LIMITS).0.unwrap();
+    let path = kigumi_layer::ImagePath::parse(b"l").unwrap();
+    let kigumi_layer::Kind::Symlink(target) = &tree.get(&path).unwrap().kind else {
+        panic!("no link")
+    };
+    assert_eq!(&**target, b"../../../etc/passwd");
+}
+
+#[test]
+fn a_context_is_as_large_as_its_limits_and_no_larger() {
+    let tar = tar_of(&[("a", &[0; 5000]), ("b", &[0; 5000])]);
+    let exact = ContextLimits {
+        bytes: tar.len() as u64,
+        entries: 2,
+        names: 2,
+    };
+    context_with(&gzip(&tar), &exact).0.unwrap();
+    let cases = [
+        (
+            ContextLimits {
+                bytes: exact.bytes - 1,
+                ..exact
+            },
+            "more than 12287 bytes",
+        ),
+        (
+            ContextLimits {
+                bytes: 3000,
+                ..exact
+            },
+            "more than 3000 bytes",
+        ),
+        (
+            ContextLimits {
+                entries: 1,
+                ..exact
+            },
+            "more than 1 entries",
+        ),
+        (
+            ContextLimits { names: 1, ..exact },
+            "more than 1 bytes of names",
+        ),
+    ];
+    for (limits, expected) in cases {
+        let text = refusal(&gzip(&tar), &limits);
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+// CVE-2025-62518 is a matter of the reader; a bomb is one of the limits.
+#[test]
+fn a_bomb_is_refused_before_it_is_unpacked() {
+    let bomb = gzip(&tar_of(&[("zeros", &vec![0; 8 << 20])]));
+    assert!(bomb.len() < 100_000);
+    let (tree, spool) = context_with(&bomb, &LIMITS);
+    assert!(matches!(tree, Err(Error::TooLarge { .. })));
+    assert!(spool.len() <= 1 << 20);
+}
+
+#[test]
+fn a_context_that_is_no_archive_or_a_part_of_one_is_said_to_be() {
+    let tar = tar_of(&[("a", b"first"), ("b", &[b'x'; 5000])]);
+    let compressed = gzip(&tar);
+    for file in [
+        &b""[..],
+        b"<html>not found</html>",
+        &gzip(b"text"),
+        &[0; 1024],
+    ] {
+        let text = refusal(file, &LIMITS);
+        assert!(text.contains("is not a tar archive"), "{text}");
+    }
+    for file in [
+        &tar[..3000],
+        // The last bytes of a gzip stream are its checksum: all of the tar is there before.
+        &compressed[..compressed.len() - 4],
+    ] {
+        let text = refusal(file, &LIMITS);
+        assert!(!text.contains("is not a tar archive"), "{text}");
+    }
+}

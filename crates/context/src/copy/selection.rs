@@ -71,6 +71,36 @@ pub fn archive_candidates(spec: &CopySpec, sources: &[&Tree]) -> Result<Vec<Cand
     Ok(candidates)
 }
 
+/// What the paths of a COPY or ADD lead to, in order: the name that a copy gets in a directory, and whether it is one itself. Together with
+/// the changes that the instruction makes in an empty directory, that is all of the sources that decides what it does anywhere.
+///
+/// # Errors
+/// [`CopyError`] when a source is missing or malformed.
+pub fn selected_names(
+    spec: &CopySpec,
+    sources: &[&Tree],
+) -> Result<Vec<(Box<[u8]>, bool)>, CopyError> {
+    let mut names = Vec::new();
+    for item in &spec.items {
+        let CopyItem::Path {
+            source, pattern, ..
+        } = item
+        else {
+            continue;
+        };
+        // With `--parents` the whole path is kept.
+        if spec.parents {
+            continue;
+        }
+        let tree = source_tree(sources, *source, pattern)?;
+        for selected in select(tree, pattern)? {
+            let name = selected.found.file_name().unwrap_or_default();
+            names.push((name.into(), tree.node(selected.node).is_directory()));
+        }
+    }
+    Ok(names)
+}
+
 pub(super) fn source_tree<'t>(
     sources: &[&'t Tree],
     index: usize,

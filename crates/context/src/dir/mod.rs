@@ -1,14 +1,15 @@
-//! A directory of the host as a build context.
+//! What the ignore file leaves of a build context: of a directory of the host, or of files that were fetched.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use kigumi_dockerfile::ignore::{Patterns, Verdict as Judgement};
-use kigumi_layer::{ImagePath, Tree};
+use kigumi_layer::{ImagePath, NodeId, Tree};
 use kigumi_rootfs::{Listed, RootDir, Verdict, listing};
 
-use crate::Error;
+use crate::{Error, subdirectory};
 
 /// The patterns of the first of these files that exists; none when there is none. A file that exists and cannot be read or understood is an
 /// error, because without it secrets might enter an image. See [`ignore_file_candidates`](crate::ignore_file_candidates).
@@ -45,6 +46,72 @@ pub fn context_tree(directory: &RootDir, ignored: &Patterns, store: u32) -> Resu
     let mut walk = IgnoreWalk::new(ignored);
     listing(directory, store, &mut |listed| walk.verdict(listed))
         .map_err(|source| Error::List { source })
+}
+
+/// What of a tree belongs to the build context: as [`context_tree`], for files that lie nowhere on the host (K-CTX-05).
+///
+/// # Errors
+/// [`Error::Files`].
+pub fn without_ignored(tree: &Tree, ignored: &Patterns) -> Result<Tree, Error> {
+    let mut walk = IgnoreWalk::new(ignored);
+    let mut kept = Kept {
+        all: tree,
+        tree: Tree::new(),
+        names: HashMap::new(),
+        undecided: BTreeMap::new(),
+    };
+    kept.put(tree.root(), ImagePath::root())?;
+    let mut pending = vec![(ImagePath::root(), tree.root())];
+    while let Some((directory, id)) = pending.pop() {
+        for (name, child) in tree.children(id) {
+            let path = directory.join(name);
+            let is_directory = tree.node(child).is_directory();
+            let verdict = walk.verdict(Listed {
+                path: &path,
+                is_directory,
+            });
+            match verdict {
+                Verdict::Skip => continue,
+                Verdict::SkipButDescend => drop(kept.undecided.insert(path.clone(), child)),
+                Verdict::Take => kept.take(child, &path)?,
+            }
+            if is_directory {
+                pending.push((path, child));
+            }
+        }
+    }
+    Ok(kept.tree)
+}
+
+/// What is left of a tree so far.
+struct Kept<'t> {
+    all: &'t Tree,
+    tree: Tree,
+    /// First names of nodes that have several.
+    names: HashMap<NodeId, ImagePath>,
+    /// Directories that are kept when something below is.
+    undecided: BTreeMap<ImagePath, NodeId>,
+}
+
+impl Kept<'_> {
+    fn take(&mut self, id: NodeId, path: &ImagePath) -> Result<(), Error> {
+        let mut above = Vec::new();
+        let mut parent = path.parent();
+        while let Some(directory) = parent.filter(|_| !self.undecided.is_empty()) {
+            parent = directory.parent();
+            above.extend(self.undecided.remove_entry(&directory));
+        }
+        for (directory, id) in above.into_iter().rev() {
+            self.put(id, directory)?;
+        }
+        self.put(id, path.clone())
+    }
+
+    fn put(&mut self, id: NodeId, path: ImagePath) -> Result<(), Error> {
+        let change = subdirectory::copied(self.all, id, path, &mut self.names);
+        let done = self.tree.apply(change).map(drop);
+        done.map_err(|source| Error::Files { source })
+    }
 }
 
 /// Judges entries in any order. What was said about a directory is kept only while its entries come one after the other: for each

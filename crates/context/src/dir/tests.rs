@@ -145,3 +145,47 @@ fn a_directory_becomes_a_tree_without_what_is_ignored_t_ign_03_t_ign_07() {
     };
     assert_eq!(*origin, stored);
 }
+
+// K-CTX-05, T-IGN-06
+#[test]
+fn what_is_left_of_a_tree_is_what_is_left_of_the_same_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    for name in [
+        "dd/ee",
+        "dd/ff/deep",
+        "secret",
+        "keep/a",
+        "keep/b.tmp",
+        "x.tmp",
+    ] {
+        fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        fs::write(at(name), name).unwrap();
+    }
+    fs::hard_link(at("keep/a"), at("keep/again")).unwrap();
+    std::os::unix::fs::symlink("../outside", at("keep/link")).unwrap();
+    let root = RootDir::open(directory.path()).unwrap();
+    let nothing = Patterns::default();
+    let all = context_tree(&root, &nothing, 3).unwrap();
+    for text in [
+        "",
+        "secret\n*.tmp\n",
+        "**/*.tmp",
+        "dd\n!dd/ee",
+        "*\n!keep\nkeep/b*",
+        "dd/*\n!dd/ff/deep",
+    ] {
+        let ignored = Patterns::parse_file(text.as_bytes()).unwrap();
+        let listed = context_tree(&root, &ignored, 3).unwrap();
+        let left = without_ignored(&all, &ignored).unwrap();
+        let shown = |tree: &Tree| -> Vec<String> {
+            tree.walk()
+                .map(|(path, id)| {
+                    let node = tree.node(id);
+                    format!("{path} {} {:?}", node.links(), node.metadata)
+                })
+                .collect()
+        };
+        assert_eq!(shown(&left), shown(&listed), "{text:?}");
+    }
+}

@@ -15,6 +15,7 @@
 //!
 //! Specification: dockerfile.md § 6.3; git's `gitprotocol-v2(5)`, `gitprotocol-http(5)`, `gitmodules(5)`; BuildKit for everything that git leaves open.
 
+mod main_context;
 mod reference;
 
 #[cfg(feature = "git")]
@@ -50,10 +51,9 @@ mod refs;
 #[cfg(feature = "git")]
 mod repository;
 #[cfg(feature = "git")]
-mod subdirectory;
-#[cfg(feature = "git")]
 mod submodules;
 
+pub use main_context::MainRepository;
 pub use reference::{GitReference, GitReferenceError, Remote, Times, UserInfo};
 
 #[cfg(feature = "git")]

@@ -14,8 +14,8 @@ use super::limits::SUBMODULES;
 use super::network::Network;
 use super::objects::Commit;
 use super::submodules::{Parent, Submodules};
-use super::{GitError, GitReference, Remote, Times, git_dir, subdirectory};
-use crate::Spool;
+use super::{GitError, GitReference, Remote, Times, git_dir};
+use crate::{Spool, subdirectory};
 
 /// What a checkout needs of the world.
 #[derive(Clone, Copy)]

@@ -122,6 +122,7 @@ mod tests {
         RunOp {
             argv: vec!["x".to_owned()],
             env: Vec::new(),
+            proxies: Vec::new(),
             cwd: "/".to_owned(),
             user: None,
             mounts: Vec::new(),

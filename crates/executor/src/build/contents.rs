@@ -91,6 +91,14 @@ impl Contents {
         }
     }
 
+    /// The bytes of a numbered layer, as stored, if they are kept.
+    pub(crate) fn layer(&self, number: u32) -> Option<&Spool> {
+        match self.blobs.get(number as usize) {
+            Some(Blob::Layer(spool)) => Some(spool),
+            Some(Blob::Plain(_) | Blob::Gone) | None => None,
+        }
+    }
+
     /// The number that the next file or layer will get.
     pub(crate) fn next_number(&self) -> u32 {
         u32::try_from(self.blobs.len()).unwrap_or(u32::MAX)

@@ -81,9 +81,10 @@ impl Stages<'_> {
         // The root has its place in the tree and none in a layer (T-COPY-18).
         changes.retain(|change| !change.path().is_root());
         let contents = &self.contents;
-        self.factory.write(wanted, &changes, &|path, content| {
-            contents.open(path, content)
-        })
+        self.factory
+            .write(wanted, false, &changes, &|path, content| {
+                contents.open(path, content)
+            })
     }
 
     /// An archive unpacked, as ADD would; any other file as the only one.

@@ -136,6 +136,15 @@ pub(crate) fn store_all(tree: &mut Tree, virtuals: &Virtuals, store: u32) {
     }
 }
 
+/// The root, for those to whom it does not matter where files go.
+pub(crate) fn anywhere() -> Destination {
+    Destination {
+        path: ImagePath::root(),
+        is_directory: true,
+        written: "/".to_owned(),
+    }
+}
+
 /// Which files of `store` a later COPY from `tree` needs.
 pub(crate) fn wanted(
     copy: &CopyOp,
@@ -146,11 +155,7 @@ pub(crate) fn wanted(
     // Into an empty root: what is selected does not depend on where it goes.
     let items = copy.sources.iter().map(|source| item(source, copy.unpack));
     let mut spec = spec(copy, items.collect::<Result<_, _>>()?, Owner::Kept, now)?;
-    spec.destination = Destination {
-        path: ImagePath::root(),
-        is_directory: true,
-        written: "/".to_owned(),
-    };
+    spec.destination = anywhere();
     let changes =
         copy_changes(&Tree::new(), &spec, &[tree], &Archives::none()).map_err(copy_error)?;
     let stored = changes

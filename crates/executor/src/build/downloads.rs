@@ -29,7 +29,8 @@ pub(crate) struct Download {
     pub(crate) content: FileContent,
     /// What the server says, else 1970. COMPAT(buildkit)
     pub(crate) mtime: Timestamp,
-    digest: Digest,
+    /// Of its bytes.
+    pub(crate) digest: Digest,
 }
 
 impl Downloads {

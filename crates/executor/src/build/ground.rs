@@ -1,9 +1,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use kigumi_layer::{
-    Change, ContentIdentity, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress,
-};
+use kigumi_layer::{Change, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress};
 use kigumi_oci::DiffId;
 use kigumi_rootfs::{
     DisposableRoot, Exclusions, Index, Protection, Unpacker, Virtuals, WritableRoot, wipe,
@@ -12,6 +10,7 @@ use kigumi_run::Cancel;
 
 use super::contents::Contents;
 use super::layers::Layer;
+use super::read_ahead::ReadAhead;
 use crate::error::BuildError;
 use crate::report::Events;
 
@@ -79,7 +78,9 @@ impl Ground {
         for (layer, blob) in layers {
             apply_layer(&mut tree, layer, *blob, cancel, Some(&mut unpacker))?;
         }
-        let virtuals = unpacker.finish().map_err(failed("unpack the base"))?;
+        let virtuals = unpacker
+            .finish(&mut tree)
+            .map_err(failed("unpack the base"))?;
         report_virtuals(&virtuals, events);
         Index::record(&self.root, &self.exclusions, tree, virtuals)
             .map_err(failed("look at the unpacked base"))
@@ -107,13 +108,12 @@ impl Ground {
                 .map(|content| contents.open(change.path(), content))
                 .transpose()?;
             let reader = content.as_mut().map(|reader| reader as &mut dyn Read);
-            let (_, digest) = unpacker
-                .apply(change, &effect, reader)
-                .map_err(failed(&format!("write `{}`", change.path())))?;
-            learn(&mut tree, effect.placed.as_ref(), digest);
+            unpacker
+                .apply(&mut tree, change, &effect, reader)
+                .map_err(|source| failed(&format!("write `{}`", change.path()))(source))?;
         }
         let virtuals = unpacker
-            .finish()
+            .finish(&mut tree)
             .map_err(failed("write to the root filesystem"))?;
         Index::record(&self.root, &self.exclusions, tree, virtuals)
             .map_err(failed("look at the root filesystem"))
@@ -148,10 +148,20 @@ impl Ground {
 /// The tree that a stack of layers makes, from their headers alone. Nothing is written.
 pub(crate) fn tree_of(layers: &[(Layer, u32)], cancel: &Cancel) -> Result<Tree, BuildError> {
     let mut tree = Tree::new();
-    for (layer, blob) in layers {
-        apply_layer(&mut tree, layer, *blob, cancel, None)?;
-    }
+    append(&mut tree, layers, cancel)?;
     Ok(tree)
+}
+
+/// Puts more layers onto a tree, from their headers alone.
+pub(crate) fn append(
+    tree: &mut Tree,
+    layers: &[(Layer, u32)],
+    cancel: &Cancel,
+) -> Result<(), BuildError> {
+    for (layer, blob) in layers {
+        apply_layer(tree, layer, *blob, cancel, None)?;
+    }
+    Ok(())
 }
 
 /// Applies one layer to the tree, and to the disk if there is an unpacker; checks digest, size and `diff_id` on the way.
@@ -168,6 +178,10 @@ fn apply_layer(
         source,
     };
     let stream = decompress(layer.bytes()?).map_err(failed_layer)?;
+    let stream = ReadAhead::new(stream).map_err(|source| BuildError::Machine {
+        operation: "start a thread that decompresses",
+        source,
+    })?;
     let mut reader = LayerReader::new(HashingRead::new(stream), Dialect::Layer, blob);
     tree.begin_layer();
     while let Some(mut entry) = reader.next_entry().map_err(failed_layer)? {
@@ -180,13 +194,12 @@ fn apply_layer(
                 .content
                 .as_mut()
                 .map(|content| content as &mut dyn Read);
-            let (_, digest) = unpacker
-                .apply(&entry.change, &effect, content)
-                .map_err(failed(&format!(
-                    "unpack `{}` of the layer {digest}",
-                    entry.change.path()
-                )))?;
-            learn(tree, effect.placed.as_ref(), digest);
+            unpacker
+                .apply(tree, &entry.change, &effect, content)
+                .map_err(|source| {
+                    let path = entry.change.path();
+                    failed(&format!("unpack `{path}` of the layer {digest}"))(source)
+                })?;
         }
     }
     let (actual, _) = reader.finish().map_err(failed_layer)?.finish();
@@ -198,16 +211,6 @@ fn apply_layer(
         });
     }
     Ok(())
-}
-
-fn learn(tree: &mut Tree, placed: Option<&ImagePath>, digest: Option<kigumi_oci::Digest>) {
-    let (Some(path), Some(digest)) = (placed, digest) else {
-        return;
-    };
-    let Some(id) = tree.lookup(path) else { return };
-    if let Some(content) = tree.node_mut(id).file_mut() {
-        content.identity = ContentIdentity::Sha256(digest);
-    }
 }
 
 /// What the kernel did not let us write is right in the image and wrong on the disk: a RUN may notice.

@@ -108,7 +108,7 @@ fn relabel(mut layer: Layer, format: ImageFormat) -> Result<Layer, BuildError> {
     layer.descriptor = Descriptor::new(media_type, layer.descriptor.digest, layer.descriptor.size);
     // Docker's manifests have no annotations.
     if let (Some(latest), ImageFormat::Oci) = (layer.latest, format) {
-        let annotation = (REWRITTEN.to_owned(), latest.seconds.to_string());
+        let annotation = (REWRITTEN.to_owned(), { latest.seconds }.to_string());
         layer.descriptor.annotations = [annotation].into();
     }
     Ok(layer)

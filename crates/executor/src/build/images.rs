@@ -86,43 +86,25 @@ impl Images {
         Ok(image.layers.clone().unwrap_or_default())
     }
 
-    /// The layers of an image, base layer first, with their bytes, which begin to arrive with the first call.
-    pub(crate) fn layers(
-        &mut self,
-        id: ImageId,
-        contents: &mut Contents,
-    ) -> Result<Vec<NumberedLayer>, BuildError> {
-        let mut layers = self.described(id, contents)?;
-        let Some(image) = self.entries.get(id.0) else {
-            return Ok(layers);
-        };
-        for (layer, number) in &mut layers {
-            if layer.spool.is_none() {
-                layer.spool = Some(self.fetch(&image.found, &layer.descriptor)?);
-                contents.set_layer(*number, layer.spool.clone().filter(|_| image.keep));
-            }
-        }
-        if let Some(image) = self.entries.get_mut(id.0) {
-            image.layers = Some(layers.clone());
-        }
-        Ok(layers)
+    /// The bytes of a numbered layer, which begin to arrive, and whether they are wanted more than once; none if it is no layer of an image.
+    pub(crate) fn bytes(&self, number: u32) -> Result<Option<(Spool, bool)>, BuildError> {
+        let found = self.entries.iter().find_map(|image| {
+            let mut layers = image.layers.iter().flatten();
+            let (layer, _) = layers.find(|(_, known)| *known == number)?;
+            Some((image, &layer.descriptor))
+        });
+        found
+            .map(|(image, descriptor)| Ok((self.fetch(&image.found, descriptor)?, image.keep)))
+            .transpose()
     }
 
     /// After the first use: the layers without their bytes, if nobody else wants them.
-    pub(crate) fn release(
-        &mut self,
-        id: ImageId,
-        mut layers: Vec<NumberedLayer>,
-    ) -> Vec<NumberedLayer> {
-        if let Some(image) = self.entries.get_mut(id.0)
-            && !image.keep
-        {
-            image.layers = None;
-            for (layer, _) in &mut layers {
+    pub(crate) fn release(&self, id: ImageId, layers: &mut [NumberedLayer]) {
+        if self.entries.get(id.0).is_some_and(|image| !image.keep) {
+            for (layer, _) in layers {
                 layer.spool = None;
             }
         }
-        layers
     }
 
     /// The image as a value, from the headers of its layers.

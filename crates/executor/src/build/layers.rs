@@ -9,12 +9,14 @@ use kigumi_layer::{
 use kigumi_oci::{
     Compression, Descriptor, DiffId, Digest, ImageFormat, MediaType, layer_media_type,
 };
+use kigumi_plan::CacheKey;
 use kigumi_registry::{Repository, Spool, SpoolReader, SpoolWriter};
 
 use kigumi_run::Cancel;
 
 use super::push::Uploads;
 use super::stage::NumberedLayer;
+use crate::cache::LayerBytes;
 use crate::error::BuildError;
 use crate::report::{Events, LayerSummary};
 
@@ -123,6 +125,8 @@ impl<R: Read> Read for Watched<'_, R> {
 pub(crate) struct NewLayer {
     /// For the image; absent for a stage whose layers nobody wants.
     pub(crate) layer: Option<Layer>,
+    /// Its bytes, for the cache; absent if nobody keeps or sends them.
+    pub(crate) bytes: Option<LayerBytes>,
     /// The digests of its files.
     pub(crate) digests: Vec<(ImagePath, Digest)>,
     entries: usize,
@@ -130,6 +134,22 @@ pub(crate) struct NewLayer {
 }
 
 impl NewLayer {
+    /// That of an instruction whose result is no layer.
+    pub(crate) fn none() -> Self {
+        Self {
+            layer: None,
+            bytes: None,
+            digests: Vec::new(),
+            entries: 0,
+            uncompressed: 0,
+        }
+    }
+
+    /// Whether it is one.
+    pub(crate) fn has_layer(&self) -> bool {
+        self.entries > 0 || self.layer.is_some()
+    }
+
     /// For the log.
     pub(crate) fn summary(&self) -> LayerSummary {
         LayerSummary {
@@ -165,16 +185,19 @@ pub(crate) struct LayerFactory {
 }
 
 impl LayerFactory {
-    /// Makes the layer of `changes`, if anybody wants it, and sends it if it is part of the image.
+    /// Makes the layer of `changes`, if anybody wants it, and sends it if it is part of the image. `for_cache` says whether its bytes are wanted for
+    /// the cache as well.
     pub(crate) fn write(
         &mut self,
         wanted: Wanted,
+        for_cache: bool,
         changes: &[Change],
         open: &Open<'_>,
     ) -> Result<NewLayer, BuildError> {
-        if wanted == Wanted::No {
+        if wanted == Wanted::No && !for_cache {
             return Ok(NewLayer {
                 layer: None,
+                bytes: None,
                 digests: Vec::new(),
                 entries: changes.len(),
                 uncompressed: 0,
@@ -183,15 +206,21 @@ impl LayerFactory {
         let at_once = self.sending == Sending::AtOnce;
         let sends = wanted.is_in_image() && at_once && self.uploads.is_some();
         let keeps = self.keep || wanted.is_for_stages();
-        let spool = if sends || keeps {
+        let spool = if sends || keeps || for_cache {
             Some(self.spool()?)
         } else {
             None
         };
         let (writer, spool) = spool.unzip();
-        if let (true, Some(uploads), Some(spool)) = (sends, &mut self.uploads, &spool) {
-            uploads.start(spool);
-        }
+        let bytes = match (sends, &mut self.uploads, &spool) {
+            (true, Some(uploads), Some(spool)) => Some(uploads.start(spool)),
+            (_, _, Some(spool)) => Some(LayerBytes {
+                spool: spool.clone(),
+                near: Vec::new(),
+                sent: None,
+            }),
+            (_, _, None) => None,
+        };
         let written = match writer {
             Some(writer) => write_spooled(changes, open, (&self.recipe, &self.cancel), writer)?,
             None => write_layer(changes, open, (&self.recipe, &self.cancel), io::sink())?,
@@ -203,6 +232,7 @@ impl LayerFactory {
         }
         let kept = spool.filter(|_| keeps);
         Ok(NewLayer {
+            bytes: bytes.filter(|_| for_cache),
             entries: changes.len(),
             uncompressed: written.finished.uncompressed_size,
             digests: written.digests,
@@ -216,6 +246,14 @@ impl LayerFactory {
             for (layer, _) in layers {
                 uploads.start_base(layer, from);
             }
+        }
+    }
+
+    /// Brings a layer of the cache to where the image goes.
+    pub(crate) fn send_cached(&mut self, key: CacheKey, layer: &Layer, from: Option<&Repository>) {
+        let at_once = self.sending == Sending::AtOnce;
+        if let (true, Some(uploads)) = (at_once, &mut self.uploads) {
+            uploads.start_cached(key, layer, from);
         }
     }
 
@@ -246,6 +284,15 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
+    /// The same, and stages that are built on this one, or this one itself when it is unpacked again.
+    #[must_use]
+    pub(crate) fn and_by_stages(self) -> Self {
+        match self {
+            Self::No | Self::ByStages => Self::ByStages,
+            Self::ByImage | Self::ByBoth => Self::ByBoth,
+        }
+    }
+
     fn is_in_image(self) -> bool {
         matches!(self, Self::ByImage | Self::ByBoth)
     }

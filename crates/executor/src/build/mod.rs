@@ -1,6 +1,7 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod caching;
 mod confinement;
 mod contents;
 mod contexts;
@@ -14,6 +15,7 @@ mod ground;
 mod image;
 mod images;
 mod layers;
+mod main_context;
 mod mounts;
 mod needs;
 mod off_disk;
@@ -21,6 +23,7 @@ mod outputs;
 mod pod_files;
 mod product;
 mod push;
+mod read_ahead;
 mod rounds;
 mod running;
 mod setup;
@@ -28,10 +31,11 @@ mod shebang;
 mod sources;
 mod squash;
 mod stage;
+mod standing;
 mod stored;
 mod workshop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,8 +43,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kigumi_layer::{CompressionSettings, ImagePath, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
-use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
-use kigumi_registry::{Client, Repository};
+use kigumi_plan::cache_key::Surroundings;
+use kigumi_plan::{Base, BuildPlan, CacheKey, ImageId, Op, Source, rfc3339};
+use kigumi_registry::{Client, ClientConfig, Repository};
 use kigumi_rootfs::{DisposableRoot, Facts, Policy, Protection, assess};
 use kigumi_run::{Cancel, InPlace};
 use tokio::runtime::Runtime;
@@ -50,12 +55,14 @@ pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, credential_files, proxies};
 pub(crate) use stored::push as push_stored;
 
-use crate::cli::{BUILD_ID, Config, ContextFlag, Environment, LintMode};
-use crate::error::BuildError;
+use crate::cache::Cache;
+use crate::cli::{BUILD_ID, CacheSettings, Config, ContextFlag, Environment, LintMode};
+use crate::error::{BuildError, chain};
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
+use caching::{Caching, Hashed};
 use confinement::Grants;
 use contents::Contents;
 use contexts::NamedContexts;
@@ -66,6 +73,7 @@ use ground::Ground;
 use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe, Sending};
+use main_context::{MainContext, Means};
 use mounts::{Backstage, CacheStore};
 use needs::{ImageUse, Needs};
 use product::Product;
@@ -139,6 +147,14 @@ pub fn plan(
     result
 }
 
+async fn start(config: ClientConfig) -> Result<Client, BuildError> {
+    let started = Client::start(config).await;
+    started.map_err(|source| BuildError::Registry {
+        operation: "prepare to speak to registries".to_owned(),
+        source: Arc::new(source),
+    })
+}
+
 pub(crate) fn runtime() -> Result<Runtime, BuildError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -162,7 +178,7 @@ struct Build<'a> {
     client: Client,
     /// One for each platform, in the order asked.
     planned: Vec<Planned>,
-    dockerfile: PathBuf,
+    context: Arc<MainContext>,
     now: Timestamp,
 }
 
@@ -177,7 +193,23 @@ impl<'a> Build<'a> {
     ) -> Result<Self, BuildError> {
         let stopped = workshop::watch_cancel(cancel)?;
         let now = now();
-        let (path, dockerfile) = rounds::read_dockerfile(&config.dockerfile)?;
+        let client_config = setup::client_config(config, environment, events.redactor())?;
+        let starting = start(client_config.clone());
+        let client = workshop::wait(runtime.handle(), cancel, &stopped, starting)?;
+        let stop = (cancel.clone(), stopped.clone());
+        let means = Means {
+            client: &client,
+            client_config: &client_config,
+            environment,
+            secrets,
+            events,
+            handle: runtime.handle(),
+            stop: &stop,
+            work: &config.kaniko_dir,
+            now,
+        };
+        let (context, bytes) = MainContext::open(&config.context, &config.dockerfile, &means)?;
+        let dockerfile = rounds::parse_dockerfile(context.dockerfile(), &bytes)?;
         hide_passwords(dockerfile.source.text(), events);
         for url in config.outputs.urls() {
             hide_passwords(url, events);
@@ -185,30 +217,21 @@ impl<'a> Build<'a> {
         let created = config.times.without_epoch().unwrap_or(now);
         let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
-            dockerfile: path.clone(),
+            dockerfile: PathBuf::from(context.dockerfile().to_string()),
             platform: platforms.join(", "),
         });
         for remark in &config.remarks {
             events.remark(remark);
         }
-        let client_config = setup::client_config(config, environment, events.redactor())?;
-        let stop = (cancel.clone(), stopped.clone());
-        let prepared = async {
-            let client =
-                Client::start(client_config)
-                    .await
-                    .map_err(|source| BuildError::Registry {
-                        operation: "prepare to speak to registries".to_owned(),
-                        source: Arc::new(source),
-                    })?;
-            let world = World {
-                client: &client,
-                contexts: &config.contexts,
-                secrets,
-                events,
-                stop: &stop,
-                work: &config.kaniko_dir,
-            };
+        let world = World {
+            client: &client,
+            contexts: &config.contexts,
+            secrets,
+            events,
+            stop: &stop,
+            work: &config.kaniko_dir,
+        };
+        let planning = async {
             let mut planned = Vec::new();
             for platform in &config.platforms {
                 let created = rfc3339(created.seconds);
@@ -216,9 +239,9 @@ impl<'a> Build<'a> {
                 let inputs = rounds::inputs(config, platform.clone(), created, proxies);
                 planned.push(rounds::plan(dockerfile.clone(), inputs, &world).await?);
             }
-            Ok((client, planned))
+            Ok(planned)
         };
-        let (client, planned) = workshop::wait(runtime.handle(), cancel, &stopped, prepared)?;
+        let planned = workshop::wait(runtime.handle(), cancel, &stopped, planning)?;
         let named = config.contexts.iter().filter_map(ContextFlag::url);
         let sources = planned.iter().flat_map(|one| remote_sources(&one.plan));
         for url in sources.chain(named) {
@@ -226,7 +249,8 @@ impl<'a> Build<'a> {
         }
         tell_warnings(&planned, config.lint.mode, events);
         let files = planned.iter().map(|one| (&one.dockerfile, &one.lint));
-        lint::before_build(files, &path, config, events)?;
+        // What is wrong with the ignore file is told when the context is read, if it is.
+        lint::before_build(files, context.ignored().ok().as_ref(), config, events)?;
         Ok(Self {
             config,
             environment,
@@ -236,7 +260,7 @@ impl<'a> Build<'a> {
             runtime,
             client,
             planned,
-            dockerfile: path,
+            context: Arc::new(context),
             now,
         })
     }
@@ -259,61 +283,130 @@ impl<'a> Build<'a> {
             git::check(&planned.plan, &planned.dockerfile.source)?;
             grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
-        // Before the first write, and before a byte is pulled.
-        let root = if needs.iter().any(Needs::needs_root) {
-            Some(self.disposable_root()?)
-        } else {
-            None
-        };
+        let mut premises = Premises::new(grants);
+        // Before the first write, and before a byte is pulled. With a cache it may turn out that nothing has to run.
+        if self.config.cache.is_none() && needs.iter().any(Needs::needs_root) {
+            premises.root = Some(self.disposable_root()?);
+        }
         self.check_permission()?;
+        let mut cache = self.cache()?;
         let workshop = self.workshop()?;
-        let mut premises = self.premises(root.as_ref(), &workshop, grants)?;
-        let (mut images, mut uploads) = (Vec::new(), Vec::new());
-        for (planned, needs) in self.planned.iter().zip(&needs) {
-            let (image, sent) =
-                self.image((planned, needs), &workshop, entrusted, &mut premises)?;
+        let built = self.build(&needs, &workshop, entrusted, (&mut premises, &mut cache));
+        if let Some((_, cache)) = &mut cache
+            && !self.cancel.is_cancelled()
+        {
+            workshop.wait(async {
+                cache.finish().await;
+                Ok(())
+            })?;
+        }
+        built
+    }
+
+    /// Builds all images and brings them to where they go.
+    fn build(
+        &self,
+        needs: &[Needs],
+        workshop: &Workshop,
+        entrusted: &Entrusted,
+        (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
+    ) -> Result<Digest, BuildError> {
+        // Entries whose layers could not be had.
+        let mut struck = BTreeSet::new();
+        loop {
+            let (mut images, mut uploads) = (Vec::new(), Vec::new());
+            let built = self.attempt(
+                (needs, &struck),
+                (workshop, entrusted),
+                (&mut *premises, &mut *cache),
+                (&mut images, &mut uploads),
+            );
+            match built {
+                Err(BuildError::LostEntry { key, source }) if struck.insert(key) => {
+                    let why = source.map_or_else(String::new, |why| format!(": {}", chain(&why)));
+                    self.events.warn(format!(
+                        "the layer of the cache entry {} cannot be had, so the build begins again without it{why}",
+                        key.short()
+                    ));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Builds all images with the entries of the cache that were not struck.
+    fn attempt(
+        &self,
+        (needs, struck): (&[Needs], &BTreeSet<CacheKey>),
+        (workshop, entrusted): (&Workshop, &Entrusted),
+        (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
+        (images, uploads): (&mut Vec<Image>, &mut Vec<Uploads>),
+    ) -> Result<Digest, BuildError> {
+        for (planned, needs) in self.planned.iter().zip(needs) {
+            let cache = cache.as_mut().map(|(settings, cache)| (*settings, cache));
+            let (image, sent) = self.image(
+                (planned, needs),
+                (workshop, entrusted),
+                premises,
+                (cache, struck),
+            )?;
             images.push(image);
             uploads.extend(sent);
         }
-        let product = Product::new(images, self.epoch())?;
+        let product = Product::new(std::mem::take(images), self.epoch())?;
+        if self.config.push {
+            // An entry whose layer cannot be had shows here at the latest, before anything else sees the image.
+            for uploads in uploads.iter_mut() {
+                workshop.wait(uploads.finish())?;
+            }
+        }
         self.export(&product)?;
         if self.config.push {
-            workshop.wait(self.publish(&mut uploads, &product))?;
+            workshop.wait(self.publish(uploads, &product))?;
         }
         let digest = product.digest();
         self.write_digests(digest)?;
         Ok(digest)
     }
 
-    /// What is taken into possession for the stages with a RUN.
-    fn premises(
-        &self,
-        root: Option<&DisposableRoot>,
-        workshop: &Workshop,
-        grants: Grants,
-    ) -> Result<Premises, BuildError> {
-        let mounts = self.planned.iter().any(|planned| has_mounts(&planned.plan));
-        let backstage = match root {
-            Some(root) if mounts => Some(Backstage::new(workshop.work(), root.path())?),
-            _ => None,
+    fn cache(&self) -> Result<Option<(&'a CacheSettings, Cache)>, BuildError> {
+        let Some(settings) = &self.config.cache else {
+            return Ok(None);
         };
-        let ground = root
-            .map(|root| Ground::new(root, &self.protection(workshop, backstage.as_ref())))
-            .transpose()?;
-        Ok(Premises {
-            ground,
-            backstage,
-            grants,
-        })
+        let cache = Cache::open(
+            settings,
+            self.client.clone(),
+            self.runtime.handle().clone(),
+            self.events.clone(),
+            self.now.seconds,
+        )?;
+        Ok(Some((settings, cache)))
+    }
+
+    /// Takes into possession what stages with a RUN stand on, once.
+    fn furnish(&self, premises: &mut Premises, workshop: &Workshop) -> Result<(), BuildError> {
+        if premises.ground.is_some() {
+            return Ok(());
+        }
+        let root = match premises.root.take() {
+            Some(root) => root,
+            None => self.disposable_root()?,
+        };
+        if self.planned.iter().any(|planned| has_mounts(&planned.plan)) {
+            premises.backstage = Some(Backstage::new(workshop.work(), root.path())?);
+        }
+        let protection = self.protection(workshop, premises.backstage.as_ref());
+        premises.ground = Some(Ground::new(&root, &protection)?);
+        Ok(())
     }
 
     /// Builds the image of one platform. The root filesystem is left for the next.
     fn image(
         &self,
         (planned, needs): (&Planned, &Needs),
-        workshop: &Workshop,
-        entrusted: &Entrusted,
+        (workshop, entrusted): (&Workshop, &Entrusted),
         premises: &mut Premises,
+        (cache, struck): (Option<(&CacheSettings, &mut Cache)>, &BTreeSet<CacheKey>),
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
         let target = plan.stage(plan.target);
@@ -324,12 +417,18 @@ impl<'a> Build<'a> {
         }
         let base = base(planned).map(|image| &image.manifest);
         let format = image::format(self.config.image_format, base);
+        let mut contents = Contents::new(workshop.work())?;
+        self.context.lend(&mut contents)?;
+        let factory = self.layer_factory(planned, workshop, format)?;
+        let surroundings = self.surroundings(&factory.recipe)?;
+        let caching =
+            cache.map(|(settings, cache)| Caching::new(settings, cache, surroundings, struck));
         let mut stages = Stages {
             plan,
             needs,
             file: &planned.dockerfile.source,
             images: self.images(planned, workshop, needs),
-            contents: Contents::new(workshop.work())?,
+            contents,
             downloads: Downloads::new(self.client.clone()),
             git: GitTrees::new(self.client.clone()),
             workshop,
@@ -339,13 +438,18 @@ impl<'a> Build<'a> {
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             hosts: &self.config.run.hosts,
-            factory: self.layer_factory(planned, workshop, format)?,
+            factory,
             now: self.now,
             finished: BTreeMap::new(),
             context: None,
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
+            caching,
+            hashed: Hashed::default(),
         };
+        if stages.look_ahead()? {
+            self.furnish(stages.premises, workshop)?;
+        }
         let mut layers = stages.build()?;
         let mut config = target.map(|stage| stage.config.clone()).unwrap_or_default();
         if self.config.shape.single_snapshot {
@@ -417,7 +521,7 @@ impl<'a> Build<'a> {
             (self.cancel.clone(), self.stopped.clone()),
             self.runtime.handle().clone(),
             &self.config.kaniko_dir,
-            (self.dockerfile.clone(), self.config.context.clone()),
+            Arc::clone(&self.context),
         )
     }
 
@@ -475,6 +579,30 @@ impl<'a> Build<'a> {
         })
     }
 
+    /// What of the build a step sees besides its own words.
+    fn surroundings(&self, recipe: &Recipe) -> Result<Surroundings, BuildError> {
+        let compression = &recipe.compression;
+        let level = compression.effective_level();
+        let level = level.map_err(|source| BuildError::Layer {
+            operation: "--compression-level".to_owned(),
+            source,
+        })?;
+        let hosts = self.config.run.hosts.iter();
+        Ok(Surroundings {
+            compression: match compression.compression {
+                Compression::None => "none",
+                Compression::Gzip => "gzip",
+                Compression::Zstd => "zstd",
+            }
+            .to_owned(),
+            level,
+            latest: recipe.latest.map(|latest| latest.seconds),
+            hosts: hosts
+                .map(|host| (host.name.clone(), host.address.to_string()))
+                .collect(),
+        })
+    }
+
     fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
         let images: Vec<(FoundImage, bool)> = planned
             .images
@@ -506,13 +634,13 @@ impl<'a> Build<'a> {
     fn own_paths(&self) -> Vec<PathBuf> {
         let mut ours = vec![
             self.config.kaniko_dir.clone(),
-            self.config.context.clone(),
-            self.dockerfile.clone(),
             PathBuf::from("/kaniko"),
             PathBuf::from("/kigumi"),
             PathBuf::from(kigumi_rootfs::PER_BOOT_MARKER),
             self.config.cache_mounts(),
         ];
+        ours.extend(self.config.context.path());
+        ours.extend(self.context.dockerfile().disk().map(PathBuf::from));
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
             setup::credential_files(self.environment)
@@ -672,11 +800,24 @@ fn tell_warnings(planned: &[Planned], lint: LintMode, events: &Events) {
 
 /// What stages with a RUN work on and with, one platform after the other.
 struct Premises {
-    /// None if no stage has a RUN.
+    /// Released by the interlock, and not yet in our possession.
+    root: Option<DisposableRoot>,
+    /// None as long as nothing has to run.
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
     grants: Grants,
+}
+
+impl Premises {
+    fn new(grants: Grants) -> Self {
+        Self {
+            root: None,
+            ground: None,
+            backstage: None,
+            grants,
+        }
+    }
 }
 
 fn has_mounts(plan: &BuildPlan) -> bool {

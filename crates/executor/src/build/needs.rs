@@ -21,6 +21,8 @@ pub(crate) struct Needs {
     looking: BTreeSet<StageId>,
     /// Whether the bytes of the target's base are sent somewhere.
     sends_base: bool,
+    /// The stage whose files stay on the root filesystem.
+    materialized: Option<StageId>,
 }
 
 /// What is done with the finished image.
@@ -77,6 +79,7 @@ impl Needs {
             read_stages,
             kept_images: BTreeSet::new(),
             live,
+            materialized: image_use.materialize.then_some(plan.target),
         };
         needs.kept_images = (0..plan.images.len())
             .map(ImageId)
@@ -139,6 +142,11 @@ impl Needs {
             || self.is_live(stage)
             || self.is_parent(stage)
             || self.is_read(stage)
+    }
+
+    /// Whether the files of the stage stay on the root filesystem.
+    pub(crate) fn materializes(&self, stage: StageId) -> bool {
+        self.materialized == Some(stage)
     }
 
     /// Whether any stage has to.

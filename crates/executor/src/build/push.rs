@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kigumi_oci::{Digest, MediaType, Reference};
+use kigumi_plan::CacheKey;
 use kigumi_registry::{BlobSource, Client, PushOutcome, Registry, Repository, Spool};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::layers::Layer;
+use crate::cache::{LayerBytes, Sent};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, Transfer};
 
@@ -65,12 +67,15 @@ impl Uploads {
         }
     }
 
-    /// Sends a layer that may still grow.
-    pub(crate) fn start(&mut self, spool: &Spool) {
+    /// Sends a layer that may still grow. What it gives tells the cache where to take the bytes from, and when.
+    pub(crate) fn start(&mut self, spool: &Spool) -> LayerBytes {
+        let (sending, sent) = Sent::new();
         for (target, repositories) in self.targets.iter().enumerate() {
             let task = self.task(repositories);
             let (spool, taken) = (spool.clone(), Arc::clone(&self.taken));
+            let sending = Arc::clone(&sending);
             self.running.push(self.handle.spawn(async move {
+                let _sending = sending;
                 // Finished, failed or late: what matters is that it was waited for.
                 drop(tokio::time::timeout(HEAD_START, spool.finished()).await);
                 if let Ok(Some(finished)) = spool.try_finished()
@@ -81,25 +86,49 @@ impl Uploads {
                 task.push(&spool, Vec::new()).await
             }));
         }
+        LayerBytes {
+            spool: spool.clone(),
+            near: self.targets.iter().flatten().cloned().collect(),
+            sent: Some(sent),
+        }
     }
 
     /// Brings a layer of the base to where the image goes: mounted where the registry has it, sent from its bytes if they are kept, else
     /// from registry to registry.
     /// `from` is the repository it is in, if that is one.
     pub(crate) fn start_base(&mut self, layer: &Layer, from: Option<&Repository>) {
+        self.start_known(layer, from, |error| error);
+    }
+
+    /// The same with a layer of the cache. What goes wrong is the entry's fault.
+    pub(crate) fn start_cached(&mut self, key: CacheKey, layer: &Layer, from: Option<&Repository>) {
+        self.start_known(layer, from, move |error| BuildError::LostEntry {
+            key,
+            source: Some(Box::new(error)),
+        });
+    }
+
+    fn start_known(
+        &mut self,
+        layer: &Layer,
+        from: Option<&Repository>,
+        blame: impl FnOnce(BuildError) -> BuildError + Clone + Send + 'static,
+    ) {
         for repositories in &self.targets {
             let task = self.task(repositories);
             let (layer, from, work) = (layer.clone(), from.cloned(), self.work.clone());
+            let blame = blame.clone();
             let foreign = from.as_ref().is_none_or(|from| {
                 let mut targets = repositories.iter();
                 targets.all(|target| target.registry() != from.registry())
             });
             self.running.push(self.handle.spawn(async move {
-                match (layer.spool.clone().filter(|_| foreign), from) {
+                let done = match (layer.spool.clone().filter(|_| foreign), from) {
                     (Some(spool), from) => task.push(&spool, from.into_iter().collect()).await,
                     (None, Some(from)) => task.copy(&layer, &from, &work).await,
                     (None, None) => layer.bytes().map(drop),
-                }
+                };
+                done.map_err(blame)
             }));
         }
     }

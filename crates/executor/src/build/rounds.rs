@@ -1,11 +1,12 @@
 //! The rounds before anything is executed: the Dockerfile is read, the planner asks for images until it has no question left.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use kigumi_context::DockerfilePlace;
 use kigumi_dockerfile::{Diagnostics, Dockerfile, parse_bytes};
 use kigumi_oci::Platform;
 use kigumi_plan::{BuildInputs, BuildPlan, ImageId, ImageQuery, Planner, Remote, TimeQuery};
-use kigumi_registry::Client;
+use kigumi_registry::{Client, WebSource};
 
 use super::downloads;
 use super::found::{self, FoundImage};
@@ -17,7 +18,7 @@ use crate::report::{BuildEvent, Events};
 use crate::secrets::Secrets;
 
 /// Longest Dockerfile that is read, in bytes. The longest generated ones have a few hundred kilobytes.
-const LONGEST_DOCKERFILE: u64 = 64 << 20;
+pub(crate) const LONGEST_DOCKERFILE: u64 = 64 << 20;
 
 /// A plan, and the images it stands on.
 #[derive(Debug)]
@@ -32,46 +33,65 @@ pub(crate) struct Planned {
     pub lint: kigumi_dockerfile::lint::Inputs,
 }
 
-/// Finds and parses the Dockerfile. The first of the places where there is one counts.
-///
-/// # Errors
-/// [`BuildError::NoDockerfile`], [`BuildError::Read`], [`BuildError::Dockerfile`].
-pub(crate) fn read_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Dockerfile), BuildError> {
-    let (path, bytes) = find_dockerfile(candidates)?;
-    let name = path
-        .file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy();
-    let dockerfile =
-        parse_bytes(&bytes, &name).map_err(|found| BuildError::Dockerfile(Box::new(found)))?;
-    Ok((path, dockerfile))
-}
-
-/// Finds and reads the Dockerfile.
+/// Finds and reads the Dockerfile. The first of the places where there is one counts; `elsewhere` reads what is no file of this machine.
 ///
 /// # Errors
 /// [`BuildError::NoDockerfile`], [`BuildError::Read`].
-pub(crate) fn find_dockerfile(candidates: &[PathBuf]) -> Result<(PathBuf, Vec<u8>), BuildError> {
-    for path in candidates {
-        match read(path) {
-            Ok(bytes) => return Ok((path.clone(), bytes)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-                ) => {}
-            Err(source) => {
-                return Err(BuildError::Read {
-                    what: "the Dockerfile",
-                    path: path.clone(),
-                    source,
-                });
-            }
+pub(crate) fn find_dockerfile(
+    candidates: &[DockerfilePlace],
+    elsewhere: &dyn Fn(&DockerfilePlace) -> Result<Option<Vec<u8>>, BuildError>,
+) -> Result<(DockerfilePlace, Vec<u8>), BuildError> {
+    for place in candidates {
+        let found = match place.disk() {
+            Some(path) => read_if_there(path)?,
+            None => elsewhere(place)?,
+        };
+        if let Some(bytes) = found {
+            return Ok((place.clone(), bytes));
         }
     }
     Err(BuildError::NoDockerfile {
-        looked_for: candidates.to_vec(),
+        looked_for: candidates.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// Parses the Dockerfile.
+///
+/// # Errors
+/// [`BuildError::Dockerfile`].
+pub(crate) fn parse_dockerfile(
+    place: &DockerfilePlace,
+    bytes: &[u8],
+) -> Result<Dockerfile, BuildError> {
+    let name = match place {
+        DockerfilePlace::Disk(path) => path
+            .file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy()
+            .into_owned(),
+        DockerfilePlace::Context(path) => {
+            String::from_utf8_lossy(path.file_name().unwrap_or_default()).into_owned()
+        }
+        DockerfilePlace::Web(url) => WebSource::parse(url)
+            .map(|source| String::from_utf8_lossy(&source.name()).into_owned())
+            .unwrap_or_default(),
+    };
+    parse_bytes(bytes, &name).map_err(|found| BuildError::Dockerfile(Box::new(found)))
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, BuildError> {
+    use std::io::ErrorKind;
+    match read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(source) => Err(BuildError::Read {
+            what: "the Dockerfile",
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! What is read from the root filesystem before anything is unpacked onto it: certificates, credentials, names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,9 @@ pub(crate) fn client_config(
     redactor: &Redactor,
 ) -> Result<ClientConfig, BuildError> {
     let flags = &config.registry;
-    let hosts = |hosts: &[String]| hosts.iter().map(|host| Registry::new(host)).collect();
+    let hosts = |hosts: &[String]| -> BTreeSet<Registry> {
+        hosts.iter().map(|host| Registry::new(host)).collect()
+    };
     let mut registry_roots: BTreeMap<Registry, Vec<Pem>> = BTreeMap::new();
     for (host, path) in &flags.certificates {
         registry_roots
@@ -33,6 +35,8 @@ pub(crate) fn client_config(
         .attempts
         .max(flags.push_retry.max(flags.download_retry).saturating_add(1));
     let client = environment.variables.get("UPSTREAM_CLIENT_TYPE");
+    let mut unverified = hosts(&flags.skip_tls_verify_hosts);
+    unverified.extend(config.context.unverified_host.as_deref().map(Registry::new));
     Ok(ClientConfig {
         user_agent: user_agent(&defaults.user_agent, client),
         roots: roots(environment)?,
@@ -45,7 +49,7 @@ pub(crate) fn client_config(
         skip_tls_verify: Relaxation {
             push: flags.skip_tls_verify_push,
             pull: flags.skip_tls_verify_pull,
-            registries: hosts(&flags.skip_tls_verify_hosts),
+            registries: unverified,
         },
         proxies: Proxies::from_environment(|name| environment.variables.get(name).cloned()),
         names: NameFiles::read_system(),

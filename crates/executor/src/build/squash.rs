@@ -41,7 +41,9 @@ impl Stages<'_> {
             |path: &ImagePath, content: &FileContent| -> Result<Box<dyn Read + '_>, BuildError> {
                 contents.open(path, content)
             };
-        let layer = self.factory.write(Wanted::ByImage, &changes, &open)?;
+        let layer = self
+            .factory
+            .write(Wanted::ByImage, false, &changes, &open)?;
         squashed.extend(self.number(layer));
         Ok(squashed)
     }

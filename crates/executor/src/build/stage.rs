@@ -12,6 +12,7 @@ use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
 use kigumi_run::Runner;
 
+use super::caching::{Caching, Hashed, Track};
 use super::contents::Contents;
 use super::contexts::NamedContexts;
 use super::copying::{self, Sources};
@@ -22,9 +23,9 @@ use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
 use super::mounts::{self, CacheStore, Mounted};
 use super::needs::Needs;
-use super::off_disk;
 use super::pod_files;
 use super::running;
+use super::standing::{Standing, State, nobody_looked};
 use super::workshop::Workshop;
 use super::{Entrusted, Premises};
 use crate::cli::ExtraHost;
@@ -34,24 +35,15 @@ use crate::report::{BuildEvent, StepPosition};
 /// Longest `passwd` or `group` that is read, in bytes. Real ones have kilobytes.
 const LONGEST_DATABASE: u64 = 8 << 20;
 
-/// A stage while it is being built: a value, or a value that follows the disk.
-#[derive(Debug)]
-enum State {
-    Value(Tree),
-    Live(Box<Index>),
-}
-
-impl State {
-    fn tree(&self) -> &Tree {
-        match self {
-            Self::Value(tree) => tree,
-            Self::Live(index) => index.tree(),
-        }
-    }
-}
-
 /// A layer and its number among the contents.
 pub(crate) type NumberedLayer = (Layer, u32);
+
+/// What a step made.
+struct Made {
+    layer: NewLayer,
+    /// The files that it was made of are not those that were read for its key.
+    is_contradicted: bool,
+}
 
 /// What is left of a stage when it is done.
 #[derive(Debug, Default)]
@@ -86,110 +78,113 @@ pub(crate) struct Stages<'a> {
     pub(crate) contexts: NamedContexts<'a>,
     /// The stage whose final state still lies on the root filesystem.
     pub(crate) standing: Option<(StageId, Box<Index>)>,
+    /// What the cache knows; none without one.
+    pub(crate) caching: Option<Caching<'a>>,
+    /// What was read for keys.
+    pub(crate) hashed: Hashed,
 }
 
 impl Stages<'_> {
-    /// Builds every stage and gives the layers of the target.
+    /// Builds every stage that is needed and gives the layers of the target. [`Stages::look_ahead`] comes before.
     pub(crate) fn build(&mut self) -> Result<Vec<NumberedLayer>, BuildError> {
         let plan = self.plan;
         for (number, stage) in plan.stages.iter().enumerate() {
-            self.workshop.events.emit(BuildEvent::StageStarted {
-                number: number + 1,
-                of: plan.stages.len(),
-                name: name_of(stage),
-                base: self.base_name(&stage.base),
-            });
-            let finished = self.stage(stage)?;
-            self.finished.insert(stage.id, finished);
+            let (number, of, name) = (number + 1, plan.stages.len(), name_of(stage));
+            let event = if self.is_needed(stage.id) {
+                BuildEvent::StageStarted {
+                    number,
+                    of,
+                    name,
+                    base: self.base_name(&stage.base),
+                }
+            } else {
+                BuildEvent::StageSkipped { number, of, name }
+            };
+            self.workshop.events.emit(event);
+            if self.is_needed(stage.id) {
+                let finished = self.stage(stage)?;
+                self.finished.insert(stage.id, finished);
+            }
         }
-        Ok(self
-            .finished
-            .remove(&plan.target)
-            .unwrap_or_default()
-            .layers)
+        let target = self.finished.remove(&plan.target);
+        let mut layers = target.unwrap_or_default().layers;
+        if self.factory.keep {
+            self.ensure_bytes(&mut layers)?;
+        }
+        Ok(layers)
     }
 
     fn stage(&mut self, stage: &StagePlan) -> Result<FinishedStage, BuildError> {
-        let begun = self.begin(stage);
+        let mut track = self.begin_track(stage);
+        let begun = self.begin(stage, &track);
         // Whatever went wrong after the build was told to end went wrong because of that.
         self.workshop.check_cancelled()?;
-        let (mut state, mut layers) =
-            begun.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
-        for step in &stage.steps {
+        let mut standing = begun.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
+        for (index, step) in stage.steps.iter().enumerate() {
             self.workshop.check_cancelled()?;
             self.factory.check_uploads()?;
-            let stepped = self.step(stage, step, state);
+            let stepped = self.reuse_or_make(stage, (index, step), &mut standing, &mut track);
             self.workshop.check_cancelled()?;
-            let (next, layer) =
-                stepped.map_err(|error| error.at(self.file, step.span, &step.text))?;
-            state = next;
-            layers.extend(layer);
+            stepped.map_err(|error| error.at(self.file, step.span, &step.text))?;
         }
-        self.end(stage, state, layers)
+        if self.needs.materializes(stage.id) && !matches!(standing.state, State::Live(_)) {
+            let laid = self.live(stage, &mut standing);
+            self.workshop.check_cancelled()?;
+            laid.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
+        }
+        self.end_track(stage.id, track);
+        self.end(stage, standing)
     }
 
-    /// Lays the base: on the root filesystem for a stage with a RUN, as a value for any other.
-    fn begin(&mut self, stage: &StagePlan) -> Result<(State, Vec<NumberedLayer>), BuildError> {
-        let live = self.needs.is_live(stage.id);
-        let layers = match &stage.base {
-            Base::Scratch => Vec::new(),
-            Base::Context(name) => {
-                let wanted = self.needs.context_layer_of(stage.id);
-                let layer = self.context_layer(name, wanted)?;
-                self.number(layer).into_iter().collect()
-            }
-            Base::Image(id) if self.needs.fetches_base(stage.id) => {
-                self.images.layers(*id, &mut self.contents)?
-            }
-            Base::Image(id) => self.images.described(*id, &mut self.contents)?,
-            Base::Stage(id) => {
-                if live
-                    && let Some((_, index)) = self.standing.take_if(|(standing, _)| standing == id)
-                {
-                    return Ok((State::Live(index), self.layers_of(*id)));
-                }
-                self.layers_of(*id)
-            }
+    fn reuse_or_make(
+        &mut self,
+        stage: &StagePlan,
+        at: (usize, &Step),
+        standing: &mut Standing,
+        track: &mut Track,
+    ) -> Result<(), BuildError> {
+        let (_, step) = at;
+        let position = StepPosition {
+            stage: name_of(stage),
+            number: step.number,
+            of: stage.steps.len(),
         };
-        if let Base::Image(id) = stage.base
-            && self.needs.in_image(stage.id)
-            && let Some(image) = self.images.found(id)
-        {
-            self.factory.send_base(&layers, image.repository());
+        if step.op == Op::Config {
+            self.workshop.events.emit(BuildEvent::StepStarted {
+                step: position,
+                text: step.text.clone(),
+                line: step.span.line,
+            });
+            return Ok(());
         }
-        let state = if live {
-            self.standing = None;
-            let index = self.unpack(&layers)?;
-            let is_read = self.needs.is_read(stage.id);
-            off_disk::keep(&index, &layers, is_read, &mut self.contents);
-            State::Live(Box::new(index))
-        } else if self.needs.looks_at_files(stage.id) {
-            State::Value(self.base_tree(&stage.base, &layers)?)
+        let (found, instruction) = self.reusable(stage, at, standing, track)?;
+        if let Some(found) = found {
+            let layer = Some(found.diff_id());
+            self.reuse(stage, (step, position), found, standing)?;
+            self.advance(stage.id, at, track, (layer, instruction));
+            return Ok(());
+        }
+        let stood = self.stand(stage, at, standing);
+        self.workshop.check_cancelled()?;
+        stood.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
+        let made = self.make(stage, (step, position), standing)?;
+        if made.is_contradicted {
+            self.tell_contradiction(step, track);
         } else {
-            State::Value(Tree::new())
-        };
-        let layers = match stage.base {
-            Base::Image(id) => self.images.release(id, layers),
-            Base::Scratch | Base::Stage(_) | Base::Context(_) => layers,
-        };
-        Ok((state, layers))
+            self.remember(stage.id, at, (track, instruction), &made.layer);
+            let layer = made.layer.layer.as_ref().map(|layer| layer.diff_id);
+            self.advance(stage.id, at, track, (layer, instruction));
+        }
+        let layer = self.number(made.layer);
+        standing.lay(layer);
+        Ok(())
     }
 
-    fn unpack(&mut self, layers: &[NumberedLayer]) -> Result<Index, BuildError> {
-        let started = Instant::now();
-        let workshop = self.workshop;
-        let index = self
-            .ground()?
-            .unpack(layers, &workshop.cancel, &workshop.events)?;
-        workshop.events.emit(BuildEvent::Unpacked {
-            layers: layers.len(),
-            entries: index.tree().len() - 1,
-            took: started.elapsed(),
-        });
-        Ok(index)
-    }
-
-    fn base_tree(&mut self, base: &Base, layers: &[NumberedLayer]) -> Result<Tree, BuildError> {
+    pub(crate) fn base_tree(
+        &mut self,
+        base: &Base,
+        layers: &[NumberedLayer],
+    ) -> Result<Tree, BuildError> {
         match base {
             Base::Scratch => Ok(Tree::new()),
             Base::Image(id) => Ok((*self.images.tree(*id, layers, &self.workshop.cancel)?).clone()),
@@ -200,37 +195,34 @@ impl Stages<'_> {
 
     /// What others may see of a finished stage. A stage that lay on the root filesystem and has children is read from its layers again.
     fn stage_tree(&mut self, id: StageId) -> Result<Arc<Tree>, BuildError> {
-        let finished = self.finished.entry(id).or_default();
+        let finished = self.finished.get(&id).ok_or_else(nobody_looked)?;
         if let Some(tree) = &finished.tree {
             return Ok(Arc::clone(tree));
         }
-        let tree = Arc::new(ground::tree_of(&finished.layers, &self.workshop.cancel)?);
+        let mut layers = finished.layers.clone();
+        self.ensure_bytes(&mut layers)?;
+        let tree = Arc::new(ground::tree_of(&layers, &self.workshop.cancel)?);
+        let finished = self.finished.entry(id).or_default();
         finished.tree = Some(Arc::clone(&tree));
+        finished.layers = layers;
         Ok(tree)
     }
 
-    fn layers_of(&self, id: StageId) -> Vec<NumberedLayer> {
-        self.finished
-            .get(&id)
-            .map(|stage| stage.layers.clone())
-            .unwrap_or_default()
+    pub(crate) fn layers_of(&self, id: StageId) -> Result<Vec<NumberedLayer>, BuildError> {
+        let finished = self.finished.get(&id).ok_or_else(nobody_looked)?;
+        Ok(finished.layers.clone())
     }
 
-    fn ground(&mut self) -> Result<&mut Ground, BuildError> {
+    pub(crate) fn ground(&mut self) -> Result<&mut Ground, BuildError> {
         self.premises.ground.as_mut().ok_or_else(no_ground)
     }
 
-    fn step(
+    fn make(
         &mut self,
         stage: &StagePlan,
-        step: &Step,
-        state: State,
-    ) -> Result<(State, Option<NumberedLayer>), BuildError> {
-        let position = StepPosition {
-            stage: name_of(stage),
-            number: step.number,
-            of: stage.steps.len(),
-        };
+        (step, position): (&Step, StepPosition),
+        standing: &mut Standing,
+    ) -> Result<Made, BuildError> {
         let events = self.workshop.events.clone();
         events.emit(BuildEvent::StepStarted {
             step: position.clone(),
@@ -238,11 +230,20 @@ impl Stages<'_> {
             line: step.span.line,
         });
         let started = Instant::now();
-        let (state, layer) = match &step.op {
-            Op::Config => (state, None),
+        let state = std::mem::replace(&mut standing.state, State::Latent);
+        let (state, made) = match &step.op {
+            Op::Config => return Err(nobody_looked()),
             Op::Run(run) => {
                 self.tell_mounted_directory(run, step);
-                self.run(stage.id, run, &position, state)?
+                let (state, layer) = self.run(stage.id, run, &position, state)?;
+                let is_contradicted = false;
+                (
+                    state,
+                    Made {
+                        layer,
+                        is_contradicted,
+                    },
+                )
             }
             Op::Copy(copy) => {
                 let changes = self.copy_changes(copy, &state)?;
@@ -253,20 +254,17 @@ impl Stages<'_> {
                 self.place(stage.id, step, changes, state)?
             }
         };
-        if step.op != Op::Config {
-            let summary = layer.as_ref().map(NewLayer::summary);
-            let took = started.elapsed();
-            events.emit(BuildEvent::StepFinished {
-                step: position,
-                took,
-                layer: summary,
-            });
-        }
-        Ok((state, layer.and_then(|layer| self.number(layer))))
+        standing.state = state;
+        events.emit(BuildEvent::StepFinished {
+            step: position,
+            took: started.elapsed(),
+            layer: made.layer.has_layer().then(|| made.layer.summary()),
+        });
+        Ok(made)
     }
 
     /// Gives a layer that was kept its number among the contents.
-    pub(super) fn number(&mut self, layer: NewLayer) -> Option<NumberedLayer> {
+    pub(crate) fn number(&mut self, layer: NewLayer) -> Option<NumberedLayer> {
         let layer = layer.layer?;
         let number = self.contents.add_layer(layer.spool.clone());
         Some((layer, number))
@@ -292,7 +290,7 @@ impl Stages<'_> {
         };
         let spec = copying::spec(copy, gathered.items, owner, self.now)?;
         let sources = Sources {
-            tree: state.tree(),
+            tree: state.tree()?,
             source: &source,
             git: &gathered.git,
         };
@@ -307,7 +305,8 @@ impl Stages<'_> {
             CopySource::Context => self.context_tree(),
             CopySource::Stage(id) => self.stage_tree(*id),
             CopySource::Image(id) => {
-                let layers = self.images.layers(*id, &mut self.contents)?;
+                let mut layers = self.images.described(*id, &mut self.contents)?;
+                self.ensure_bytes(&mut layers)?;
                 self.images.tree(*id, &layers, &self.workshop.cancel)
             }
             CopySource::Scratch => Ok(Arc::new(Tree::new())),
@@ -319,7 +318,7 @@ impl Stages<'_> {
         if let Some(tree) = &self.context {
             return Ok(Arc::clone(tree));
         }
-        let tree = Arc::new(self.workshop.read_context(&mut self.contents)?);
+        let tree = self.workshop.context.tree(&mut self.contents)?;
         self.context = Some(Arc::clone(&tree));
         Ok(tree)
     }
@@ -333,7 +332,7 @@ impl Stages<'_> {
             None | Some("") => (0, 0),
             Some(user) => self.owner(user, state)?,
         };
-        copying::make_dir(state.tree(), op, owner, self.now)
+        copying::make_dir(state.tree()?, op, owner, self.now)
     }
 
     /// The numbers behind `user[:group]`; names are looked up in the stage's own files.
@@ -358,7 +357,7 @@ impl Stages<'_> {
 
     /// A file of the stage, links followed; empty when it has none.
     fn read_file(&mut self, state: &State, path: &[u8]) -> Result<Vec<u8>, BuildError> {
-        let tree = state.tree();
+        let tree = state.tree()?;
         let Ok(path) = ImagePath::parse(path) else {
             return Ok(Vec::new());
         };
@@ -413,11 +412,17 @@ impl Stages<'_> {
         step: &Step,
         changes: Vec<Change>,
         state: State,
-    ) -> Result<(State, Option<NewLayer>), BuildError> {
+    ) -> Result<(State, Made), BuildError> {
         let makes_layer = step
             .history
             .as_ref()
             .is_some_and(|entry| !entry.empty_layer);
+        // Another RUN may still want to have it on disk.
+        let wanted = match (&state, self.needs.is_live(stage)) {
+            (State::Value { .. }, true) => self.needs.layers_of(stage).and_by_stages(),
+            _ => self.needs.layers_of(stage),
+        };
+        let for_cache = self.keeps_layers();
         let layer = if makes_layer {
             let contents = &self.contents;
             let open = |path: &ImagePath, content: &FileContent| contents.open(path, content);
@@ -426,28 +431,31 @@ impl Stages<'_> {
                 Some((first, rest)) if first.path().is_root() => rest,
                 _ => &changes,
             };
-            Some(
-                self.factory
-                    .write(self.needs.layers_of(stage), recorded, &open)?,
-            )
+            self.factory.write(wanted, for_cache, recorded, &open)?
         } else {
-            None
+            NewLayer::none()
         };
+        let is_contradicted = self.is_contradicted(&changes, &layer);
         let state = match state {
-            State::Value(mut tree) => {
+            State::Latent => return Err(nobody_looked()),
+            State::Value { mut tree, layers } => {
                 tree.apply_layer(changes)
                     .map_err(|source| BuildError::Layer {
                         operation: "apply the layer".to_owned(),
                         source,
                     })?;
-                State::Value(tree)
+                State::Value { tree, layers }
             }
             State::Live(index) => {
                 let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
                 State::Live(Box::new(ground.apply(*index, &changes, &self.contents)?))
             }
         };
-        Ok((state, layer))
+        let made = Made {
+            layer,
+            is_contradicted,
+        };
+        Ok((state, made))
     }
 
     /// A build that works where the pod has mounted something loses what it makes there.
@@ -472,8 +480,9 @@ impl Stages<'_> {
         run: &RunOp,
         position: &StepPosition,
         state: State,
-    ) -> Result<(State, Option<NewLayer>), BuildError> {
+    ) -> Result<(State, NewLayer), BuildError> {
         let users = self.users(&state)?;
+        let for_cache = self.keeps_layers();
         let wanted = self.prepare_mounts(run)?;
         let State::Live(mut index) = state else {
             return Err(no_ground());
@@ -512,25 +521,22 @@ impl Stages<'_> {
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
         };
-        let layer = self
-            .factory
-            .write(self.needs.layers_of(stage), &changes, &open)?;
+        let wanted = self.needs.layers_of(stage);
+        let layer = self.factory.write(wanted, for_cache, &changes, &open)?;
         for (path, digest) in &layer.digests {
             index.learn(path, *digest);
         }
-        Ok((State::Live(index), Some(layer)))
+        Ok((State::Live(index), layer))
     }
 
     /// Keeps of a finished stage what later ones need, and nothing else.
-    fn end(
-        &mut self,
-        stage: &StagePlan,
-        state: State,
-        layers: Vec<NumberedLayer>,
-    ) -> Result<FinishedStage, BuildError> {
+    fn end(&mut self, stage: &StagePlan, standing: Standing) -> Result<FinishedStage, BuildError> {
+        let Standing { state, layers, .. } = standing;
         let (is_parent, is_read) = (self.needs.is_parent(stage.id), self.needs.is_read(stage.id));
         let tree = match state {
-            State::Value(tree) => (is_parent || is_read).then(|| Arc::new(tree)),
+            // Its layers tell everything, if anybody asks.
+            State::Latent => None,
+            State::Value { tree, .. } => (is_parent || is_read).then(|| Arc::new(tree)),
             // Its layers are kept, and tell everything that anybody may ask.
             State::Live(index) if is_parent => {
                 self.standing = Some((stage.id, index));

@@ -3,16 +3,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kigumi_context::{context_tree, ignore_file_candidates, read_ignore_file};
-use kigumi_layer::Tree;
-use kigumi_rootfs::RootDir;
 use kigumi_run::Cancel;
 use rustix::event::{PollFd, PollFlags, poll};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::contents::Contents;
+use super::main_context::MainContext;
 use crate::error::BuildError;
 use crate::report::Events;
 
@@ -27,8 +24,7 @@ pub(crate) struct Workshop {
     pub(crate) handle: Handle,
     /// Becomes true when the build is told to end; the async side of `cancel`.
     pub(crate) stopped: watch::Receiver<bool>,
-    pub(crate) dockerfile: PathBuf,
-    pub(crate) context: PathBuf,
+    pub(crate) context: Arc<MainContext>,
     work: TempDir,
 }
 
@@ -39,7 +35,7 @@ impl Workshop {
         stop: Stop,
         handle: Handle,
         kaniko_dir: &Path,
-        (dockerfile, context): (PathBuf, PathBuf),
+        context: Arc<MainContext>,
     ) -> Result<Self, BuildError> {
         let failed = |source| BuildError::Work {
             operation: "make a directory for work files",
@@ -57,7 +53,6 @@ impl Workshop {
             cancel,
             handle,
             stopped,
-            dockerfile,
             context,
             work,
         })
@@ -95,20 +90,6 @@ impl Workshop {
         future: impl Future<Output = Result<T, BuildError>>,
     ) -> Result<T, BuildError> {
         wait(&self.handle, &self.cancel, &self.stopped, future)
-    }
-
-    /// The build context, as the ignore file leaves it.
-    pub(crate) fn read_context(&self, contents: &mut Contents) -> Result<Tree, BuildError> {
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| BuildError::Context {
-            path: self.context.clone(),
-            source,
-        };
-        let ignored = read_ignore_file(&ignore_file_candidates(&self.dockerfile, &self.context))
-            .map_err(|error| failed(error.into()))?;
-        let directory =
-            Arc::new(RootDir::open(&self.context).map_err(|error| failed(error.into()))?);
-        let store = contents.add_store(Arc::clone(&directory));
-        context_tree(&directory, &ignored, store).map_err(|error| failed(error.into()))
     }
 }
 

@@ -2,6 +2,8 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Sub
 use clap_complete::Shell;
 
 use super::RunFlags;
+use super::cache_flags::CacheFlags;
+use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
 use super::lint_flags::{LintCommand, LintFlags};
 use super::log_flags::LogFlags;
 use super::push_command::PushCommand;
@@ -54,7 +56,7 @@ pub enum Command {
 /// The flags of a build, with the parsing rules of kaniko's command line (K-CLI).
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct BuildFlags {
-    /// Path of the Dockerfile, as given or below the context
+    /// Path of the Dockerfile, as given or below the context; or its URL
     #[arg(
         short = 'f',
         long,
@@ -63,11 +65,12 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub dockerfile: String,
-    /// Directory of the build context (a path, or `dir://PATH`)
+    /// The build context: a directory or dir://PATH; an archive: tar://FILE, tar://stdin, https://…, s3://BUCKET/KEY, gs://BUCKET/KEY,
+    /// https://ACCOUNT.blob.core.windows.net/…; a repository: git://HOST/REPOSITORY[#REF[#COMMIT]], https://….git
     #[arg(
         short = 'c',
         long,
-        default_value = "/workspace/",
+        default_value = DEFAULT_CONTEXT,
         allow_hyphen_values = true,
         help_heading = "Input"
     )]
@@ -81,6 +84,9 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub context_sub_path: String,
+    /// How the build context is fetched.
+    #[command(flatten)]
+    pub context_flags: ContextFlags,
     /// Named context, repeatable: a directory, a URL of http, https or git, `docker-image://IMAGE`, `oci-layout://DIRECTORY[:TAG|@DIGEST]`
     #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub build_context: Vec<String>,
@@ -183,6 +189,9 @@ pub struct BuildFlags {
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
 
+    /// What is not made twice.
+    #[command(flatten)]
+    pub cache: CacheFlags,
     /// What RUN may do and finds.
     #[command(flatten)]
     pub run: RunFlags,
@@ -286,20 +295,8 @@ impl AcceptedFlags {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Not there yet")]
 pub struct AbsentFlags {
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    cache: Option<bool>,
-    #[arg(long, hide = true)]
-    cache_repo: Option<String>,
     #[arg(long, hide = true)]
     cache_dir: Option<String>,
-    #[arg(long, hide = true)]
-    cache_ttl: Option<String>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    cache_copy_layers: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    cache_run_layers: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    no_push_cache: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     cleanup: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -310,10 +307,6 @@ pub struct AbsentFlags {
     skip_default_registry_fallback: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     push_ignore_immutable_tag_errors: Option<bool>,
-    #[arg(short = 'b', long, hide = true)]
-    bucket: Option<String>,
-    #[arg(long, hide = true)]
-    git: Option<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     registry_mirror: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
@@ -326,16 +319,12 @@ pub struct AbsentFlags {
 
 impl AbsentFlags {
     /// The flags that were given and ask for something, in the order of their declaration.
-    pub fn asked_for(&self) -> Vec<&'static str> {
+    /// Those of the cache ask for nothing without one.
+    pub fn asked_for(&self, cached: bool) -> Vec<&'static str> {
         let on = |flag: Option<bool>| flag == Some(true);
         let text = |flag: &Option<String>| flag.as_deref().is_some_and(|value| !value.is_empty());
-        let cached = on(self.cache);
         [
-            ("--cache", cached),
-            ("--cache-repo", cached && text(&self.cache_repo)),
             ("--cache-dir", cached && text(&self.cache_dir)),
-            ("--cache-ttl", cached && text(&self.cache_ttl)),
-            ("--cache-copy-layers", cached && on(self.cache_copy_layers)),
             ("--cleanup", on(self.cleanup)),
             ("--pre-cleanup", on(self.pre_cleanup)),
             ("--preserve-context", on(self.preserve_context)),
@@ -347,8 +336,6 @@ impl AbsentFlags {
                 "--push-ignore-immutable-tag-errors",
                 on(self.push_ignore_immutable_tag_errors),
             ),
-            ("--bucket", text(&self.bucket)),
-            ("--git", text(&self.git)),
             ("--registry-mirror", !self.registry_mirror.is_empty()),
             ("--registry-map", !self.registry_map.is_empty()),
             (
@@ -531,15 +518,10 @@ mod tests {
 
     #[test]
     fn features_that_are_not_there_are_named() {
-        let flags = flags(&[
-            "--cache=true",
-            "--cache-ttl=6h",
-            "--pre-cleanup",
-            "--cleanup=false",
-        ]);
+        let flags = flags(&["--cache-dir=/c", "--pre-cleanup", "--cleanup=false"]);
         assert_eq!(
-            flags.absent.asked_for(),
-            ["--cache", "--cache-ttl", "--pre-cleanup"]
+            flags.absent.asked_for(true),
+            ["--cache-dir", "--pre-cleanup"]
         );
     }
 
@@ -548,7 +530,7 @@ mod tests {
         assert!(
             flags(&["--cache-ttl=6h", "--cache-dir=/cache"])
                 .absent
-                .asked_for()
+                .asked_for(false)
                 .is_empty()
         );
     }

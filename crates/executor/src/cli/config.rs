@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kigumi_context::{Location, dockerfile_candidates};
+use kigumi_context::{DockerfilePlace, dockerfile_candidates};
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::cache_flags::CacheSettings;
+use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::lint_flags::LintSettings;
 use super::registry_flags::RegistryArgs;
@@ -17,9 +19,9 @@ use super::{Outputs, Remark, Shape, remarks};
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Candidates for the Dockerfile, most preferred first (K-CLI-11).
-    pub dockerfile: Vec<PathBuf>,
+    pub dockerfile: Vec<DockerfilePlace>,
     /// The build context.
-    pub context: PathBuf,
+    pub context: ContextSettings,
     /// `--build-arg`, in order.
     pub build_args: Vec<(String, String)>,
     /// The stage that becomes the image; `None` is the last.
@@ -64,6 +66,8 @@ pub struct Config {
     pub kaniko_dir: PathBuf,
     /// `--cache-mount-dir`.
     pub cache_mount_dir: Option<PathBuf>,
+    /// What is not made twice; none without `--cache`.
+    pub cache: Option<CacheSettings>,
     /// What RUN may do and finds.
     pub run: RunSettings,
     /// What is told about the Dockerfile before it is built.
@@ -221,6 +225,37 @@ pub enum ConfigError {
         /// Why not.
         reason: String,
     },
+    /// A flag about the cache whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    CacheFlag {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// No name for the cache (contract § 2).
+    #[error(
+        "--cache has no repository: name it with --cache-repo, or give a --destination; with --no-push pass --no-push-cache as well to only read the cache of the destination"
+    )]
+    NoCacheRepo,
+    /// Signatures that nobody can verify.
+    #[error("{trust} needs a key: pass --cache-verify-key or --cache-sign-key")]
+    CacheWithoutKeys {
+        /// The flag.
+        trust: &'static str,
+    },
+    /// Keys that nothing would be done with.
+    #[error(
+        "--cache-trust=off does not look at signatures, but there are keys; leave out one or the other"
+    )]
+    CacheKeysWithoutTrust,
+    /// Entries that nobody would believe (supply-chain.md § 4.3).
+    #[error(
+        "--cache-mode=rw with --cache-trust=require needs --cache-sign-key: nobody would believe unsigned entries"
+    )]
+    CacheWithoutSignKey,
     /// A rule that does not exist.
     #[error("--lint-rule `{text}`: there is no such rule; docs/lint.md lists them")]
     UnknownRule {
@@ -233,11 +268,29 @@ pub enum ConfigError {
         /// The flag.
         flag: &'static str,
     },
-    /// A context that is not a directory.
+    /// A context that is none.
     #[error("--context: {reason}")]
     Context {
         /// Why not.
         reason: String,
+    },
+    /// A git context that cannot be fetched so.
+    #[error("--git `{text}`: {reason}")]
+    Git {
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Two contexts.
+    #[error(
+        "--bucket `{bucket}` beside the directory `{context}` of --context: give --context=gs://{bucket} alone, or remove --bucket"
+    )]
+    Bucket {
+        /// The directory.
+        context: String,
+        /// As given.
+        bucket: String,
     },
     /// One root filesystem for several images.
     #[error("--materialize leaves one image on the root filesystem, and there are {count} {what}")]
@@ -338,13 +391,18 @@ impl Config {
                 count: platforms.len(),
             });
         }
-        let context = context(flags, environment)?;
-        let dockerfile = dockerfile_candidates(
-            Path::new(&flags.dockerfile),
+        let cache = CacheSettings::new(
+            &flags.cache,
+            (push, &destinations),
             &environment.working_directory,
-            &context,
-        );
+        )?;
         let mut build_args = build_args(flags, environment);
+        let context = ContextSettings::new(flags, &build_args, environment)?;
+        let dockerfile = dockerfile_candidates(
+            &flags.dockerfile,
+            &environment.working_directory,
+            &context.location,
+        );
         snapshot_mode(flags.accepted.snapshot_mode.as_deref())?;
         let mut targets = targets(flags).into_iter();
         let target = targets.next();
@@ -384,6 +442,7 @@ impl Config {
                 .as_ref()
                 .filter(|text| !text.is_empty())
                 .map(|text| environment.working_directory.join(text)),
+            cache,
             run: RunSettings::new(&flags.run)?,
             lint: LintSettings::new(&flags.lint)?,
             force: flags.force,
@@ -399,7 +458,7 @@ impl Config {
 }
 
 fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
-    let mut absent = flags.absent.asked_for();
+    let mut absent = flags.absent.asked_for(flags.cache.asks_for_cache());
     let variables = [
         "KANIKO_CLEANUP",
         "KANIKO_PRE_CLEANUP",
@@ -466,19 +525,6 @@ fn check_formats(
         (_, Some(ImageFormat::Oci), true) => Err(ConfigError::TarOfOci),
         _ => Ok(()),
     }
-}
-
-fn context(flags: &BuildFlags, environment: &Environment) -> Result<PathBuf, ConfigError> {
-    let location = Location::parse(
-        &flags.context,
-        &flags.context_sub_path,
-        &environment.working_directory,
-    )
-    .map_err(|error| ConfigError::Context {
-        reason: error.to_string(),
-    })?;
-    let Location::Directory(directory) = location;
-    Ok(directory)
 }
 
 fn build_args(flags: &BuildFlags, environment: &Environment) -> Vec<(String, String)> {
@@ -648,7 +694,7 @@ mod tests {
             "--digest-file=/d",
         ])
         .unwrap();
-        assert_eq!(config.context, PathBuf::from("/workspace/src"));
+        assert_eq!(config.context.directory(), Some("/workspace/src".into()));
         assert_eq!(config.outputs.tar, Some("/workspace/out/x.tar".into()));
         assert_eq!(config.outputs.digest, Some(Place::File("/d".into())));
     }
@@ -658,10 +704,8 @@ mod tests {
         let config = config(&["--no-push", "-f", "a/Dockerfile", "-c", "dir:///src"]).unwrap();
         assert_eq!(
             config.dockerfile[..2],
-            [
-                PathBuf::from("/workspace/a/Dockerfile"),
-                "/src/a/Dockerfile".into()
-            ]
+            ["/workspace/a/Dockerfile", "/src/a/Dockerfile"]
+                .map(|path| DockerfilePlace::Disk(path.into()))
         );
     }
 
@@ -739,7 +783,7 @@ mod tests {
 
     #[test]
     fn the_sub_path_belongs_to_contexts_with_a_prefix() {
-        let context = |words: &[&str]| config(words).unwrap().context;
+        let context = |words: &[&str]| config(words).unwrap().context.directory().unwrap();
         assert_eq!(
             context(&["--no-push", "-c", "dir:///src", "--context-sub-path", "a"]),
             PathBuf::from("/src/a")
@@ -778,7 +822,7 @@ mod tests {
                 &["--no-push", "--image-name-with-digest-file=f"],
                 "--image-name-with-digest-file",
             ),
-            (&["--no-push", "-c", "s3://bucket/x"], "s3://"),
+            (&["--no-push", "-c", "swift://bucket/x"], "swift://"),
             (&["--no-push", "--snapshot-mode=fast"], "full, redo, time"),
             (&["--no-push", "--custom-platform=a/b/c/d"], "a/b/c/d"),
             (

@@ -2,7 +2,9 @@
 //! is the only place that looks at a flag, at the environment or at the working directory.
 
 mod args;
+mod cache_flags;
 mod config;
+mod context_flags;
 mod contexts;
 mod features;
 mod lint_flags;
@@ -23,7 +25,10 @@ mod variables;
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
 
 pub use args::{Args, BuildFlags, Command, command, parse};
+pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
 pub use config::{Config, ConfigError, Environment, PlatformSource, RegistryFlags};
+pub(crate) use context_flags::default_context;
+pub use context_flags::{ContextFlags, ContextSettings};
 pub use contexts::{ContextFlag, ContextPlace};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
 pub use log_flags::{LogFlags, LogFormat, LogOptions, Verbosity};

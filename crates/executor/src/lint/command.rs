@@ -1,8 +1,10 @@
 //! `executor lint`: no build, no root, nothing written.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use kigumi_context::{dockerfile_candidates, ignore_file_candidates, read_ignore_file};
+use kigumi_context::{
+    DockerfilePlace, dockerfile_candidates, ignore_file_candidates, read_ignore_file,
+};
 use kigumi_dockerfile::lint::{Inputs, Target};
 use kigumi_dockerfile::{Diagnostic, Diagnostics, DirectiveKind, Dockerfile, parse_bytes};
 use kigumi_plan::{BuildInputs, Planner};
@@ -10,7 +12,7 @@ use kigumi_registry::Client;
 
 use super::{Linted, checkstyle, gitlab, json, page, sarif, text};
 use crate::build::{client_config, find_dockerfile, find_image, planner_inputs, proxies, runtime};
-use crate::cli::{Config, ContextFlag, Environment, LintCommand, LintFormat};
+use crate::cli::{Config, ContextFlag, Environment, LintCommand, LintFormat, default_context};
 use crate::error::{BuildError, chain};
 use crate::report::Events;
 
@@ -73,18 +75,11 @@ fn config(command: &LintCommand, environment: &Environment) -> Result<Config, Bu
     let mut flags = command.build.clone();
     flags.no_push = Some(true);
     // Outside of a pod the default does not exist.
-    if !Path::new(&flags.context).is_dir() && flags.context == DEFAULT_CONTEXT {
-        environment
-            .working_directory
-            .to_string_lossy()
-            .into_owned()
-            .clone_into(&mut flags.context);
+    if let Some(here) = default_context(&flags.context, &environment.working_directory) {
+        flags.context = here;
     }
     Config::new(&flags, environment).map_err(BuildError::Config)
 }
-
-/// The default of `--context`.
-const DEFAULT_CONTEXT: &str = "/workspace/";
 
 /// A file to look at.
 struct File {
@@ -103,13 +98,13 @@ fn files(
     let here = &environment.working_directory;
     let mut files = Vec::new();
     for name in &command.files {
-        let candidates = dockerfile_candidates(Path::new(name), here, &config.context);
-        let (path, bytes) = find_dockerfile(&candidates)?;
+        let candidates = dockerfile_candidates(name, here, &config.context.location);
+        let (path, bytes) = on_disk(&candidates)?;
         let name = name.clone();
         files.push(File { name, path, bytes });
     }
     if files.is_empty() {
-        let (path, bytes) = find_dockerfile(&config.dockerfile)?;
+        let (path, bytes) = on_disk(&config.dockerfile)?;
         let name = path
             .strip_prefix(here)
             .unwrap_or(&path)
@@ -118,6 +113,14 @@ fn files(
         files.push(File { name, path, bytes });
     }
     Ok(files)
+}
+
+/// A check fetches nothing but what it is told about base images.
+fn on_disk(candidates: &[DockerfilePlace]) -> Result<(PathBuf, Vec<u8>), BuildError> {
+    let elsewhere = |_: &DockerfilePlace| Ok(None);
+    let (place, bytes) = find_dockerfile(candidates, &elsewhere)?;
+    let path = place.disk().map(PathBuf::from).unwrap_or_default();
+    Ok((path, bytes))
 }
 
 /// What all files are looked at with.
@@ -153,7 +156,8 @@ impl Check<'_> {
             // The rules have something to say nevertheless; what needs the images is silent.
             Err(errors) => (Inputs::default(), Some(errors)),
         };
-        let ignore = ignore_file_candidates(&file.path, &config.context);
+        let context = config.context.directory();
+        let ignore = ignore_file_candidates(Some(&file.path), context.as_deref());
         let inputs = Inputs {
             build_args: config.build_args.clone(),
             target: config.target.clone().map_or(Target::All, Target::Named),

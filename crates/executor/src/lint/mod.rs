@@ -15,9 +15,8 @@ mod text;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use kigumi_context::{ignore_file_candidates, read_ignore_file};
+use kigumi_dockerfile::ignore::Patterns;
 use kigumi_dockerfile::lint::{self, Base, Finding, Inputs, Report, Target};
 use kigumi_dockerfile::{Diagnostic, Diagnostics, Dockerfile, Source};
 use kigumi_oci::Platform;
@@ -78,16 +77,13 @@ pub(crate) fn tells(warning: &str, mode: LintMode) -> bool {
 /// [`BuildError::LintOptions`], [`BuildError::Lint`].
 pub(crate) fn before_build<'p>(
     files: impl Iterator<Item = (&'p Dockerfile, &'p Inputs)>,
-    path: &Path,
+    ignore: Option<&Patterns>,
     config: &Config,
     events: &Events,
 ) -> Result<(), BuildError> {
     if config.lint.mode == LintMode::Off {
         return Ok(());
     }
-    let ignore = ignore_file_candidates(path, &config.context);
-    // What is wrong with the file is told when the context is read, if it is.
-    let ignore = read_ignore_file(&ignore).ok();
     let mut findings = Vec::new();
     let mut fails = false;
     let mut source = None;
@@ -95,7 +91,7 @@ pub(crate) fn before_build<'p>(
         let inputs = Inputs {
             build_args: config.build_args.clone(),
             target: config.target.clone().map_or(Target::Last, Target::Named),
-            ignore: ignore.clone(),
+            ignore: ignore.cloned(),
             ..known.clone()
         };
         let report = report(file, inputs, &config.lint)?;

@@ -58,12 +58,7 @@ fn build(text: &str, flags: &[&str]) -> (Vec<String>, Result<(), BuildError>) {
     // For two platforms: a finding is told once.
     let files = [(&file, &inputs), (&file, &inputs)];
     let config = config(flags);
-    let result = before_build(
-        files.into_iter(),
-        "/nowhere/Dockerfile".as_ref(),
-        &config,
-        &events,
-    );
+    let result = before_build(files.into_iter(), None, &config, &events);
     let told = told.lock().unwrap().clone();
     (told, result)
 }

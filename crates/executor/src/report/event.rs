@@ -13,6 +13,17 @@ pub enum BuildEvent {
         /// `linux/amd64`; several with commas between them.
         platform: String,
     },
+    /// The build context was fetched.
+    ContextFetched {
+        /// Where it was, without credentials.
+        context: String,
+        /// How many files, directories and links.
+        entries: usize,
+        /// Size of the files in bytes.
+        bytes: u64,
+        /// How long it took.
+        took: Duration,
+    },
     /// The build for one of several platforms begins.
     PlatformStarted {
         /// `linux/amd64`.
@@ -73,6 +84,24 @@ pub enum BuildEvent {
         took: Duration,
         /// The layer it made.
         layer: Option<LayerSummary>,
+    },
+    /// The layer of an instruction was in the cache, and is used as it is.
+    StepCached {
+        /// Which.
+        step: StepPosition,
+        /// The layer as stored.
+        digest: Digest,
+        /// Its stored size in bytes.
+        size: u64,
+    },
+    /// A stage that nobody needs: everything that was to be taken of it is in the cache.
+    StageSkipped {
+        /// From 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// Its name.
+        name: String,
     },
     /// A blob is in the registry.
     LayerPushed {

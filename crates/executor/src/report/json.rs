@@ -53,6 +53,17 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             format!("building {}", dockerfile.display()),
             json!({ "platform": platform, "version": env!("CARGO_PKG_VERSION") }),
         ),
+        BuildEvent::ContextFetched {
+            context,
+            entries,
+            bytes,
+            took,
+        } => (
+            "info",
+            "context_fetched",
+            format!("fetched the build context {context}"),
+            json!({ "context": context, "entries": entries, "bytes": bytes, "seconds": took.as_secs_f64() }),
+        ),
         BuildEvent::PlatformStarted { platform } => (
             "info",
             "platform_started",
@@ -114,6 +125,18 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
                     "uncompressed": layer.uncompressed, "entries": layer.entries,
                 })),
             }),
+        ),
+        BuildEvent::StepCached { step, digest, size } => (
+            "info",
+            "step_cached",
+            format!("step {} of {} is in the cache", step.number, step.stage),
+            json!({ "stage": step.stage, "step": step.number, "digest": digest, "bytes": size }),
+        ),
+        BuildEvent::StageSkipped { number, of, name } => (
+            "info",
+            "stage_skipped",
+            format!("stage {name} is not needed"),
+            json!({ "number": number, "of": of, "stage": name }),
         ),
         BuildEvent::LayerPushed {
             repository,

@@ -132,6 +132,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Warning { .. } => Verbosity::Warn,
         BuildEvent::Detail { .. } => Verbosity::Debug,
         BuildEvent::Started { .. }
+        | BuildEvent::ContextFetched { .. }
         | BuildEvent::PlatformStarted { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
@@ -139,6 +140,8 @@ fn level(event: &BuildEvent) -> Verbosity {
         | BuildEvent::StepStarted { .. }
         | BuildEvent::Output { .. }
         | BuildEvent::StepFinished { .. }
+        | BuildEvent::StepCached { .. }
+        | BuildEvent::StageSkipped { .. }
         | BuildEvent::LayerPushed { .. }
         | BuildEvent::ImagePushed { .. }
         | BuildEvent::Written { .. }

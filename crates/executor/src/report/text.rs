@@ -38,6 +38,16 @@ fn lines(event: &BuildEvent) -> String {
             env!("CARGO_PKG_VERSION"),
             dockerfile.display()
         ),
+        BuildEvent::ContextFetched {
+            context,
+            entries,
+            bytes: size,
+            took,
+        } => format!(
+            "fetched the build context {context}: {entries} entries, {} in {}",
+            bytes(*size),
+            duration(*took)
+        ),
         BuildEvent::PlatformStarted { platform } => format!("for {platform}"),
         BuildEvent::BaseResolved {
             reference,
@@ -78,6 +88,16 @@ fn lines(event: &BuildEvent) -> String {
                 .as_ref()
                 .map_or_else(String::new, |layer| format!(", {}", summary(layer)));
             format!("{} done in {}{made}", position(step), duration(*took))
+        }
+        BuildEvent::StepCached { step, digest, size } => {
+            format!(
+                "{} is in the cache: {digest} ({})",
+                position(step),
+                bytes(*size)
+            )
+        }
+        BuildEvent::StageSkipped { number, of, name } => {
+            format!("stage {number}/{of} {name} is not needed: what is taken of it is in the cache")
         }
         BuildEvent::LayerPushed {
             repository,

@@ -50,6 +50,9 @@ pub enum TarFault {
         #[source]
         source: PathError,
     },
+    /// A name, or the target of a hard link, that begins at the root, where only relative ones may be.
+    #[error("the name is absolute; archive the files with relative names: tar -C DIRECTORY -c .")]
+    Absolute,
     /// A hard link whose target is not a path inside an image.
     #[error("the target of the hard link cannot be used")]
     LinkTarget {

@@ -166,7 +166,7 @@ fn parse_time(text: &[u8]) -> Option<Timestamp> {
 /// A time as [`parse_time`] reads it, without needless zeros.
 pub(super) fn print_time(time: Timestamp) -> String {
     if time.nanoseconds == 0 {
-        return time.seconds.to_string();
+        return { time.seconds }.to_string();
     }
     let (sign, seconds, nanoseconds) = if time.seconds < 0 {
         // -1 s and 999 999 999 ns is written -0.000000001.

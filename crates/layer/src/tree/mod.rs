@@ -1,4 +1,5 @@
 mod apply;
+mod nodes;
 mod resolve;
 mod walk;
 
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::{ImagePath, Kind, Metadata, Mode, Node, Timestamp};
 
 pub use apply::Effect;
+use nodes::Nodes;
 pub use resolve::{Follow, Resolved};
 pub use walk::Walk;
 
@@ -14,12 +16,19 @@ pub use walk::Walk;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NodeId(u32);
 
+impl NodeId {
+    /// Its number in its tree: numbers are small, and used again when a node is gone.
+    pub const fn number(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A filesystem as a value: paths lead to nodes, and a node with several names is one node.
 ///
 /// It is what a layer is applied to, what a snapshot gives, and what two snapshots are compared as.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    nodes: Vec<Option<Node>>,
+    nodes: Nodes,
     free: Vec<NodeId>,
     /// The layer being applied; nodes of earlier ones are "lower".
     layer: u32,
@@ -44,8 +53,10 @@ impl Tree {
             links: 1,
             layer: 0,
         };
+        let mut nodes = Nodes::default();
+        nodes.push(root);
         Self {
-            nodes: vec![Some(root)],
+            nodes,
             free: Vec::new(),
             layer: 0,
             linked: HashSet::new(),
@@ -63,10 +74,7 @@ impl Tree {
     /// When `id` is not from this tree, or its node was removed: a bug of the caller.
     #[expect(clippy::expect_used, reason = "ids are handed out by the tree itself")]
     pub fn node(&self, id: NodeId) -> &Node {
-        self.nodes
-            .get(id.0 as usize)
-            .and_then(Option::as_ref)
-            .expect("an id of this tree")
+        self.nodes.get(id.number()).expect("an id of this tree")
     }
 
     /// A node of this tree, to change its metadata or content.
@@ -75,10 +83,7 @@ impl Tree {
     /// As [`Tree::node`].
     #[expect(clippy::expect_used, reason = "ids are handed out by the tree itself")]
     pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        self.nodes
-            .get_mut(id.0 as usize)
-            .and_then(Option::as_mut)
-            .expect("an id of this tree")
+        self.nodes.get_mut(id.number()).expect("an id of this tree")
     }
 
     /// What is at `path`, following no link at all.
@@ -124,6 +129,18 @@ impl Tree {
         self.nodes.len() - self.free.len()
     }
 
+    /// All nodes, each once whatever its names, in no order that means anything.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let free: HashSet<NodeId> = self.free.iter().copied().collect();
+        let all = (0..self.nodes.len()).filter_map(|number| u32::try_from(number).ok());
+        all.map(NodeId).filter(move |id| !free.contains(id))
+    }
+
+    /// One more than the largest number of a node.
+    pub fn numbers(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Whether there is nothing but the root.
     pub fn is_empty(&self) -> bool {
         self.len() == 1
@@ -131,14 +148,14 @@ impl Tree {
 
     fn allocate(&mut self, node: Node) -> NodeId {
         if let Some(id) = self.free.pop() {
-            if let Some(slot) = self.nodes.get_mut(id.0 as usize) {
+            if let Some(slot) = self.nodes.slot(id.number()) {
                 *slot = Some(node);
             }
             return id;
         }
         #[expect(clippy::expect_used, reason = "2^32 nodes do not fit in memory")]
         let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes"));
-        self.nodes.push(Some(node));
+        self.nodes.push(node);
         id
     }
 
@@ -166,7 +183,7 @@ impl Tree {
             if let Kind::Directory(entries) = &node.kind {
                 doomed.extend(entries.values());
             }
-            if let Some(slot) = self.nodes.get_mut(id.0 as usize) {
+            if let Some(slot) = self.nodes.slot(id.number()) {
                 *slot = None;
             }
             self.free.push(id);

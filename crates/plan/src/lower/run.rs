@@ -46,9 +46,11 @@ pub(super) fn run(context: &Context<'_>, scope: &Scope, run: &Run) -> Outcome {
     let (argv, script) = command(scope, run);
     let words = argv.iter().map(String::as_str);
     let history = created_by::words(&arguments(scope), words) + created_by::ON_STATE;
+    let (env, proxies) = environment(context.ground, scope);
     let op = RunOp {
         argv,
-        env: environment(context.ground, scope),
+        env,
+        proxies,
         cwd: path::clean(scope.working_dir()),
         user: scope.user(),
         mounts,
@@ -107,8 +109,8 @@ fn arguments(scope: &Scope) -> String {
 }
 
 /// ENV and ARG, then proxies where the image says nothing about them: in both letter cases, since programs differ in
-/// which one they read (T-ARG-08).
-fn environment(ground: &Ground<'_>, scope: &Scope) -> Vec<(String, String)> {
+/// which one they read (T-ARG-08). Their names come second.
+fn environment(ground: &Ground<'_>, scope: &Scope) -> (Vec<(String, String)>, Vec<String>) {
     let inputs = ground.planner.inputs();
     let mut proxies = Variables::default();
     for (name, value) in inputs.proxies.iter().chain(&inputs.build_args) {
@@ -118,12 +120,14 @@ fn environment(ground: &Ground<'_>, scope: &Scope) -> Vec<(String, String)> {
         }
     }
     let mut all = scope.variables.clone();
+    let mut undeclared = Vec::new();
     for (name, value) in proxies.pairs() {
         if all.value(name).is_none() {
             all.set(name, value);
+            undeclared.push(name.clone());
         }
     }
-    all.pairs().to_vec()
+    (all.pairs().to_vec(), undeclared)
 }
 
 fn mount(context: &Context<'_>, scope: &Scope, written: &Mount) -> Result<RunMount, Diagnostic> {

@@ -275,6 +275,10 @@ impl Planner {
         self.target
     }
 
+    pub(crate) fn others(&self) -> &[usize] {
+        &self.others
+    }
+
     pub(crate) fn epoch(&self) -> Option<i64> {
         match &self.epoch {
             Epoch::Known(epoch) => *epoch,

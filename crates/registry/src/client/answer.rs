@@ -1,7 +1,7 @@
 //! Reading answers with bounds on time and memory.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
@@ -100,7 +100,7 @@ pub(crate) async fn error_answer(
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok());
-    let retry_after = retry::retry_after(header);
+    let retry_after = retry::retry_after(header, SystemTime::now().into());
     let mut text = BytesMut::new();
     // The body is only an explanation: what cannot be read of it is left out.
     while text.len() as u64 <= limits::ERROR_BODY
@@ -118,7 +118,14 @@ pub(crate) async fn error_answer(
     }
 }
 
-/// Code and message of an error body; of a body in another form, its first line if that is text and no markup.
+/// What stands in an element of the XML that object stores answer with.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (content, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(content.trim())
+}
+
+/// Code and message of an error body, as registries and object stores write it; of a body in another form, its first line if that is text and no markup.
 pub(crate) fn explain(body: &[u8]) -> (Option<String>, String) {
     let first = serde_json::from_slice(body)
         .ok()
@@ -131,8 +138,11 @@ pub(crate) fn explain(body: &[u8]) -> (Option<String>, String) {
     }
     let text = String::from_utf8_lossy(body);
     let line = text.lines().next().unwrap_or_default().trim();
-    if line.starts_with('<') {
-        return (None, String::new());
+    if line.starts_with('<') || line.starts_with('\u{feff}') {
+        let said = element(&text, "Error").unwrap_or_default();
+        let code = element(said, "Code").map(printable);
+        let message = element(said, "Message").and_then(|message| message.lines().next());
+        return (code, message.map(printable).unwrap_or_default());
     }
     (None, printable(line))
 }
@@ -150,7 +160,7 @@ mod tests {
 
     #[test]
     fn error_bodies_are_explained_in_the_forms_that_registries_use() {
-        let cases: [(&[u8], Option<&str>, &str); 6] = [
+        let cases: [(&[u8], Option<&str>, &str); 7] = [
             (
                 br#"{"errors":[{"code":"DENIED","message":"no\nway","detail":{}}]}"#,
                 Some("DENIED"),
@@ -160,6 +170,11 @@ mod tests {
             (br#"{"errors":[{"message":"x"}]}"#, None, "x"),
             (b"404 page not found\n", None, "404 page not found"),
             (b"<html><body>teapot", None, ""),
+            (
+                b"<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Message>No such key.\nRequestId:1</Message></Error>",
+                Some("NoSuchKey"),
+                "No such key.",
+            ),
             (b"", None, ""),
         ];
         for (body, code, message) in cases {

@@ -11,7 +11,7 @@ use crate::transport::Direction;
 use crate::{Error, Operation, Repository, limits};
 
 /// Every kind of document that can be built on; a registry converts to none of them on its own.
-const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
+pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.docker.distribution.manifest.v2+json";
@@ -53,9 +53,28 @@ impl Client {
         {
             return Ok(digest);
         }
-        self.retrying(|| self.put_manifest(&request, digest))
-            .await?;
-        Ok(digest)
+        let putting = self.retrying(&operation, || self.put_manifest(&request, digest));
+        match (putting.await, reference.tag()) {
+            (Ok(()), _) => Ok(digest),
+            (Err(error), Some(_)) if self.is_named_already(&request, &error, digest).await => {
+                tracing::info!("{error}; the tag names {digest} already");
+                Ok(digest)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Whether a tag that may not be moved names what it should: a build that is made again pushes the same image.
+    async fn is_named_already(&self, pushed: &Request<'_>, error: &Error, digest: Digest) -> bool {
+        // What registries answer for tags that may not be moved, among other reasons.
+        if !matches!(error.status(), Some(400 | 403 | 405 | 409 | 412)) {
+            return false;
+        }
+        let asker = (pushed.endpoint, pushed.operation, pushed.scopes);
+        let request = Request::new(asker, Method::GET, pushed.url.clone())
+            .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        let found = self.get_document(&request).await;
+        found.is_ok_and(|(_, body)| Digest::of(&body) == digest)
     }
 
     /// Pushes by tag through `oci-client`. False when our own request has to do it: whenever anything at all went wrong, since
@@ -134,7 +153,9 @@ impl Client {
         let url = endpoint.url(repository.name(), &format!("manifests/{}", target.text()));
         let request = Request::new((&endpoint, &operation, &scopes), Method::GET, url)
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        let (content_type, body) = self.retrying(|| self.get_document(&request)).await?;
+        let (content_type, body) = self
+            .retrying(&operation, || self.get_document(&request))
+            .await?;
         let content = |source| Error::Content {
             operation: operation.clone(),
             source,
@@ -143,7 +164,7 @@ impl Client {
         Document::parse(content_type.as_deref(), body.into()).map_err(content)
     }
 
-    async fn get_document(
+    pub(super) async fn get_document(
         &self,
         request: &Request<'_>,
     ) -> Result<(Option<String>, bytes::Bytes), Error> {
@@ -191,7 +212,7 @@ impl Target {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Tag(tag) => tag.clone(),
             Self::Digest(digest) => digest.to_string(),
@@ -199,7 +220,7 @@ impl Target {
         }
     }
 
-    fn check(&self, operation: &Operation, body: &[u8]) -> Result<(), Error> {
+    pub(super) fn check(&self, operation: &Operation, body: &[u8]) -> Result<(), Error> {
         match self {
             Self::Tag(_) => Ok(()),
             Self::Digest(digest) => check_digest(operation, *digest, body),

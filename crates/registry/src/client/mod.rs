@@ -1,9 +1,12 @@
 //! The registry client.
 
 pub(crate) mod answer;
+mod artifact;
+mod attempts;
 mod copy;
 mod endpoint;
 mod manifest;
+mod places;
 mod pull;
 mod push;
 mod request;
@@ -11,10 +14,10 @@ mod resolve;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex};
 
 use reqwest::StatusCode;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 pub(crate) use endpoint::{Endpoint, class_of};
@@ -25,7 +28,8 @@ pub(crate) use resolve::{Walk, check_config_type, check_layers, describe};
 
 use crate::auth::Authenticator;
 use crate::transport::{ClientConfig, Direction, Transports};
-use crate::{Error, Operation, Registry, Repository, retry};
+use crate::{Error, Operation, Registry, Repository};
+use attempts::Attempts;
 
 /// Speaks to registries. Cheap to clone; all clones share connections, tokens and what was learnt.
 ///
@@ -33,6 +37,8 @@ use crate::{Error, Operation, Registry, Repository, retry};
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Whether pulls go by the routes.
+    routed: bool,
 }
 
 #[derive(Debug)]
@@ -40,7 +46,9 @@ struct Inner {
     config: ClientConfig,
     transports: Transports,
     authenticator: Authenticator,
-    endpoints: Mutex<HashMap<(Registry, Direction), Arc<Endpoint>>>,
+    endpoints: Mutex<HashMap<(Registry, Direction), Arc<OnceCell<Arc<Endpoint>>>>>,
+    /// In which place a repository was found, where it has routes.
+    found: StdMutex<HashMap<Repository, Repository>>,
 }
 
 impl Client {
@@ -58,7 +66,9 @@ impl Client {
                 transports,
                 authenticator,
                 endpoints: Mutex::default(),
+                found: StdMutex::default(),
             }),
+            routed: true,
         })
     }
 
@@ -78,13 +88,19 @@ impl Client {
         operation: &Operation,
     ) -> Result<Arc<Endpoint>, Error> {
         let key = (repository.registry().clone(), direction);
-        let mut endpoints = self.inner.endpoints.lock().await;
-        if let Some(endpoint) = endpoints.get(&key) {
-            return Ok(Arc::clone(endpoint));
-        }
-        let endpoint = Arc::new(self.find_endpoint(&key.0, direction, operation).await?);
-        endpoints.insert(key, Arc::clone(&endpoint));
-        Ok(endpoint)
+        let cell = {
+            let mut endpoints = self.inner.endpoints.lock().await;
+            Arc::clone(endpoints.entry(key).or_default())
+        };
+        let registry = repository.registry();
+        let finding = || async {
+            self.retrying(operation, || {
+                self.find_endpoint(registry, direction, operation)
+            })
+            .await
+            .map(Arc::new)
+        };
+        cell.get_or_try_init(finding).await.map(Arc::clone)
     }
 
     async fn find_endpoint(
@@ -139,29 +155,28 @@ impl Client {
         Ok(answered.status())
     }
 
-    /// Tries again what may work the next time, as the policy says.
-    pub(crate) async fn retrying<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+    /// Tries again what may work the next time, as the policy says, and tells.
+    pub(crate) async fn retrying<T, F>(
+        &self,
+        operation: &Operation,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let mut made = 0;
+        let mut attempts = self.attempts(operation);
         loop {
-            made += 1;
             match attempt().await {
-                Err(error) if error.is_transient() => self.pause(made, error).await?,
-                outcome => return outcome,
+                Err(error) if error.is_transient() => attempts.pause(error).await?,
+                outcome => {
+                    attempts.ended(outcome.is_ok());
+                    return outcome;
+                }
             }
         }
     }
 
-    /// Waits before the next attempt; the error itself when there is none.
-    async fn pause(&self, made: u32, error: Error) -> Result<(), Error> {
-        let asked = error.answer().and_then(|answer| answer.retry_after);
-        let Some(delay) = self.inner.config.retry.delay(made, asked, retry::jitter()) else {
-            return Err(error);
-        };
-        tracing::debug!(%error, ?delay, "trying again");
-        tokio::time::sleep(delay).await;
-        Ok(())
+    fn attempts<'a>(&self, operation: &'a Operation) -> Attempts<'a> {
+        Attempts::new(self.inner.config.retry, operation)
     }
 }

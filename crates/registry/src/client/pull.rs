@@ -5,6 +5,7 @@ use kigumi_oci::{Descriptor, Digest, Digester};
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode};
 
+use super::places::pass_over;
 use super::request::{Answer, Request};
 use super::{Client, Endpoint, answer};
 use crate::auth::Scopes;
@@ -12,7 +13,7 @@ use crate::transport::Direction;
 use crate::{Error, Operation, Repository, SpoolWriter, limits};
 
 /// A transfer that got this much further counts as a new start for its attempts.
-const PROGRESS: u64 = 1024 * 1024;
+pub(super) const PROGRESS: u64 = 1024 * 1024;
 
 impl Client {
     /// Fetches a blob into a spool, whose readers may read while it grows. Digest and size are verified to the last byte
@@ -30,7 +31,8 @@ impl Client {
             writer,
             digester: Digester::new(),
             size: descriptor.size,
-            operation: Operation::new(format!("fetch blob {} from", descriptor.digest), repository),
+            operation: fetching(descriptor, repository),
+            resumes: true,
         };
         let outcome = match self.download(repository, descriptor, &mut download).await {
             Ok(()) => download.check(descriptor.digest),
@@ -56,8 +58,7 @@ impl Client {
         descriptor: &Descriptor,
         limit: u64,
     ) -> Result<Bytes, Error> {
-        let what = format!("fetch blob {} from", descriptor.digest);
-        let operation = Operation::new(what, repository);
+        let operation = fetching(descriptor, repository);
         if descriptor.size > limit {
             return Err(Error::TooLarge { operation, limit });
         }
@@ -67,7 +68,7 @@ impl Client {
         let scopes = Scopes::new(repository, Direction::Pull);
         let stall = self.inner.config.timeouts.stall;
         let body = self
-            .retrying(|| async {
+            .retrying(&operation, || async {
                 let answered = self
                     .blob_answer((&endpoint, &operation, &scopes), repository, descriptor, 0)
                     .await?;
@@ -102,7 +103,7 @@ impl Client {
         let scopes = Scopes::new(repository, direction);
         let url = endpoint.url(repository.name(), &format!("blobs/{digest}"));
         let request = Request::new((&endpoint, &operation, &scopes), Method::HEAD, url);
-        self.retrying(|| async {
+        self.retrying(&operation, || async {
             let answered = self.send(&request).await?;
             match answered.status() {
                 StatusCode::OK => {
@@ -122,35 +123,57 @@ impl Client {
         .await
     }
 
+    /// From one place of the repository after the other: what came from the one is not asked of the next.
     async fn download(
         &self,
         repository: &Repository,
         descriptor: &Descriptor,
         download: &mut Download,
     ) -> Result<(), Error> {
-        let operation = download.operation.clone();
-        let endpoint = self
-            .endpoint(repository, Direction::Pull, &operation)
-            .await?;
-        let scopes = Scopes::new(repository, Direction::Pull);
+        let (mut place, others) = self.places(repository);
+        for next in others {
+            match self.download_from(&place, descriptor, download).await {
+                Ok(()) => return Ok(()),
+                Err(error @ Error::SpoolWrite { .. }) => return Err(error),
+                Err(error) => pass_over(&error, &next),
+            }
+            place = next;
+        }
+        self.download_from(&place, descriptor, download).await
+    }
+
+    async fn download_from(
+        &self,
+        place: &Repository,
+        descriptor: &Descriptor,
+        download: &mut Download,
+    ) -> Result<(), Error> {
+        let operation = fetching(descriptor, place);
+        download.operation = operation.clone();
+        download.resumes = true;
+        let endpoint = self.endpoint(place, Direction::Pull, &operation).await?;
+        let scopes = Scopes::new(place, Direction::Pull);
         let asker = (&*endpoint, &operation, &scopes);
-        let mut made = 0;
+        let mut attempts = self.attempts(&operation);
         loop {
             let before = download.digester.bytes();
-            made += 1;
-            let outcome = self
-                .download_rest(asker, repository, descriptor, download)
-                .await;
+            let outcome = self.download_rest(asker, place, descriptor, download).await;
             let Err(error) = outcome else {
+                attempts.ended(true);
                 return Ok(());
             };
+            if before > 0 && download.resumes && is_no_range(&error) {
+                tracing::info!("{error}; all of it is fetched again");
+                download.resumes = false;
+                continue;
+            }
             if !error.is_transient() {
                 return Err(error);
             }
             if download.digester.bytes() >= before + PROGRESS {
-                made = 1;
+                attempts.begin_again();
             }
-            self.pause(made, error).await?;
+            attempts.pause(error).await?;
         }
     }
 
@@ -162,8 +185,9 @@ impl Client {
         download: &mut Download,
     ) -> Result<(), Error> {
         let offset = download.digester.bytes();
+        let asked = if download.resumes { offset } else { 0 };
         let answered = self
-            .blob_answer(asker, repository, descriptor, offset)
+            .blob_answer(asker, repository, descriptor, asked)
             .await?;
         let skip = match answered.status() {
             StatusCode::PARTIAL_CONTENT => 0,
@@ -214,6 +238,23 @@ impl Client {
     }
 }
 
+fn fetching(descriptor: &Descriptor, repository: &Repository) -> Operation {
+    Operation::new(format!("fetch blob {} from", descriptor.digest), repository)
+}
+
+/// Whether a registry does not like to be asked for a part: it answers with another one, or with a refusal that is neither of
+/// permission nor of patience.
+fn is_no_range(error: &Error) -> bool {
+    match error {
+        Error::Protocol { .. } => true,
+        Error::Status { answer, .. } => {
+            let refused = (400..500).contains(&answer.status) || answer.status == 501;
+            refused && !matches!(answer.status, 401 | 403 | 404 | 408 | 425 | 429)
+        }
+        _ => false,
+    }
+}
+
 fn starts_at(answered: &Answer, offset: u64) -> bool {
     let range = answered.text(CONTENT_RANGE.as_str()).unwrap_or_default();
     offset > 0 && range.starts_with(&format!("bytes {offset}-"))
@@ -225,6 +266,8 @@ struct Download {
     digester: Digester,
     size: u64,
     operation: Operation,
+    /// Whether the registry gives parts of a blob.
+    resumes: bool,
 }
 
 impl Download {

@@ -127,14 +127,17 @@ impl Client {
     async fn send_once(&self, request: &Request<'_>) -> Result<Answer, Error> {
         let mut url = request.url.clone();
         let mut authorization = self.authorization(request, &url).await?;
-        let follows = matches!(request.method, Method::GET | Method::HEAD);
+        let reads = matches!(request.method, Method::GET | Method::HEAD);
         for _ in 0..=limits::REDIRECTS {
             let builder = self.builder(request, &url, authorization.as_ref()).await?;
             let patience = request.patience;
             let patience = patience.unwrap_or(self.inner.config.timeouts.stall);
             let sending = builder.body(request.body.clone()).send();
             let response = answer::within(patience, request.operation, sending).await?;
-            if !follows || !is_redirect(response.status()) {
+            let status = response.status();
+            // RFC 9110 § 15.4: only these two keep the method of a request that changes something.
+            let follows = reads || matches!(status.as_u16(), 307 | 308);
+            if !follows || !is_redirect(status) {
                 return Ok(Answer::new(response, url, authorization));
             }
             let location = response.headers().get(LOCATION);

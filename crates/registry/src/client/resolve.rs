@@ -6,6 +6,7 @@ use kigumi_oci::{
 
 use super::Client;
 use super::manifest::Target;
+use super::places::pass_over;
 use crate::{Error, Operation, Repository, limits};
 
 /// An image of one platform: everything about it but its layers.
@@ -13,8 +14,10 @@ use crate::{Error, Operation, Repository, limits};
 pub struct ResolvedImage {
     /// What was asked for.
     pub reference: Reference,
-    /// Where the layers are fetched and mounted from.
+    /// The repository of the reference, which the layers are asked for; they come from where the manifest was found.
     pub repository: Repository,
+    /// Where the manifest was found: another repository if a route leads there.
+    pub place: Repository,
     /// The digest of the index that the reference names, when it names one.
     pub index_digest: Option<Digest>,
     /// The manifest of the platform.
@@ -26,20 +29,38 @@ pub struct ResolvedImage {
 }
 
 impl Client {
-    /// Finds the image of `platform` that `reference` names: through indexes, every digest and size verified.
+    /// Finds the image of `platform` that `reference` names: through indexes, every digest and size verified. Where the repository has
+    /// routes, one place after the other is asked (T-PUSH-12).
     ///
     /// # Errors
-    /// [`Error::NoPlatform`] names the platforms there are; all else as the registry says.
+    /// [`Error::NoPlatform`] names the platforms there are; all else as the registry says, the last one of several.
     pub async fn resolve(
         &self,
         reference: &Reference,
         platform: &Platform,
     ) -> Result<ResolvedImage, Error> {
         let repository = Repository::of(reference);
+        let (mut place, others) = self.places(&repository);
+        for next in others {
+            match self.resolve_at(&place, reference, platform).await {
+                Ok(image) => return Ok(image),
+                Err(error) => pass_over(&error, &next),
+            }
+            place = next;
+        }
+        self.resolve_at(&place, reference, platform).await
+    }
+
+    async fn resolve_at(
+        &self,
+        place: &Repository,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<ResolvedImage, Error> {
         let mut walk = Walk::new(reference.whole());
         let mut target = Target::of(reference)?;
         let (manifest, descriptor) = loop {
-            match self.fetch_document(&repository, &target).await? {
+            match self.fetch_document(place, &target).await? {
                 Document::Manifest(manifest) => {
                     let descriptor = match target {
                         Target::Descriptor(descriptor) => *descriptor,
@@ -52,12 +73,13 @@ impl Client {
                 }
             }
         };
-        let config = self
-            .fetch_config(&walk.subject, &repository, &manifest)
-            .await?;
+        let config = self.fetch_config(&walk.subject, place, &manifest).await?;
+        let repository = Repository::of(reference);
+        self.remember(&repository, place);
         Ok(ResolvedImage {
             reference: reference.clone(),
             repository,
+            place: place.clone(),
             index_digest: walk.root,
             manifest,
             config,

@@ -27,8 +27,16 @@ impl Spool {
 
     /// The whole spool as a stream of chunks, for the body of an upload.
     pub fn stream(&self) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        self.stream_from(0)
+    }
+
+    /// What of the spool lies behind `offset`, as a stream of chunks.
+    pub(crate) fn stream_from(
+        &self,
+        offset: u64,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         stream::try_unfold(
-            (Arc::clone(&self.shared), 0),
+            (Arc::clone(&self.shared), offset),
             |(shared, offset)| async move {
                 let available = shared.wait_async(offset).await.map_err(into_io)?;
                 if available == 0 {

@@ -21,7 +21,7 @@ pub use tls::{ClientCertificate, Pem};
 pub(crate) use oci::OciClients;
 
 use crate::keychain::{Anonymous, Keychain};
-use crate::{Error, Registry, RetryPolicy};
+use crate::{Error, Registry, RetryPolicy, Routes};
 use address::AddressClass;
 use dns::{GuardedResolver, Names, OpenResolver, is_allowed};
 use tls::Verification;
@@ -103,6 +103,8 @@ pub struct ClientConfig {
     pub proxies: Proxies,
     /// Name resolution.
     pub names: NameFiles,
+    /// Which registries are asked in the place of others when something is pulled.
+    pub routes: Routes,
     /// What is tried again.
     pub retry: RetryPolicy,
     /// How long is waited.
@@ -122,6 +124,7 @@ impl Default for ClientConfig {
             skip_tls_verify: Relaxation::default(),
             proxies: Proxies::default(),
             names: NameFiles::default(),
+            routes: Routes::default(),
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
             keychain: Arc::new(Anonymous),
@@ -259,6 +262,32 @@ impl Transports {
         let clients = all.filter_map(|transport| transport.oci.as_ref());
         futures_util::future::join_all(clients.map(OciClients::warm_up)).await;
     }
+}
+
+/// A client without redirects for what is no registry: the common CAs, always verified, and the names of the pod; `proxied` or not.
+pub(crate) fn plain_client(config: &ClientConfig, proxied: bool) -> Result<reqwest::Client, Error> {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut extra = Vec::new();
+    for pem in &config.roots {
+        extra.extend(tls::certificates(pem)?);
+    }
+    let tls = tls::client_config(&tls::Roots::new(extra), Verification::Required, None)?;
+    let proxies = if proxied {
+        config.proxies.clone()
+    } else {
+        Proxies::default()
+    };
+    let config = ClientConfig {
+        proxies,
+        ..config.clone()
+    };
+    let names = Arc::new(Names::new(&config.names));
+    let builder = Builder {
+        config: &config,
+        names: Arc::clone(&names),
+        exempt: Arc::default(),
+    };
+    builder.client(tls, Arc::new(OpenResolver(names)))
 }
 
 struct Builder<'a> {

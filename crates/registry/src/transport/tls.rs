@@ -106,7 +106,11 @@ pub(crate) fn client_config(
     })?;
     builder
         .with_client_auth_cert(certificates(&identity.chain)?, key)
-        .map_err(setup)
+        // A key of another certificate, above all.
+        .map_err(|source| Error::Certificates {
+            origin: identity.chain.origin.clone(),
+            source: Arc::new(source),
+        })
 }
 
 /// The usual verification; beside it, a certificate that the user named as a root may be the server's own. So are most

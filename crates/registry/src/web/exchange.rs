@@ -53,6 +53,14 @@ pub struct WebBody {
 }
 
 impl WebBody {
+    pub(super) const fn new(response: Response, operation: Operation, stall: Duration) -> Self {
+        Self {
+            response,
+            operation,
+            stall,
+        }
+    }
+
     /// The next piece; `None` at the end.
     ///
     /// # Errors
@@ -75,7 +83,7 @@ impl Client {
         let home = request.sent_by.unwrap_or(request.url);
         let stall = self.config().timeouts.stall;
         let response = self
-            .retrying(|| async {
+            .retrying(&operation, || async {
                 let client = self.web_client(home, request.url).await;
                 let client = client.map_err(|reason| refused(&operation, request.url, reason))?;
                 let sending = match &request.body {
@@ -96,11 +104,7 @@ impl Client {
             status: response.status().as_u16(),
             content_type: text(CONTENT_TYPE),
             location: text(LOCATION),
-            body: WebBody {
-                response,
-                operation,
-                stall,
-            },
+            body: WebBody::new(response, operation, stall),
         })
     }
 

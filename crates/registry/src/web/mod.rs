@@ -6,6 +6,7 @@
 //! step away from it.
 
 mod exchange;
+mod open;
 mod put;
 mod receive;
 mod source;
@@ -19,6 +20,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, LAST_MODIFIED, LOCATION};
 use url::Url;
 
 pub use exchange::{WebAnswer, WebBody, WebRequest};
+pub use open::OpenFile;
 pub use source::{Authentication, WebSource};
 
 use crate::client::{Client, answer, class_of, is_redirect, refused};
@@ -45,7 +47,7 @@ impl Client {
     /// fewer came than were promised. What may be otherwise the next time is tried again, from the start.
     pub async fn fetch_file(&self, source: &WebSource, file: &File) -> Result<Downloaded, Error> {
         let operation = Operation::at("fetch", source.shown());
-        self.retrying(|| async {
+        self.retrying(&operation, || async {
             let response = self.web_answer(&operation, source).await?;
             let last_modified = response.headers().get(LAST_MODIFIED);
             let last_modified = last_modified
@@ -80,7 +82,7 @@ impl Client {
         let operation = Operation::at("look at", source.shown());
         // A GET whose body nobody reads: servers exist that answer a HEAD with something else.
         let response = self
-            .retrying(|| self.web_answer(&operation, source))
+            .retrying(&operation, || self.web_answer(&operation, source))
             .await?;
         let value = response.headers().get(LAST_MODIFIED);
         Ok(value
@@ -96,11 +98,16 @@ impl Client {
     ) -> Result<Response, Error> {
         let mut url = source.url().clone();
         let mut authentication = source.authentication();
+        let mut is_home = true;
         let stall = self.config().timeouts.stall;
         for _ in 0..=limits::REDIRECTS {
             let client = self.web_client(source.url(), &url).await;
             let client = client.map_err(|reason| refused(operation, &url, reason))?;
             let mut request = client.get(url.clone());
+            // Headers are for the origin, as credentials are.
+            if is_home {
+                request = request.headers(source.headers().clone());
+            }
             if let Some(authentication) = authentication {
                 request = request.header(AUTHORIZATION, authentication.header().clone());
             }
@@ -112,12 +119,20 @@ impl Client {
             if !is_redirect(status) {
                 return Err(status_error(operation, response, authentication, stall).await);
             }
+            if let Some(region) = other_region(&response) {
+                let what = format!("the bucket is in the region `{region}`: set AWS_REGION to it");
+                return Err(Error::Protocol {
+                    operation: operation.clone(),
+                    what,
+                });
+            }
             let location = response.headers().get(LOCATION);
             let next = follow(&url, location, source.expected().is_some())
                 .map_err(|reason| refused(operation, &url, reason))?;
             // Once away, credentials stay behind, even if the way leads back.
             if next.origin() != source.url().origin() {
                 authentication = None;
+                is_home = false;
             }
             url = next;
         }
@@ -141,6 +156,16 @@ impl Client {
         let class = class_of(home, &names).await;
         transport.foreign(url, class).cloned()
     }
+}
+
+/// S3 answers with a redirect that leads nowhere when a bucket is asked for in a region that it is not in.
+fn other_region(response: &Response) -> Option<String> {
+    let headers = response.headers();
+    let region = headers.get("x-amz-bucket-region")?.to_str().ok()?;
+    let is_name = region
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (is_name && !headers.contains_key(LOCATION)).then(|| region.to_owned())
 }
 
 /// Where a `Location` leads from `current`, if it may lead there.

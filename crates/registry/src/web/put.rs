@@ -15,7 +15,7 @@ impl Client {
     pub async fn put_text(&self, target: &WebSource, text: &str) -> Result<(), Error> {
         let operation = Operation::at("send to", target.shown());
         let stall = self.config().timeouts.stall;
-        self.retrying(|| async {
+        self.retrying(&operation, || async {
             let client = self.web_client(target.url(), target.url()).await;
             let client = client.map_err(|reason| refused(&operation, target.url(), reason))?;
             let mut request = client

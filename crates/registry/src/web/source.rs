@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kigumi_oci::Digest;
 use percent_encoding::percent_decode_str;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::AuthorityText as _;
@@ -21,6 +21,7 @@ pub struct WebSource {
     url: Url,
     authentication: Option<Authentication>,
     expected: Option<Digest>,
+    headers: HeaderMap,
 }
 
 impl WebSource {
@@ -47,6 +48,7 @@ impl WebSource {
             url,
             authentication,
             expected: None,
+            headers: HeaderMap::new(),
         })
     }
 
@@ -62,6 +64,26 @@ impl WebSource {
     pub fn authenticated(mut self, authentication: Option<Authentication>) -> Self {
         self.authentication = authentication.or(self.authentication);
         self
+    }
+
+    /// Sends headers to the origin of the URL, and to nobody else. They are treated as secrets.
+    ///
+    /// # Errors
+    /// [`Error::UnusableCredential`] when a header cannot hold its value.
+    pub fn with_headers<'h>(
+        mut self,
+        headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+    ) -> Result<Self, Error> {
+        for (name, value) in headers {
+            let parsed = name.parse::<HeaderName>().ok();
+            let parsed = parsed.zip(HeaderValue::from_str(value).ok());
+            let (parsed, mut value) = parsed.ok_or_else(|| Error::UnusableCredential {
+                source_name: format!("the header `{name}`"),
+            })?;
+            value.set_sensitive(true);
+            self.headers.insert(parsed, value);
+        }
+        Ok(self)
     }
 
     /// The names under which a credential for this URL may be kept, most preferred first: `host:port`, `host`.
@@ -103,6 +125,10 @@ impl WebSource {
 
     pub(super) const fn expected(&self) -> Option<Digest> {
         self.expected
+    }
+
+    pub(super) const fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     pub(super) const fn authentication(&self) -> Option<&Authentication> {

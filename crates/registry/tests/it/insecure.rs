@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use kigumi_oci::{Digest, Reference};
 use kigumi_registry::{
-    BlobSource, Client, ClientConfig, Direction, Error, NameFiles, Pem, Proxies, Registry,
-    Relaxation, Repository, Spool,
+    BlobSource, Client, ClientCertificate, ClientConfig, Direction, Error, NameFiles, Pem, Proxies,
+    Registry, Relaxation, Repository, Secret, Spool,
 };
 use kigumi_testkit::{Action, FakeRegistry, Fault, When};
 
@@ -281,4 +281,51 @@ async fn a_proxy_is_used_for_what_it_is_for() {
     let log = proxy.log();
     let asked = |r: &kigumi_testkit::LoggedRequest| r.path.starts_with("http://127.0.0.1");
     assert!(log.iter().any(asked), "{log:?}");
+}
+
+/// `--registry-client-cert`.
+#[tokio::test]
+async fn a_registry_that_wants_a_client_certificate_gets_the_one_that_is_for_it() {
+    let identity = kigumi_testkit::Identity::new("client.test");
+    let registry = FakeRegistry::builder()
+        .tls(&["registry.test"])
+        .only_for_clients_of(&identity.certificate)
+        .start();
+    let reference = at(&registry, "registry.test");
+    let this = Repository::of(&reference).registry().clone();
+    let with = |names: &Registry, identity: &kigumi_testkit::Identity| ClientConfig {
+        roots: vec![Pem {
+            origin: "test.pem".to_owned(),
+            bytes: registry.certificate().into(),
+        }],
+        client_certificates: [(names.clone(), certificate_of(identity))].into(),
+        ..named()
+    };
+    let client = Client::start(with(&this, &identity)).await.unwrap();
+    works(&client, &reference, Direction::Push).await.unwrap();
+    works(&client, &reference, Direction::Pull).await.unwrap();
+
+    let other = Registry::new("other.test");
+    let client = Client::start(with(&other, &identity)).await.unwrap();
+    works(&client, &reference, Direction::Pull)
+        .await
+        .unwrap_err();
+
+    let stranger = kigumi_testkit::Identity::new("stranger.test");
+    let mixed = kigumi_testkit::Identity {
+        key: stranger.key,
+        ..identity
+    };
+    let error = Client::start(with(&this, &mixed)).await.unwrap_err();
+    assert!(chain(&error).contains("client.crt"), "{}", chain(&error));
+}
+
+fn certificate_of(identity: &kigumi_testkit::Identity) -> ClientCertificate {
+    ClientCertificate {
+        chain: Pem {
+            origin: "client.crt".to_owned(),
+            bytes: identity.certificate.clone().into(),
+        },
+        key: Secret::new(identity.key.clone().into()),
+    }
 }

@@ -3,8 +3,11 @@
 
 mod auth;
 mod exchange;
+mod faults;
+mod heard;
 mod insecure;
 mod layout;
+mod mirrors;
 mod pull;
 mod push;
 mod support;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use kigumi_layer::{Entry, ImagePath, Kind, Metadata, Node, NodeId, Tree, Xattrs};
 use rustix::fs::FileType;
 
+use super::known::{Known, Seen};
 use super::walk::{Directory, Next};
-use super::{Known, Seen};
 use crate::disk::{self, Stat};
 use crate::{Error, Exclusions, Virtual, Virtuals};
 
@@ -50,20 +50,10 @@ pub(super) struct Findings {
 /// What the disk is compared with.
 #[derive(Clone, Copy)]
 pub(super) struct Comparison<'a> {
-    pub(super) depth: Depth,
     pub(super) tree: &'a Tree,
     pub(super) known: &'a Known,
     pub(super) virtuals: &'a Virtuals,
     pub(super) exclusions: &'a Exclusions,
-}
-
-/// How closely a finding is looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
-    /// As far as `statx` tells: enough to record what was unpacked.
-    Stat,
-    /// Link texts and attributes, too.
-    Whole,
 }
 
 /// The node of the tree that a directory of the disk stands beside; `None` when everything in it is new.
@@ -107,7 +97,7 @@ impl Comparison<'_> {
         if is_same {
             return Ok(());
         }
-        let xattrs = self.xattrs(directory, b".", directory.path)?;
+        let xattrs = xattrs(directory, b".", directory.path)?;
         findings.list.push(Finding::Here(Box::new(Here {
             path: ImagePath::root(),
             stat: directory.stat,
@@ -167,19 +157,14 @@ impl Comparison<'_> {
         (prior, is_scaffold): (Option<NodeId>, bool),
     ) -> Result<Here, Error> {
         let path = directory.path.join(name);
-        if self.depth == Depth::Whole && name.starts_with(b".wh.") {
+        if name.starts_with(b".wh.") {
             return Err(Error::WhiteoutName { path });
         }
         let what = match stat.identity.kind() {
             FileType::Symlink => {
-                let target = match self.depth {
-                    Depth::Stat => Box::default(),
-                    Depth::Whole => rustix::fs::readlinkat(directory.fd, name, Vec::new())
-                        .map_err(|source| Error::file("read link", &path, source))?
-                        .to_bytes()
-                        .into(),
-                };
-                What::Other(Entry::Symlink(target))
+                let target = rustix::fs::readlinkat(directory.fd, name, Vec::new())
+                    .map_err(|source| Error::file("read link", &path, source))?;
+                What::Other(Entry::Symlink(target.to_bytes().into()))
             }
             FileType::Directory => What::Other(Entry::Directory),
             FileType::CharacterDevice => What::Other(Entry::CharDevice(stat.device)),
@@ -190,24 +175,11 @@ impl Comparison<'_> {
         Ok(Here {
             stat: *stat,
             what,
-            xattrs: self.xattrs(directory, name, &path)?,
+            xattrs: xattrs(directory, name, &path)?,
             prior,
             is_scaffold,
             path,
         })
-    }
-
-    fn xattrs(
-        &self,
-        directory: &Directory<'_, Beside>,
-        name: &[u8],
-        path: &ImagePath,
-    ) -> Result<Xattrs, Error> {
-        match self.depth {
-            Depth::Stat => Ok(Xattrs::default()),
-            Depth::Whole => disk::xattrs_at(directory.fd, name)
-                .map_err(|source| Error::file("read attributes of", path, source)),
-        }
     }
 
     /// Whether this was there before anything was unpacked. Above mounts, others make and remove directories as they like.
@@ -218,7 +190,7 @@ impl Comparison<'_> {
     }
 
     /// A directory that is only there because something below it is mounted or protected, where the image has something else (D5).
-    fn is_stand_in(&self, node: Option<&Node>, stat: &Stat, path: &ImagePath) -> bool {
+    pub(super) fn is_stand_in(&self, node: Option<&Node>, stat: &Stat, path: &ImagePath) -> bool {
         stat.is_directory()
             && node.is_some_and(|node| !node.is_directory())
             && matches!(self.virtuals.get(path), Some(Virtual::Absent(_)))
@@ -226,7 +198,12 @@ impl Comparison<'_> {
     }
 
     /// What the tree has in this directory and the disk has not.
-    fn missing(&self, directory: &Directory<'_, Beside>, beside: NodeId, findings: &mut Findings) {
+    pub(super) fn missing(
+        &self,
+        directory: &Directory<'_, Beside>,
+        beside: NodeId,
+        findings: &mut Findings,
+    ) {
         let present: HashSet<&[u8]> = directory
             .entries
             .iter()
@@ -263,6 +240,15 @@ impl Comparison<'_> {
             }
         }
     }
+}
+
+fn xattrs(
+    directory: &Directory<'_, Beside>,
+    name: &[u8],
+    path: &ImagePath,
+) -> Result<Xattrs, Error> {
+    disk::xattrs_at(directory.fd, name)
+        .map_err(|source| Error::file("read attributes of", path, source))
 }
 
 enum Descend {

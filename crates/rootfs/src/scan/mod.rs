@@ -1,19 +1,23 @@
 mod compare;
+mod known;
+mod record;
 mod walk;
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kigumi_layer::{
-    Change, ContentIdentity, Entry, FileContent, ImagePath, Kind, Node, NodeId, Origin, Timestamp,
-    Tree,
+    Change, ContentIdentity, Entry, FileContent, ImagePath, Kind, Origin, Timestamp, Tree,
 };
 use kigumi_oci::{Digest, Digester};
 use rustix::time::ClockId;
 
-use crate::disk::{self, Identity, Stat};
+use crate::disk;
 use crate::{Error, Exclusions, RootDir, Virtual, Virtuals};
-use compare::{Comparison, Depth, Finding, Findings, Here, What};
+use compare::{Comparison, Finding, Findings, Here, What};
+use known::Known;
+use record::Recording;
 
 /// The tree as last seen on the disk, and what tells whether a file is still the one that was seen.
 ///
@@ -28,46 +32,6 @@ pub struct Index {
     virtuals: Virtuals,
 }
 
-/// What was seen on the disk, by node of the tree.
-#[derive(Default, Debug)]
-struct Known {
-    nodes: HashMap<NodeId, Seen>,
-    /// What was on the disk at the first look and is not in the tree: left out until it is touched (T-SNAP-16).
-    foreign: HashMap<ImagePath, Seen>,
-    /// The latest change time of all.
-    newest: Timestamp,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    identity: Identity,
-    /// Its change time could not be told from that of a change made right afterwards.
-    is_suspect: bool,
-}
-
-impl Known {
-    fn seen(&self, id: NodeId) -> Option<&Seen> {
-        self.nodes.get(&id)
-    }
-
-    fn is_unchanged(&self, id: NodeId, stat: &Stat) -> bool {
-        self.seen(id)
-            .is_some_and(|seen| seen.identity == stat.identity && !seen.is_suspect)
-    }
-
-    fn note(&mut self, id: NodeId, identity: Identity) {
-        self.newest = self.newest.max(identity.ctime);
-        self.nodes.insert(id, seen(identity));
-    }
-}
-
-fn seen(identity: Identity) -> Seen {
-    Seen {
-        identity,
-        is_suspect: false,
-    }
-}
-
 impl Index {
     /// The first look after unpacking: `tree` is what should be there, `virtuals` what of it is not. Files that are on the disk get
     /// [`Origin::Live`].
@@ -80,42 +44,45 @@ impl Index {
         tree: Tree,
         virtuals: Virtuals,
     ) -> Result<Self, Error> {
+        // Handles of directories that something else has replaced since.
+        root.forget(&ImagePath::root());
+        let known = Known::default();
+        let recording = Recording {
+            known: Mutex::new(Known::with_room(tree.numbers())),
+            comparison: Comparison {
+                tree: &tree,
+                known: &known,
+                virtuals: &virtuals,
+                exclusions,
+            },
+        };
+        let start = Some(tree.root());
+        let findings = walk::walk(root, exclusions, start, |directory, findings| {
+            recording.directory(directory, findings)
+        })?;
+        record::ensure_complete(findings)?;
+        let known = recording.known;
+        let known = known.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut index = Self {
             tree,
-            known: Known::default(),
+            known,
             virtuals,
         };
-        for finding in index.look(root, exclusions, Depth::Stat)?.list {
-            match finding {
-                Finding::Gone(path) => {
-                    let source = rustix::io::Errno::NOENT;
-                    return Err(Error::file("find what was unpacked at", &path, source));
-                }
-                Finding::Here(here) => index.record_one(*here)?,
-            }
-        }
+        index.become_live();
         Ok(index)
     }
 
-    fn record_one(&mut self, here: Here) -> Result<(), Error> {
-        let identity = here.stat.identity;
-        let Some(id) = here.prior else {
-            self.known.newest = self.known.newest.max(identity.ctime);
-            self.known.foreign.insert(here.path, seen(identity));
-            return Ok(());
-        };
-        let is_absent = matches!(self.virtuals.get(&here.path), Some(Virtual::Absent(_)));
-        if is_absent {
-            return Ok(());
+    /// The bytes of what is on the disk are there.
+    fn become_live(&mut self) {
+        for id in self.tree.ids() {
+            let is_elsewhere = |content: &FileContent| content.origin != Origin::Live;
+            if self.known.seen(id).is_some()
+                && self.tree.node(id).file().is_some_and(is_elsewhere)
+                && let Some(content) = self.tree.node_mut(id).file_mut()
+            {
+                content.origin = Origin::Live;
+            }
         }
-        if !is_as_unpacked(self.tree.node(id), &here) {
-            return Err(Error::Moved { path: here.path });
-        }
-        self.known.note(id, identity);
-        if let Kind::File(content) = &mut self.tree.node_mut(id).kind {
-            content.origin = Origin::Live;
-        }
-        Ok(())
     }
 
     /// Waits, at most two clock ticks, until a change would get another change time than anything recorded. To be called before a
@@ -128,9 +95,7 @@ impl Index {
         let Some(now) = wait_past(root, self.known.newest)? else {
             return Ok(());
         };
-        for seen in self.known.nodes.values_mut() {
-            seen.is_suspect |= seen.identity.ctime >= now;
-        }
+        self.known.suspect_since(now);
         Ok(())
     }
 
@@ -152,7 +117,7 @@ impl Index {
     /// # Errors
     /// [`Error`] with the file that could not be looked at.
     pub fn scan(&mut self, root: &RootDir, exclusions: &Exclusions) -> Result<Tree, Error> {
-        let findings = self.look(root, exclusions, Depth::Whole)?;
+        let findings = self.look(root, exclusions)?;
         let mut update = Update {
             links: findings.anchors.into_iter().rev().collect(),
             root,
@@ -163,7 +128,7 @@ impl Index {
         for finding in findings.list {
             match finding {
                 Finding::Gone(path) => self.drop_path(path)?,
-                Finding::Here(found) => here.push(*found),
+                Finding::Here(found) => here.push(found),
             }
         }
         for found in without_bare_scaffolds(here) {
@@ -190,16 +155,10 @@ impl Index {
     }
 
     /// Everything that differs, in order of the paths.
-    fn look(
-        &self,
-        root: &RootDir,
-        exclusions: &Exclusions,
-        depth: Depth,
-    ) -> Result<Findings, Error> {
+    fn look(&self, root: &RootDir, exclusions: &Exclusions) -> Result<Findings, Error> {
         // A RUN may have moved directories whose handles are still held.
         root.forget(&ImagePath::root());
         let comparison = Comparison {
-            depth,
             tree: &self.tree,
             known: &self.known,
             virtuals: &self.virtuals,
@@ -295,7 +254,7 @@ impl Index {
     /// Forgets what was recorded of `path` and of all below.
     fn forget(&mut self, path: &ImagePath) {
         for (_, id) in self.tree.walk_below(path) {
-            self.known.nodes.remove(&id);
+            self.known.forget(id);
         }
         self.virtuals.remove_below(path);
     }
@@ -367,8 +326,8 @@ fn identify(
 }
 
 /// Drops scaffold directories that hold nothing else. The list is in order of the paths, so what is in a directory follows it.
-fn without_bare_scaffolds(sorted: Vec<Here>) -> Vec<Here> {
-    let mut kept: Vec<Here> = Vec::with_capacity(sorted.len());
+fn without_bare_scaffolds(sorted: Vec<Box<Here>>) -> Vec<Box<Here>> {
+    let mut kept: Vec<Box<Here>> = Vec::with_capacity(sorted.len());
     for here in sorted.into_iter().rev() {
         let holds_something = kept
             .last()
@@ -379,14 +338,6 @@ fn without_bare_scaffolds(sorted: Vec<Here>) -> Vec<Here> {
     }
     kept.reverse();
     kept
-}
-
-/// Whether the disk has the kind of thing there that was unpacked, with the length that was written.
-fn is_as_unpacked(node: &Node, here: &Here) -> bool {
-    compare::kind_of(node) == here.stat.identity.kind()
-        && node
-            .file()
-            .is_none_or(|content| content.size == here.stat.identity.size)
 }
 
 /// Waits, at most two clock ticks, until a change on the filesystem of `root` gets a later time than `newest`. Where that does not happen, gives the time
@@ -466,11 +417,11 @@ mod tests {
         // As if the clock had been set back after the file was recorded.
         let future = Timestamp::from_seconds(1 << 40);
         index.known.newest = future;
-        let seen = index.known.nodes.get_mut(&id).unwrap();
+        let seen = index.known.seen_mut(id).unwrap();
         let real = seen.identity.ctime;
         seen.identity.ctime = future;
         index.settle(&root).unwrap();
-        let seen = index.known.nodes.get_mut(&id).unwrap();
+        let seen = index.known.seen_mut(id).unwrap();
         assert!(seen.is_suspect);
         seen.identity.ctime = real;
         let stat = disk::stat_at(&root, b"f").unwrap();

@@ -118,19 +118,14 @@ impl Fixture {
             let given = reader
                 .as_mut()
                 .map(|reader| reader as &mut dyn std::io::Read);
-            let (placement, digest) = unpacker.apply(change, &effect, given).unwrap();
-            if let (Some(digest), Some(place)) = (digest, &effect.placed) {
-                let id = tree.lookup(place).unwrap();
-                if let Kind::File(file) = &mut tree.node_mut(id).kind {
-                    file.identity = ContentIdentity::Sha256(digest);
-                }
-            }
+            let placement = unpacker.apply(&mut tree, change, &effect, given).unwrap();
             assert!(
                 effect.placed.is_some() || placement == Placement::Exact,
                 "{change:?}"
             );
         }
-        (tree, unpacker.finish().unwrap())
+        let virtuals = unpacker.finish(&mut tree).unwrap();
+        (tree, virtuals)
     }
 
     /// Unpacks, records and settles: everything up to the first RUN.
@@ -361,10 +356,11 @@ fn node_as_text(text: &mut String, path: &ImagePath, node: &Node, root: &RootDir
     } else {
         metadata.mode
     };
+    let (seconds, nanoseconds) = (metadata.mtime.seconds, metadata.mtime.nanoseconds);
     write!(
         text,
-        "{path} {mode} {}:{} {}.{:09} {what}",
-        metadata.uid, metadata.gid, metadata.mtime.seconds, metadata.mtime.nanoseconds
+        "{path} {mode} {}:{} {seconds}.{nanoseconds:09} {what}",
+        metadata.uid, metadata.gid
     )
     .unwrap();
     for (name, value) in metadata.xattrs.iter() {

@@ -92,7 +92,7 @@ fn a_directory_that_became_a_link_behind_our_back_is_no_way_out() {
             let exclusions = fixture.exclusions();
             let mut unpacker = Unpacker::new(&fixture.root, &exclusions, virtuals.clone());
             // An error or nothing at all, but never a write.
-            let result = unpacker.apply(&change, &effect, Some(&mut "mute".as_bytes()));
+            let result = unpacker.apply(&mut tree, &change, &effect, Some(&mut "mute".as_bytes()));
             assert!(effect.placed.is_none() || result.is_err(), "{change:?}");
             fixture.assert_canary();
         }

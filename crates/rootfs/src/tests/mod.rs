@@ -6,6 +6,7 @@ mod keeping;
 mod list;
 mod placing;
 mod scanning;
+mod unlucky;
 mod unpacking;
 
 pub(crate) use fixture::require_root;

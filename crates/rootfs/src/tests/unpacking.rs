@@ -186,13 +186,50 @@ fn content_that_is_shorter_or_longer_than_announced_is_an_error() {
         let fixture = Fixture::new();
         let exclusions = fixture.exclusions();
         let mut unpacker = Unpacker::new(&fixture.root, &exclusions, Virtuals::default());
-        let change = file("/f", announced);
-        let effect = Tree::new().apply(change.clone()).unwrap();
-        let error = unpacker
-            .apply(&change, &effect, Some(&mut given.as_bytes()))
-            .unwrap_err();
-        assert!(matches!(error, Error::ContentSize { .. }), "{error}");
+        // The first file is written by the unpacker itself, further ones by its threads.
+        for name in ["/f", "/g"] {
+            let change = file(name, announced);
+            let mut tree = Tree::new();
+            let effect = tree.apply(change.clone()).unwrap();
+            let error = unpacker
+                .apply(&mut tree, &change, &effect, Some(&mut given.as_bytes()))
+                .unwrap_err();
+            assert!(matches!(error, Error::ContentSize { .. }), "{error}");
+        }
     }
+}
+
+/// A layer with many small files, some of which are linked to, replaced or removed while they may still be on their way to the disk.
+#[test]
+fn files_on_their_way_are_linked_replaced_and_removed_like_any_other() {
+    Fixture::each(|fixture| {
+        let mut first = vec![root()];
+        let mut second = Vec::new();
+        for number in 0..300 {
+            let name = format!("/d{}/f{number}", number % 7);
+            first.push(file(&name, &format!("content {number}")));
+            match number % 5 {
+                0 => first.push(link(&format!("{name}.link"), &name)),
+                1 => first.push(file(&name, "again")),
+                2 => second.push(delete(&name)),
+                3 => second.push(file(&name, &"x".repeat(70_000))),
+                _ => {}
+            }
+        }
+        second.push(file("/d3", "a file where a directory was"));
+        let (tree, virtuals) = fixture.unpack(&[&first, &second]);
+        assert!(virtuals.is_empty());
+        // Every digest has arrived, and is that of what is on the disk.
+        for (path, id) in tree.walk() {
+            if let Some(content) = tree.node(id).file() {
+                let bytes = std::fs::read(fixture.at(&path.to_string())).unwrap();
+                let known = kigumi_layer::ContentIdentity::Sha256(kigumi_oci::Digest::of(&bytes));
+                assert_eq!(content.identity, known, "{path}");
+            }
+        }
+        let index = fixture.record(tree, virtuals);
+        assert_eq!(fixture.text(index.tree()), fixture.disk());
+    });
 }
 
 #[test]
@@ -202,8 +239,10 @@ fn a_file_without_content_is_an_error_unless_it_is_empty() {
     let mut unpacker = Unpacker::new(&fixture.root, &exclusions, Virtuals::default());
     for (content, is_error) in [("", false), ("a", true)] {
         let change = file("/f", content);
-        let effect = Tree::new().apply(change.clone()).unwrap();
-        assert_eq!(unpacker.apply(&change, &effect, None).is_err(), is_error);
+        let mut tree = Tree::new();
+        let effect = tree.apply(change.clone()).unwrap();
+        let applied = unpacker.apply(&mut tree, &change, &effect, None);
+        assert_eq!(applied.is_err(), is_error);
     }
 }
 
@@ -374,7 +413,7 @@ proptest! {
                 };
                 tree = tried;
                 let content = content_of(change).unwrap_or_default();
-                let (placement, _) = unpacker.apply(change, &effect, Some(&mut &*content)).unwrap();
+                let placement = unpacker.apply(&mut tree, change, &effect, Some(&mut &*content)).unwrap();
                 prop_assert_eq!(placement, Placement::Exact);
                 // Implied directories are root's; the test may not be.
                 for made in &effect.made {
@@ -384,7 +423,7 @@ proptest! {
                     }
                 }
             }
-            virtuals = unpacker.finish().unwrap();
+            virtuals = unpacker.finish(&mut tree).unwrap();
         }
         prop_assert_eq!(fixture.disk(), fixture.text(&tree));
         let index = fixture.record(tree, virtuals);

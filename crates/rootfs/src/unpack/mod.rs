@@ -1,5 +1,6 @@
 pub(crate) mod attributes;
 mod virtuals;
+mod writers;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
@@ -7,7 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use kigumi_layer::{
-    Change, Device, Effect, Entry, FileContent, ImagePath, Metadata, Mode, Timestamp,
+    Change, ContentIdentity, Device, Effect, Entry, FileContent, ImagePath, Metadata, Mode,
+    Timestamp, Tree,
 };
 use kigumi_oci::{Digest, Digester};
 use rustix::fs::{AtFlags, FileType, OFlags};
@@ -19,6 +21,7 @@ use crate::wipe::Remover;
 use crate::{Error, Exclusions, WritableRoot};
 
 pub use virtuals::{Refused, Virtual, Virtuals, WhyVirtual};
+use writers::{Done, Job, Writers};
 
 /// What [`Unpacker::apply`] did with an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +44,16 @@ pub struct Unpacker<'a> {
     /// Directories whose mode and time are set when nothing more is put into them.
     deferred: BTreeMap<ImagePath, Deferred>,
     buffer: Vec<u8>,
+    crew: Crew,
+}
+
+/// Who writes small files.
+#[derive(Debug)]
+enum Crew {
+    /// Threads are worth their while from the second file on.
+    NotYet,
+    Alone,
+    Threads(Writers),
 }
 
 /// What a directory gets at the end.
@@ -54,6 +67,9 @@ struct Deferred {
 
 /// How much of a file is in memory at once.
 const BUFFER: usize = 128 * 1024;
+
+/// Files up to this length are read whole and written by other threads.
+const SMALL: u64 = 64 * 1024;
 
 /// What a file is called while the directory above it gives way.
 const SAVED_NAME: &[u8] = b".kigumi-saved";
@@ -72,29 +88,36 @@ impl<'a> Unpacker<'a> {
             virtuals,
             deferred: BTreeMap::new(),
             buffer: vec![0; BUFFER],
+            crew: Crew::NotYet,
         }
     }
 
-    /// Does one change. `effect` is what `Tree::apply` returned for it. `content` are the bytes of a regular file, read to the end even when
-    /// the file becomes virtual; their digest is returned, to be stored in the tree's node.
+    /// Does one change. `effect` is what `Tree::apply` of this `tree` returned for it. `content` are the bytes of a regular file, read to the end even
+    /// when the file becomes virtual; their digest is told to the tree, now or by the time of [`Unpacker::finish`].
+    ///
+    /// A small file may still be on its way to the disk: what the kernel refused of it is known in the end. Other than that, names appear and
+    /// disappear in the order of the changes.
     ///
     /// # Errors
     /// [`Error`] when the disk fails (full, broken), not when it refuses: that gives a [`Virtual`].
     pub fn apply(
         &mut self,
+        tree: &mut Tree,
         change: &Change,
         effect: &Effect,
         content: Option<&mut dyn Read>,
-    ) -> Result<(Placement, Option<Digest>), Error> {
+    ) -> Result<Placement, Error> {
         if let (Some(target), Some(place)) = (&effect.target, &effect.placed)
             && effect.removed.iter().any(|path| target.starts_with(path))
         {
+            self.settle(tree, &[])?;
             return self.link_over(place, target, effect).map(|outcome| {
                 let placement = outcome.clone().map_or(Placement::Exact, Placement::Virtual);
                 self.note(place, outcome);
-                (placement, None)
+                placement
             });
         }
+        self.make_way(tree, effect)?;
         for path in &effect.removed {
             self.remove(path)?;
         }
@@ -104,30 +127,76 @@ impl<'a> Unpacker<'a> {
             self.note(path, outcome);
         }
         let Some(path) = &effect.placed else {
-            return Ok((Placement::Exact, None));
+            return Ok(Placement::Exact);
         };
-        let (outcome, digest) = match change {
+        let outcome = match change {
             Change::Put {
                 entry: Entry::File(file),
                 metadata,
                 ..
-            } => self.file(path, file, metadata, content)?,
+            } => {
+                let (outcome, digest) = self.file(path, file, metadata, content)?;
+                teach(tree, path, digest);
+                outcome
+            }
             Change::Put {
                 entry, metadata, ..
-            } => (self.put(path, entry, metadata)?, None),
-            Change::Link { .. } => (self.link(path, effect.target.as_ref())?, None),
-            Change::Delete { .. } | Change::ClearDir { .. } => (None, None),
+            } => self.put(path, entry, metadata)?,
+            Change::Link { .. } => self.link(path, effect.target.as_ref())?,
+            Change::Delete { .. } | Change::ClearDir { .. } => None,
         };
         let placement = outcome.clone().map_or(Placement::Exact, Placement::Virtual);
         self.note(path, outcome);
-        Ok((placement, digest))
+        while let Crew::Threads(writers) = &mut self.crew
+            && let Some(done) = writers.poll()
+        {
+            self.report(tree, &[], done)?;
+        }
+        Ok(placement)
     }
 
-    /// Sets modes and times of the directories that were written to, the deepest first. Must be called once after the last change.
+    /// Before something is removed or linked to, all is known about it. What is written at a path that the effect removes does not count any more:
+    /// the tree may have something else there by now. (Had it another name, it would have been waited for when it got that.)
+    fn make_way(&mut self, tree: &mut Tree, effect: &Effect) -> Result<(), Error> {
+        let Crew::Threads(writers) = &self.crew else {
+            return Ok(());
+        };
+        let is_linked = effect
+            .target
+            .as_ref()
+            .is_some_and(|target| writers.holds(target));
+        if effect.removed.is_empty() && !is_linked {
+            return Ok(());
+        }
+        self.settle(tree, &effect.removed)
+    }
+
+    /// Waits for all files that are on their way.
+    fn settle(&mut self, tree: &mut Tree, removed: &[ImagePath]) -> Result<(), Error> {
+        while let Crew::Threads(writers) = &mut self.crew
+            && let Some(done) = writers.wait()
+        {
+            self.report(tree, removed, done)?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, tree: &mut Tree, removed: &[ImagePath], done: Done) -> Result<(), Error> {
+        let (refused, digest) = done.result?;
+        if !removed.iter().any(|path| done.path.starts_with(path)) {
+            self.note(&done.path, partial(refused));
+            teach(tree, &done.path, Some(digest));
+        }
+        Ok(())
+    }
+
+    /// Waits for what is on its way, and sets modes and times of the directories that were written to, the deepest first. Must be called once after the
+    /// last change, with the tree of all of them.
     ///
     /// # Errors
     /// As [`Unpacker::apply`].
-    pub fn finish(mut self) -> Result<Virtuals, Error> {
+    pub fn finish(mut self, tree: &mut Tree) -> Result<Virtuals, Error> {
+        self.settle(tree, &[])?;
         for (path, deferred) in std::mem::take(&mut self.deferred).into_iter().rev() {
             let failed = |source: Errno| Error::file("set the time of directory", &path, source);
             let fd = self
@@ -396,12 +465,48 @@ impl<'a> Unpacker<'a> {
                 return Ok((Some(Virtual::Absent(why)), Some(digest)));
             }
         };
+        let fd = match self.hand_on(fd, path, (file.size, metadata), content)? {
+            None => return Ok((None, None)),
+            Some(fd) => fd,
+        };
         let digest = self.copy(content, Some(&fd), path, file.size)?;
-        let failed = |source: Errno| Error::file("set owner and time of", path, source);
-        let mut refused = Refused::default();
-        attributes::dress(&fd, metadata, &mut refused).map_err(failed)?;
-        rustix::fs::futimens(&fd, &attributes::times(metadata.mtime)).map_err(failed)?;
+        let refused = writers::dress(&fd, path, metadata)?;
         Ok((partial(refused), Some(digest)))
+    }
+
+    /// Lets another thread fill a file, or gives it back with its content unread.
+    fn hand_on(
+        &mut self,
+        fd: OwnedFd,
+        path: &ImagePath,
+        (size, metadata): (u64, &Metadata),
+        content: &mut dyn Read,
+    ) -> Result<Option<OwnedFd>, Error> {
+        if size > SMALL {
+            return Ok(Some(fd));
+        }
+        let writers = match &mut self.crew {
+            Crew::Alone => return Ok(Some(fd)),
+            Crew::NotYet => {
+                self.crew = Writers::start().map_or(Crew::Alone, Crew::Threads);
+                return Ok(Some(fd));
+            }
+            Crew::Threads(writers) => writers,
+        };
+        let job = Job {
+            path: path.clone(),
+            fd,
+            content: read_whole(content, path, size, writers.buffer())?,
+            metadata: metadata.clone(),
+        };
+        writers.submit(job).map_err(|job| {
+            let source = std::io::Error::other("a thread that writes files died");
+            Error::ReadContent {
+                path: job.path,
+                source,
+            }
+        })?;
+        Ok(None)
     }
 
     /// Writes a file's content and hashes it on the way; without `into` it is only hashed.
@@ -545,6 +650,41 @@ fn is_made_impossible(error: Errno) -> bool {
             | Errno::BUSY
             | Errno::NAMETOOLONG
     )
+}
+
+/// The content of a file that is as long as it should be.
+fn read_whole(
+    content: &mut dyn Read,
+    path: &ImagePath,
+    expected: u64,
+    mut buffer: Vec<u8>,
+) -> Result<Vec<u8>, Error> {
+    let read = content
+        .take(expected)
+        .read_to_end(&mut buffer)
+        .and_then(|count| Ok(count as u64 + std::io::copy(content, &mut std::io::sink())?));
+    let actual = read.map_err(|source| {
+        let path = path.clone();
+        Error::ReadContent { path, source }
+    })?;
+    if actual != expected {
+        let path = path.clone();
+        return Err(Error::ContentSize {
+            path,
+            expected,
+            actual,
+        });
+    }
+    Ok(buffer)
+}
+
+/// What was read of a file is told to the tree.
+fn teach(tree: &mut Tree, path: &ImagePath, digest: Option<Digest>) {
+    let Some(digest) = digest else { return };
+    let Some(id) = tree.lookup(path) else { return };
+    if let Some(content) = tree.node_mut(id).file_mut() {
+        content.identity = ContentIdentity::Sha256(digest);
+    }
 }
 
 fn create_file(parent: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {

@@ -7,6 +7,7 @@
 
 pub(crate) mod tend;
 
+use crate::sys::huge_pages;
 use crate::{Error, harden_self, signals};
 use rustix::process::{Pid, Signal, getpid};
 use std::io;
@@ -52,7 +53,10 @@ pub fn supervise_if_pid1() -> Result<Option<u8>, Error> {
     let fail = |what| move |source: io::Error| Error::Init { what, source };
     let _blocked = tend::signals().block().map_err(fail("block signals"))?;
     // The standard library gives the child an empty mask again.
+    // It looks for itself what the pod's setting is.
+    huge_pages::give_back();
     let child = command().spawn().map_err(fail("start the executor"))?;
+    huge_pages::avoid();
     let ended =
         tend::tend(Pid::from_child(&child), PATIENCE).map_err(fail("wait for the executor"))?;
     Ok(Some(exit_code(ended)))

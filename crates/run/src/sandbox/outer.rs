@@ -4,6 +4,7 @@ use super::{SandboxSpec, check, inner, removal, user_namespace};
 use crate::Error;
 use crate::init::{self, tend};
 use crate::sys::fork::fork_single_threaded;
+use crate::sys::huge_pages;
 use crate::sys::unshare::unshare;
 use rustix::fs::{Mode, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -40,6 +41,8 @@ fn failed(what: impl Into<String>) -> impl FnOnce(Errno) -> Error {
 /// A bind that is refused, a kernel that does not allow it, or a root that could not be removed.
 pub fn enter(spec: &SandboxSpec, remove: impl Fn(&Path) -> io::Result<()>) -> Result<u8, Error> {
     check::binds(&spec.binds)?;
+    // What runs inside looks for itself what the setting is.
+    huge_pages::give_back();
     let base = make_base(&spec.directory)?;
     let ended = run(spec, &base);
     match (ended, removal::remove(&base, remove)) {

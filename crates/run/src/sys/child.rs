@@ -4,7 +4,9 @@
 //! not async-signal-safe: rustix calls are bare system calls, all strings are made beforehand.
 #![expect(unsafe_code, reason = "fork and execve have no safe interface")]
 
-use super::{close_range, dispositions, fork::exit_now, seccomp, signal_set::SignalSet};
+use super::{
+    close_range, dispositions, fork::exit_now, huge_pages, seccomp, signal_set::SignalSet,
+};
 use libc::sock_filter;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -122,6 +124,7 @@ impl Program {
 
     fn set_up(&self) -> Result<(), Stop> {
         dispositions::reset();
+        huge_pages::give_back();
         rustix::process::setsid().map_err(at(Step::Session))?;
         rustix::stdio::dup2_stdin(&self.stdin).map_err(at(Step::Stdio))?;
         rustix::stdio::dup2_stdout(&self.stdout).map_err(at(Step::Stdio))?;

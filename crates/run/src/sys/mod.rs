@@ -7,6 +7,7 @@ pub(crate) mod child;
 pub(crate) mod close_range;
 pub(crate) mod dispositions;
 pub(crate) mod fork;
+pub(crate) mod huge_pages;
 pub(crate) mod keyring;
 pub(crate) mod kin;
 pub(crate) mod mount_attributes;

@@ -74,6 +74,10 @@ pub enum Action {
     StallAfter(usize),
     /// The connection is closed after this many bytes of the request's body.
     DropRequestAfter(usize),
+    /// Of the body of a PATCH, this many bytes are stored; the connection is closed without an answer.
+    KeepRequestAfter(usize),
+    /// The right answer of a registry whose tokens have all just expired.
+    ExpireTokens,
 }
 
 impl Action {
@@ -136,7 +140,13 @@ pub(super) fn send(
 ) -> io::Result<bool> {
     let head_only = request.method == "HEAD";
     match fault {
-        None | Some(Action::Answer { .. } | Action::DropRequestAfter(_)) => {
+        None
+        | Some(
+            Action::Answer { .. }
+            | Action::DropRequestAfter(_)
+            | Action::KeepRequestAfter(_)
+            | Action::ExpireTokens,
+        ) => {
             response.write(writer, head_only)?;
             return Ok(request.keeps_alive());
         }

@@ -16,6 +16,7 @@ use std::thread;
 use kigumi_oci::Digest;
 
 pub use fault::{Action, Fault, When};
+pub use tls::Identity;
 pub use token::Authentication;
 
 use http::{Request, Response};
@@ -87,6 +88,7 @@ pub struct FakeRegistryBuilder {
     authentication: Authentication,
     mounts: Mounts,
     certified: Option<Vec<String>>,
+    client_authority: Option<String>,
 }
 
 #[derive(Debug)]
@@ -129,6 +131,13 @@ impl FakeRegistryBuilder {
         self
     }
 
+    /// Speaks TLS with nobody but those who have a certificate of this authority, PEM.
+    #[must_use]
+    pub fn only_for_clients_of(mut self, authority: &str) -> Self {
+        self.client_authority = Some(authority.to_owned());
+        self
+    }
+
     /// Starts the registry on a free port of 127.0.0.1.
     ///
     /// # Panics
@@ -144,7 +153,10 @@ impl FakeRegistryBuilder {
             state: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
-        let server = self.certified.map(tls::Server::new);
+        let clients = self.client_authority;
+        let server = self
+            .certified
+            .map(|names| tls::Server::new(names, clients.as_deref()));
         let certificate = server.as_ref().map(|server| server.certificate.clone());
         thread::spawn(move || accept(&listener, &serving, server.as_ref()));
         FakeRegistry {
@@ -196,6 +208,12 @@ impl FakeRegistry {
     ) -> Digest {
         let mut state = self.shared.lock();
         state.store.put_manifest(repository, tag, media_type, bytes)
+    }
+
+    /// Opens an upload and gives its path and query, for those whom another registry sends here.
+    pub fn open_upload(&self, repository: &str) -> String {
+        let id = self.shared.lock().store.open_upload(repository);
+        serve::upload_path(repository, &id)
     }
 
     /// Whether a blob is in a repository.
@@ -315,6 +333,15 @@ fn converse(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
                 .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         request.read_body(&mut reader)?;
+        if let Some(Action::KeepRequestAfter(bytes)) = fault {
+            request.body.truncate(bytes);
+            drop(serve::answer(shared, &request));
+            log(shared, &request, 0);
+            return Ok(());
+        }
+        if fault == Some(Action::ExpireTokens) {
+            shared.lock().tokens.clear();
+        }
         let response = match &fault {
             Some(Action::Answer {
                 status,

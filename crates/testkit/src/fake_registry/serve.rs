@@ -99,6 +99,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Response {
         ("PATCH", Route::Upload { repository, id }) => {
             append(&mut state, request, &repository, &id)
         }
+        ("GET", Route::Upload { repository, id }) => stands(&mut state, &repository, &id),
         ("PUT", Route::Upload { repository, id }) => commit(&mut state, request, &repository, &id),
         ("DELETE", Route::Upload { repository, id }) => {
             match state.store.upload(&repository, &id) {
@@ -187,10 +188,13 @@ fn open_upload(state: &mut State, mounts: Mounts, request: &Request, repository:
     at_upload(202, repository, &id)
 }
 
-/// A query in the location, as many registries have one: clients must keep it.
 fn at_upload(status: u16, repository: &str, id: &str) -> Response {
-    let location = format!("/v2/{repository}/blobs/uploads/{id}?_state=opaque%3D");
-    Response::new(status).header("Location", location)
+    Response::new(status).header("Location", upload_path(repository, id))
+}
+
+/// A query in the location, as many registries have one: clients must keep it.
+pub(super) fn upload_path(repository: &str, id: &str) -> String {
+    format!("/v2/{repository}/blobs/uploads/{id}?_state=opaque%3D")
 }
 
 fn append(state: &mut State, request: &Request, repository: &str, id: &str) -> Response {
@@ -199,8 +203,24 @@ fn append(state: &mut State, request: &Request, repository: &str, id: &str) -> R
     }
     match state.store.upload(repository, id) {
         Some(upload) => {
+            let range = request.header("content-range").unwrap_or_default();
+            let start = range.split_once('-').map(|(start, _)| start.parse());
+            if start.is_some_and(|start| start != Ok(upload.bytes.len())) {
+                return error(416, "RANGE_INVALID", "the upload stands elsewhere");
+            }
             upload.bytes.extend_from_slice(&request.body);
             at_upload(202, repository, id)
+        }
+        None => unknown_upload(),
+    }
+}
+
+/// distribution-spec v1.1 § Pushing a blob in chunks: how far an upload has got.
+fn stands(state: &mut State, repository: &str, id: &str) -> Response {
+    match state.store.upload(repository, id) {
+        Some(upload) => {
+            let last = upload.bytes.len().saturating_sub(1);
+            at_upload(204, repository, id).header("Range", format!("0-{last}"))
         }
         None => unknown_upload(),
     }

@@ -80,9 +80,17 @@ pub struct UserInfo {
     password: String,
 }
 
-#[cfg(feature = "git")]
 impl UserInfo {
+    /// A name and a password, as they are sent.
+    pub fn new(name: &str, password: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
     /// Name and password, decoded, for the one place that sends them.
+    #[cfg(feature = "git")]
     pub(super) fn expose(&self) -> (&str, &str) {
         (&self.name, &self.password)
     }
@@ -157,6 +165,14 @@ pub enum GitReferenceError {
         /// As written.
         checksum: String,
     },
+    /// The second part of a fragment that kaniko knows: `#REF#COMMIT`.
+    #[error(
+        "`{text}` is not a full commit id: `git://HOST/REPOSITORY#REF#COMMIT` needs one behind the second `#`"
+    )]
+    NotACommit {
+        /// As written.
+        text: String,
+    },
     /// `fetch-by-commit` without a commit.
     #[error("query `fetch-by-commit` needs a full commit id as `commit` or `checksum`")]
     FetchByWhat,
@@ -178,6 +194,11 @@ impl GitReference {
             Some(_) => Err(GitReferenceError::NotGit),
             None => Self::of_short_form(text),
         }
+    }
+
+    /// Reads a URL of HTTP that is known to be that of a repository, whatever its path ends in.
+    pub(super) fn of_repository(text: &str) -> Result<Self, GitReferenceError> {
+        Self::of_url(text, Suffix::Optional)
     }
 
     /// Joins what flags say: they may repeat what the reference says, not contradict it.

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::network::GitNetwork;
 use crate::build::contents::Contents;
+use crate::build::main_context::{self, Means};
 use crate::build::rounds::World;
 use crate::build::workshop::{Stop, Workshop};
 use crate::error::BuildError;
@@ -124,6 +126,45 @@ impl GitTrees {
         contents.add_file(file);
         Ok(found)
     }
+}
+
+/// The files of a repository that is the build context, the file that holds their contents, and how much is in it.
+pub(crate) fn main_context(
+    reference: &GitReference,
+    means: &Means<'_>,
+    name: &str,
+) -> Result<(Tree, File, u64), BuildError> {
+    const HINT: &str = "give GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD";
+    let failed = |error: GitError| {
+        let is_refused = matches!(error, GitError::Refused { .. });
+        let hint = if is_refused { HINT } else { "" };
+        main_context::failed(name, hint, error)
+    };
+    let work = work_directory(means.work)?;
+    let file = means.scratch_file()?;
+    let sink = file.try_clone().map_err(|source| means.keep(source))?;
+    let mut spool = Spool::new(BufWriter::new(sink), main_context::CONTENTS);
+    let interrupted = Interrupted::watch(means.handle, means.stop);
+    let network = GitNetwork::new(means.client, means.handle, means.stop);
+    let facilities = Facilities {
+        network: &network,
+        secrets: &|id| secret(means.secrets, id),
+        work: work.path(),
+        interrupted: &interrupted.flag,
+        now: means.now,
+    };
+    let found = check_out(reference, &facilities, &mut spool);
+    if let Some(signal) = means.stop.0.signal() {
+        return Err(BuildError::Cancelled { signal });
+    }
+    let found = found.map_err(failed)?;
+    means.events.emit(BuildEvent::Detail {
+        message: format!("the build context is commit {}", found.commit),
+    });
+    let bytes = spool.bytes();
+    let sink = spool.into_inner().into_inner();
+    sink.map_err(|error| means.keep(error.into_error()))?;
+    Ok((found.tree, file, bytes))
 }
 
 fn secret(secrets: &Secrets, id: &str) -> Option<Vec<u8>> {

@@ -8,9 +8,9 @@ mod network;
 mod refusing;
 
 #[cfg(feature = "git")]
-pub(crate) use fetching::GitTrees;
+pub(crate) use fetching::{GitTrees, main_context};
 #[cfg(not(feature = "git"))]
-pub(crate) use refusing::GitTrees;
+pub(crate) use refusing::{GitTrees, main_context};
 
 use kigumi_context::git::{GitReference, GitReferenceError};
 use kigumi_dockerfile::Source as File;

@@ -1,5 +1,6 @@
 //! An executor without git.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use kigumi_context::git::GitReference;
@@ -7,10 +8,23 @@ use kigumi_layer::{Timestamp, Tree};
 use kigumi_registry::Client;
 
 use crate::build::contents::Contents;
+use crate::build::main_context::Means;
 use crate::build::rounds::World;
 use crate::build::workshop::Workshop;
 use crate::error::BuildError;
 use crate::secrets::Secrets;
+
+/// Refuses a repository as the build context.
+pub(crate) fn main_context(
+    reference: &GitReference,
+    _: &Means<'_>,
+    _: &str,
+) -> Result<(Tree, File, u64), BuildError> {
+    GitTrees::check(reference)?;
+    Err(BuildError::Refused {
+        reason: "this executor was built without git".to_owned(),
+    })
+}
 
 /// Refuses every git repository by its name.
 #[derive(Debug)]

@@ -51,7 +51,8 @@ impl Stages<'_> {
         Ok(Some(seed))
     }
 
-    fn files_of(&mut self, mount: &RunMount) -> Result<Files, BuildError> {
+    /// The files that a mount shows, or that a new cache begins with.
+    pub(crate) fn files_of(&mut self, mount: &RunMount) -> Result<Files, BuildError> {
         let name = self.place_of(mount);
         let from = mount.from.as_ref().unwrap_or(&CopySource::Scratch);
         let tree: std::sync::Arc<Tree> = self.source_tree(from)?;

@@ -72,6 +72,11 @@ impl Files {
         Ok(Self::below(&tree, &ImagePath::root(), false))
     }
 
+    /// What they are.
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
     pub(crate) fn changes_mut(&mut self) -> &mut [Change] {
         &mut self.changes
     }
@@ -146,9 +151,11 @@ impl Files {
                 None => None,
             };
             let reader = content.as_mut().map(|reader| reader as &mut dyn Read);
-            unpacker.apply(change, &effect, reader).map_err(failed)?;
+            unpacker
+                .apply(&mut tree, change, &effect, reader)
+                .map_err(failed)?;
         }
-        unpacker.finish().map(drop).map_err(failed)
+        unpacker.finish(&mut tree).map(drop).map_err(failed)
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) fn change(
     let meaning = match dialect {
         Dialect::Layer => whiteout::interpret(&header.name),
         Dialect::Archive => ImagePath::clamp(&header.name).map(Meaning::Ordinary),
+        Dialect::Context if header.name.starts_with(b"/") => return Err(TarFault::Absolute),
+        Dialect::Context => ImagePath::parse(&header.name).map(Meaning::Ordinary),
     };
     let path = match meaning.map_err(|source| TarFault::Name { source })? {
         Meaning::Ordinary(path) => path,
@@ -103,6 +105,8 @@ fn link_target(target: &[u8], dialect: Dialect) -> Result<ImagePath, TarFault> {
     let target = match dialect {
         Dialect::Layer => ImagePath::parse(target),
         Dialect::Archive => ImagePath::clamp(target),
+        Dialect::Context if target.starts_with(b"/") => return Err(TarFault::Absolute),
+        Dialect::Context => ImagePath::parse(target),
     }
     .map_err(|source| TarFault::LinkTarget { source })?;
     if target.is_root() {

@@ -18,8 +18,11 @@ const BUFFER: usize = 64 * 1024;
 pub enum Dialect {
     /// A layer: names that start with `.wh.` are whiteouts.
     Layer,
-    /// An archive that ADD unpacks or that holds a build context: such names are names.
+    /// An archive that ADD unpacks: such names are names.
     Archive,
+    /// An archive that holds a build context: as [`Archive`](Self::Archive), but names that lead up or begin at the root are refused
+    /// (hostile-inputs.md § 4.1).
+    Context,
 }
 
 /// Reads the entries of a tar one after the other. Nothing but the entry at hand is in memory.

@@ -944,3 +944,29 @@ proptest! {
         reader.finish().unwrap();
     }
 }
+
+#[test]
+fn names_of_a_context_stay_where_they_are_x3() {
+    let one = |name: &str| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(0);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        [header.as_bytes().as_slice(), &[0; 1024]].concat()
+    };
+    for (name, refused) in [
+        ("./a/b", false),
+        ("a//b", false),
+        (".wh.a", false),
+        ("/a", true),
+        ("../a", true),
+        ("a/../b", true),
+    ] {
+        let tar = one(name);
+        let mut reader = LayerReader::new(tar.as_slice(), Dialect::Context, 0);
+        assert_eq!(reader.next_entry().is_err(), refused, "{name}");
+    }
+}

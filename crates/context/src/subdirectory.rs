@@ -1,8 +1,10 @@
-//! The part of a checkout that a reference names.
+//! The part of a tree that a reference or a flag names.
+
+use std::collections::HashMap;
 
 use kigumi_layer::{Change, Entry, ImagePath, Kind, NodeId, Tree};
 
-/// A subdirectory as written. `..` may not lead out of the checkout, and neither may links on the way.
+/// A subdirectory as written. `..` may not lead out of the tree, and neither may links on the way.
 pub(super) fn clean(written: &str) -> Result<ImagePath, &'static str> {
     let mut depth = 0_usize;
     for component in written.split('/') {
@@ -15,8 +17,8 @@ pub(super) fn clean(written: &str) -> Result<ImagePath, &'static str> {
     ImagePath::clamp(written.as_bytes()).map_err(|_| "it is no path")
 }
 
-const OUTSIDE: &str = "it leads out of the checkout";
-const MISSING: &str = "there is none in this commit";
+const OUTSIDE: &str = "it leads outside";
+const MISSING: &str = "it is not there";
 
 /// How many links are followed; Linux follows as many.
 const LINKS: usize = 40;
@@ -61,6 +63,10 @@ pub(super) fn locate(tree: &Tree, path: &ImagePath) -> Result<ImagePath, &'stati
 }
 
 /// Whether a path leads to something other than itself: then more has to be checked out than lies at it.
+#[cfg_attr(
+    not(feature = "git"),
+    expect(dead_code, reason = "only a checkout is partial")
+)]
 pub(super) fn has_links(tree: &Tree, path: &ImagePath) -> bool {
     let mut at = tree.root();
     for name in path.components() {
@@ -76,18 +82,40 @@ pub(super) fn has_links(tree: &Tree, path: &ImagePath) -> bool {
 /// What lies below a directory, as seen from there.
 pub(super) fn below(tree: &Tree, directory: &ImagePath) -> Result<Tree, kigumi_layer::Error> {
     let mut found = Tree::new();
+    let mut names: HashMap<NodeId, ImagePath> = HashMap::new();
     for (path, id) in tree.walk_below(directory) {
         let Some(path) = path.strip_prefix(directory).filter(|path| !path.is_root()) else {
             continue;
         };
-        let node = tree.node(id);
-        found.apply(Change::Put {
-            path,
-            entry: Entry::of(&node.kind),
-            metadata: node.metadata.clone(),
-        })?;
+        found.apply(copied(tree, id, path, &mut names))?;
     }
     Ok(found)
+}
+
+/// The change that puts a node into another tree: under its second name as a link to the first.
+pub(super) fn copied(
+    tree: &Tree,
+    id: NodeId,
+    path: ImagePath,
+    names: &mut HashMap<NodeId, ImagePath>,
+) -> Change {
+    let node = tree.node(id);
+    if node.links() > 1
+        && let Some(target) = names.get(&id)
+    {
+        return Change::Link {
+            path,
+            target: target.clone(),
+        };
+    }
+    if node.links() > 1 && !node.is_directory() {
+        names.insert(id, path.clone());
+    }
+    Change::Put {
+        path,
+        entry: Entry::of(&node.kind),
+        metadata: node.metadata.clone(),
+    }
 }
 
 #[cfg(test)]

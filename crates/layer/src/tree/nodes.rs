@@ -1,0 +1,90 @@
+use std::sync::Arc;
+
+use crate::Node;
+
+/// How many nodes are copied when one of them changes.
+const CHUNK: usize = 128;
+
+/// The nodes of a tree by number. A clone shares them: what a snapshot did not touch exists once, in the tree before and the tree after.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nodes {
+    chunks: Vec<Arc<Vec<Option<Node>>>>,
+    length: usize,
+}
+
+impl Nodes {
+    pub(super) const fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn get(&self, number: usize) -> Option<&Node> {
+        self.chunks
+            .get(number / CHUNK)?
+            .get(number % CHUNK)?
+            .as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Node> {
+        self.slot(number)?.as_mut()
+    }
+
+    /// The place of a number that was given out, full or not.
+    pub(super) fn slot(&mut self, number: usize) -> Option<&mut Option<Node>> {
+        let chunk = self.chunks.get_mut(number / CHUNK)?;
+        Arc::make_mut(chunk).get_mut(number % CHUNK)
+    }
+
+    pub(super) fn push(&mut self, node: Node) {
+        if self.length.is_multiple_of(CHUNK) {
+            self.chunks.push(Arc::default());
+        }
+        if let Some(last) = self.chunks.last_mut() {
+            Arc::make_mut(last).push(Some(node));
+            self.length += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{Kind, Metadata};
+
+    fn node(links: u32) -> Node {
+        Node {
+            kind: Kind::Directory(BTreeMap::new()),
+            metadata: Metadata::default(),
+            links,
+            layer: 0,
+        }
+    }
+
+    #[test]
+    fn a_clone_shares_what_is_not_changed_and_nothing_else() {
+        let mut first = Nodes::default();
+        for number in 0..1000 {
+            first.push(node(number));
+        }
+        let mut second = first.clone();
+        second.get_mut(500).unwrap().links = 7;
+        *second.slot(501).unwrap() = None;
+        second.push(node(1000));
+        assert_eq!((first.len(), second.len()), (1000, 1001));
+        assert!(first.get(1000).is_none());
+        for number in 0..1000 {
+            assert_eq!(first.get(number).unwrap().links as usize, number);
+            let expected = match number {
+                500 => Some(7),
+                501 => None,
+                _ => Some(number),
+            };
+            let found = second.get(number).map(|node| node.links as usize);
+            assert_eq!(found, expected);
+        }
+        let shared = first.chunks.iter().zip(&second.chunks);
+        let shared = shared.filter(|(a, b)| Arc::ptr_eq(a, b)).count();
+        assert_eq!(shared, first.chunks.len() - 2);
+    }
+}

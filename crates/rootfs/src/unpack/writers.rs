@@ -1,0 +1,171 @@
+//! Threads that write small files while the next entries are decoded.
+//!
+//! Names are made by the one thread that reads the layer, in the order of the layer: it creates the file and hands on the descriptor. What is left to do,
+//! hashing, writing and dressing, touches nothing but that descriptor, so that no order between files has to be kept.
+
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use kigumi_layer::{ImagePath, Metadata};
+use kigumi_oci::Digest;
+use rustix::io::Errno;
+
+use super::{attributes, virtuals::Refused, write_all};
+use crate::Error;
+
+/// More threads than this wait for each other in the kernel.
+const THREADS: usize = 4;
+/// How many files may wait. With [`SMALL`](super::SMALL) it bounds the memory.
+const QUEUE: usize = 32;
+
+/// A file that was created and has to be filled.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) path: ImagePath,
+    pub(super) fd: OwnedFd,
+    pub(super) content: Vec<u8>,
+    pub(super) metadata: Metadata,
+}
+
+/// A file that was filled.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) path: ImagePath,
+    /// What the kernel did not let us set, and what the content is.
+    pub(super) result: Result<(Refused, Digest), Error>,
+    /// For the next file.
+    buffer: Vec<u8>,
+}
+
+/// The threads, and what they have not reported yet.
+#[derive(Debug)]
+pub(super) struct Writers {
+    /// `None` once there is nothing more to do, which ends the threads.
+    jobs: Option<SyncSender<Job>>,
+    done: Receiver<Done>,
+    threads: Vec<JoinHandle<()>>,
+    in_flight: Vec<ImagePath>,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Writers {
+    /// Starts the threads; `None` where the system lets us have none: then whoever asks writes by itself.
+    pub(super) fn start() -> Option<Self> {
+        let (jobs, queue) = sync_channel(QUEUE);
+        let (report, done) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let wanted = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads: Vec<_> = (0..wanted.min(THREADS))
+            .map_while(|_| {
+                let (queue, report) = (Arc::clone(&queue), report.clone());
+                std::thread::Builder::new()
+                    .name("write".to_owned())
+                    .spawn(move || work(&queue, &report))
+                    .ok()
+            })
+            .collect();
+        (!threads.is_empty()).then_some(Self {
+            jobs: Some(jobs),
+            done,
+            threads,
+            in_flight: Vec::new(),
+            buffers: Vec::new(),
+        })
+    }
+
+    /// An empty buffer, used before if there is one.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// Hands a file on. Waits while too many are on their way.
+    pub(super) fn submit(&mut self, job: Job) -> Result<(), Job> {
+        let Some(jobs) = &self.jobs else {
+            return Err(job);
+        };
+        let path = job.path.clone();
+        match jobs.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Disconnected(job)) => return Err(job),
+            Err(TrySendError::Full(job)) => jobs.send(job).map_err(|error| error.0)?,
+        }
+        self.in_flight.push(path);
+        Ok(())
+    }
+
+    /// Whether the file at `path` has not been reported yet.
+    pub(super) fn holds(&self, path: &ImagePath) -> bool {
+        self.in_flight.contains(path)
+    }
+
+    /// The next report, if there is one.
+    pub(super) fn poll(&mut self) -> Option<Done> {
+        let done = self.done.try_recv().ok()?;
+        Some(self.take(done))
+    }
+
+    /// The next report, as long as any is to come.
+    pub(super) fn wait(&mut self) -> Option<Done> {
+        if self.in_flight.is_empty() {
+            return None;
+        }
+        let done = self.done.recv().ok()?;
+        Some(self.take(done))
+    }
+
+    fn take(&mut self, mut done: Done) -> Done {
+        // The oldest come first, nearly.
+        if let Some(at) = self.in_flight.iter().position(|path| *path == done.path) {
+            self.in_flight.remove(at);
+        }
+        self.buffers.push(std::mem::take(&mut done.buffer));
+        done
+    }
+}
+
+impl Drop for Writers {
+    /// No thread outlives the unpacker.
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // A panic there has been reported by the answer that never came.
+            drop(thread.join());
+        }
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>, report: &Sender<Done>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(mut job) = job else { return };
+        let result = fill(&job);
+        job.content.clear();
+        let done = Done {
+            path: job.path,
+            result,
+            buffer: job.content,
+        };
+        // Nobody listens any more when the unpacker was dropped.
+        if report.send(done).is_err() {
+            return;
+        }
+    }
+}
+
+fn fill(job: &Job) -> Result<(Refused, Digest), Error> {
+    write_all(&job.fd, &job.content).map_err(|source| Error::file("write", &job.path, source))?;
+    let refused = dress(&job.fd, &job.path, &job.metadata)?;
+    Ok((refused, Digest::of(&job.content)))
+}
+
+/// Owner, attributes, permissions and time of a file that has its content.
+pub(super) fn dress(fd: &OwnedFd, path: &ImagePath, metadata: &Metadata) -> Result<Refused, Error> {
+    let failed = |source: Errno| Error::file("set owner and time of", path, source);
+    let mut refused = Refused::default();
+    attributes::dress(fd, metadata, &mut refused).map_err(failed)?;
+    rustix::fs::futimens(fd, &attributes::times(metadata.mtime)).map_err(failed)?;
+    Ok(refused)
+}
