@@ -61,7 +61,7 @@ pub use archive::{ContextLimits, Spool, read_archive, read_context};
 pub use chmod::{Chmod, InvalidChmod};
 pub use copy::{
     Archive, ArchiveKey, Archives, Candidate, CopyError, CopyItem, CopySpec, Destination, Owner,
-    archive_candidates, copied_xattrs, copy_changes, selected_names,
+    SelectedName, archive_candidates, copied_xattrs, copy_changes, selected_names,
 };
 pub use dir::{context_tree, read_ignore_file, without_ignored};
 pub use error::Error;

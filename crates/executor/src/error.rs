@@ -8,6 +8,7 @@ use kigumi_oci::{DiffId, Digest};
 
 use crate::cache::CacheError;
 use crate::cli::ConfigError;
+use crate::login::LoginError;
 use crate::report;
 use crate::secrets::SecretError;
 use crate::ssh::SshError;
@@ -28,6 +29,20 @@ pub enum BuildError {
     /// A secret that cannot be had.
     #[error(transparent)]
     Secret(SecretError),
+    /// `executor login` cannot keep a password.
+    #[error(transparent)]
+    Login(LoginError),
+    /// A file with credentials that was to be removed or put back.
+    #[error("{operation} `{}`", .path.display())]
+    CredentialFile {
+        /// What was to be done.
+        operation: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// An ssh agent that there cannot be.
     #[error(transparent)]
     Ssh(SshError),

@@ -7,8 +7,10 @@
 pub mod build;
 mod cache;
 pub mod cli;
+mod credentials;
 mod error;
 mod lint;
+mod login;
 pub mod report;
 mod sandbox;
 pub mod secrets;

@@ -13,8 +13,8 @@ use kigumi_context::DockerfilePlace;
 use kigumi_run::sandbox::{self, Bind, SandboxSpec};
 use tempfile::NamedTempFile;
 
-use crate::build::credential_files;
 use crate::cli::{Config, Environment, Place, SecretSource};
+use crate::credentials::credential_files;
 use crate::error::BuildError;
 
 /// Where the context is inside.
@@ -87,6 +87,10 @@ fn spec(
     argv.extend(grants(config, &mut binds));
     if let Some(directory) = &config.cache_mount_dir {
         argv.push(flag("--cache-mount-dir", Path::new(CACHE_MOUNTS)));
+        if config.mount_cache.is_none() {
+            // It may name the directory, too.
+            argv.push("--cache-mounts=".into());
+        }
         binds.push(Bind {
             host: directory.clone(),
             inside: CACHE_MOUNTS.into(),
@@ -95,6 +99,14 @@ fn spec(
     }
     for (_, file) in &config.registry.certificates {
         binds.push(readable(file, file));
+    }
+    for cache in config.cache.iter().chain(&config.mount_cache) {
+        binds.extend(cache.key_files().map(|file| readable(file, file)));
+        binds.extend(cache.directory().map(|directory| Bind {
+            host: directory.to_owned(),
+            inside: directory.to_owned(),
+            writable: true,
+        }));
     }
     let mut env: Vec<(OsString, OsString)> = environment
         .variables

@@ -6,10 +6,12 @@ use kigumi_run::{Cancel, avoid_huge_pages, harden_self, init, signals};
 
 use crate::build::{self, Entrusted};
 use crate::cli::{
-    self, BUILD_ID, BuildFlags, Command, Config, Environment, LintCommand, LogOptions,
+    self, BUILD_ID, BuildFlags, Command, Config, ConfigError, Environment, LintCommand, LogOptions,
+    LoginCommand,
 };
 use crate::error::{BuildError, chain};
 use crate::lint;
+use crate::login;
 use crate::report::{self, BuildEvent, Events};
 use crate::sandbox;
 use crate::secrets::Secrets;
@@ -48,6 +50,11 @@ pub fn start() -> u8 {
             |_, events| lint_files(command, events),
             |_| LINT_UNUSABLE,
         ),
+        Some(Command::Login(command)) => logging(
+            LogOptions::new(&command.log),
+            |events| log_in(command, events),
+            BuildError::exit_code,
+        ),
         None => with_log(&args.build, build_image),
     }
 }
@@ -74,13 +81,25 @@ fn with_log_or(
     run: impl FnOnce(&BuildFlags, &Events) -> Result<u8, BuildError>,
     exit_code: impl FnOnce(&BuildError) -> u8,
 ) -> u8 {
-    let (options, wrong) = match LogOptions::new(&flags.log) {
+    logging(
+        LogOptions::new(&flags.log),
+        |events| run(flags, events),
+        exit_code,
+    )
+}
+
+fn logging(
+    options: Result<LogOptions, ConfigError>,
+    run: impl FnOnce(&Events) -> Result<u8, BuildError>,
+    exit_code: impl FnOnce(&BuildError) -> u8,
+) -> u8 {
+    let (options, wrong) = match options {
         Ok(options) => (options, None),
         Err(error) => (LogOptions::default(), Some(BuildError::Config(error))),
     };
     let events = Events::to_stderr(options);
     report::listen(events.clone(), options.verbosity);
-    let result = wrong.map_or_else(|| run(flags, &events), Err);
+    let result = wrong.map_or_else(|| run(&events), Err);
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -90,6 +109,21 @@ fn with_log_or(
             exit_code(&error)
         }
     }
+}
+
+fn log_in(command: &LoginCommand, events: &Events) -> Result<u8, BuildError> {
+    harden_self().map_err(|source| BuildError::Supervise {
+        operation: "protect our memory from other processes",
+        source,
+    })?;
+    let environment = environment()?;
+    let path = login::run(command, &environment, std::io::stdin(), events.redactor())
+        .map_err(BuildError::Login)?;
+    events.emit(BuildEvent::Written {
+        what: "credentials",
+        path,
+    });
+    Ok(0)
 }
 
 fn lint_files(command: &LintCommand, events: &Events) -> Result<u8, BuildError> {

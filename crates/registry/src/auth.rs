@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -17,7 +17,8 @@ use url::Url;
 
 use crate::challenge::{self, Challenge};
 use crate::client::{Endpoint, answer};
-use crate::keychain::{Credential, Keychain, Sourced};
+use crate::cloud::{self, cache::Leased};
+use crate::keychain::{Credential, Keychain, Sourced, Turn};
 use crate::transport::{Direction, Timeouts};
 use crate::{Error, Operation, Repository, Secret, limits};
 
@@ -129,9 +130,16 @@ struct Token {
 }
 
 /// The credentials of a repository, and which of them is in use.
+#[derive(Default)]
 struct Sources {
+    /// What the place of this turn knows.
     list: Vec<Sourced>,
     current: usize,
+    turn: usize,
+    /// Places that know nothing.
+    empty: Vec<String>,
+    /// Why places that should know something do not.
+    failed: Vec<String>,
 }
 
 impl Sources {
@@ -139,20 +147,44 @@ impl Sources {
         self.list.get(self.current)
     }
 
-    /// Goes on to the next credential; false when there is none.
-    fn advance(&mut self) -> bool {
-        let more = self.current + 1 < self.list.len();
-        if more {
-            self.current += 1;
-        }
-        more
+    /// Whether the credential in use is about to end.
+    fn is_stale(&self) -> bool {
+        self.current().is_some_and(|sourced| {
+            let lease = Leased {
+                value: (),
+                until: sourced.until,
+            };
+            lease.is_stale(SystemTime::now())
+        })
     }
 
     fn label(&self, repository: &Repository) -> String {
-        self.current().map_or_else(
+        let mut label = self.current().map_or_else(
             || format!("no credentials for `{}`", repository.registry()),
             |sourced| format!("credentials: {}", sourced.source),
-        )
+        );
+        for reason in &self.failed {
+            label.push_str("; ");
+            label.push_str(reason);
+        }
+        label
+    }
+
+    /// Says which one is used and why, and of none its value.
+    fn tell(&self, repository: &Repository) {
+        let Some(sourced) = self.current() else {
+            tracing::debug!(
+                "no credentials for {repository}: nothing in {}",
+                self.empty.join(", ")
+            );
+            return;
+        };
+        let nothing = if self.empty.is_empty() {
+            String::new()
+        } else {
+            format!(" (nothing in {})", self.empty.join(", "))
+        };
+        tracing::info!("credentials for {repository}: {}{nothing}", sourced.source);
     }
 }
 
@@ -184,6 +216,7 @@ impl Authenticator {
     pub(crate) async fn authorize(&self, asker: Asker<'_>) -> Result<Option<Authorization>, Error> {
         let session = self.session(asker.endpoint);
         let mut session = session.lock().await;
+        self.renew(&mut session, asker).await?;
         match session.challenge.clone() {
             None => Ok(None),
             Some(Challenge::Basic) => self.basic(&mut session, asker).await,
@@ -232,7 +265,7 @@ impl Authenticator {
             return Ok(false);
         }
         let sources = self.sources(&mut session, asker).await?;
-        Ok(sources.advance())
+        self.advance(sources, asker).await
     }
 
     /// Forgets a token that a registry stopped taking in the middle of something.
@@ -241,6 +274,7 @@ impl Authenticator {
         session.lock().await.tokens.remove(scopes);
     }
 
+    /// The credentials for what is asked, looked up once.
     async fn sources<'a>(
         &self,
         session: &'a mut Session,
@@ -248,26 +282,88 @@ impl Authenticator {
     ) -> Result<&'a mut Sources, Error> {
         let repository = &asker.scopes.target;
         if !session.sources.contains_key(repository) {
-            let list = self.look_up(asker).await?;
-            session
-                .sources
-                .insert(repository.clone(), Sources { list, current: 0 });
+            let mut sources = Sources::default();
+            self.look_from(0, &mut sources, asker).await?;
+            sources.tell(repository);
+            session.sources.insert(repository.clone(), sources);
         }
-        Ok(session
-            .sources
-            .entry(repository.clone())
-            .or_insert_with(|| Sources {
-                list: Vec::new(),
-                current: 0,
-            }))
+        Ok(session.sources.entry(repository.clone()).or_default())
     }
 
-    async fn look_up(&self, asker: Asker<'_>) -> Result<Vec<Sourced>, Error> {
+    /// Asks again for a credential that is about to end.
+    async fn renew(&self, session: &mut Session, asker: Asker<'_>) -> Result<(), Error> {
+        let Some(sources) = session.sources.get_mut(&asker.scopes.target) else {
+            return Ok(());
+        };
+        if !sources.is_stale() {
+            return Ok(());
+        }
+        let current = sources.current;
+        if self.look_from(sources.turn, sources, asker).await? {
+            sources.current = current.min(sources.list.len().saturating_sub(1));
+        }
+        Ok(())
+    }
+
+    /// Goes on to the next credential; false when there is none.
+    async fn advance(&self, sources: &mut Sources, asker: Asker<'_>) -> Result<bool, Error> {
+        if let Some(refused) = sources.current() {
+            tracing::debug!(source = %refused.source, "{}: refused", asker.scopes.target);
+        }
+        let more = if sources.current + 1 < sources.list.len() {
+            sources.current += 1;
+            true
+        } else {
+            self.look_from(sources.turn + 1, sources, asker).await?
+        };
+        if more {
+            sources.tell(&asker.scopes.target);
+        }
+        Ok(more)
+    }
+
+    /// Asks one place after the other until one knows something; false, and nothing is changed, when none does.
+    async fn look_from(
+        &self,
+        first: usize,
+        sources: &mut Sources,
+        asker: Asker<'_>,
+    ) -> Result<bool, Error> {
+        for turn in first.. {
+            let Some(asked) = self.look_up(turn, asker).await? else {
+                break;
+            };
+            match asked.outcome {
+                Ok(list) if !list.is_empty() => {
+                    sources.list = list;
+                    sources.current = 0;
+                    sources.turn = turn;
+                    return Ok(true);
+                }
+                Ok(_) => sources.empty.push(asked.place),
+                // The image may be public, or another place may know better.
+                Err(Error::Identity { source, .. }) => {
+                    let reason = chain(&*source);
+                    if matches!(*source, cloud::Error::NoIdentity { .. }) {
+                        tracing::debug!("{reason}");
+                    } else {
+                        tracing::warn!("{reason}");
+                    }
+                    sources.failed.push(reason);
+                    sources.empty.push(asked.place);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn look_up(&self, turn: usize, asker: Asker<'_>) -> Result<Option<Turn>, Error> {
         let keychain = Arc::clone(&self.keychain);
         let repository = asker.scopes.target.clone();
-        let looking = tokio::task::spawn_blocking(move || keychain.credentials(&repository));
+        let looking = tokio::task::spawn_blocking(move || keychain.turn(turn, &repository));
         match tokio::time::timeout(KEYCHAIN_TIMEOUT, looking).await {
-            Ok(Ok(found)) => found,
+            Ok(Ok(found)) => Ok(found),
             Ok(Err(_)) | Err(_) => Err(Error::Unauthenticated {
                 operation: asker.operation.clone(),
                 reason: "looking up the credentials did not come to an end".to_owned(),
@@ -332,10 +428,17 @@ impl Authenticator {
                     return Ok(authorization);
                 }
                 // T-AUTH-04: after a 401 the next source is tried.
-                Err(Error::TokenStatus { answer, .. })
-                    if matches!(answer.status, 401 | 403)
-                        && asker.scopes.sources.is_empty()
-                        && sources.advance() => {}
+                Err(Error::TokenStatus { answer, realm, .. })
+                    if matches!(answer.status, 401 | 403) && asker.scopes.sources.is_empty() =>
+                {
+                    if !self.advance(sources, asker).await? {
+                        return Err(Error::TokenStatus {
+                            operation: asker.operation.clone(),
+                            realm,
+                            answer,
+                        });
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -434,6 +537,18 @@ impl Authenticator {
 struct TokenServer {
     realm: String,
     service: Option<String>,
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn refused_realm(asker: Asker<'_>, realm: &str, reason: &str) -> Error {

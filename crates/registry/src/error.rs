@@ -327,6 +327,15 @@ pub enum Error {
         /// What went wrong, without its output, which may hold secrets.
         reason: String,
     },
+    /// A cloud's registry, and no credential from that cloud.
+    #[error("credentials for `{registry}`")]
+    Identity {
+        /// For which registry.
+        registry: String,
+        /// Why not.
+        #[source]
+        source: Box<crate::cloud::Error>,
+    },
     /// A layout or archive could not be read or written.
     #[error("{what} `{}`", path.display())]
     File {
@@ -420,6 +429,14 @@ impl Error {
             };
         }
         false
+    }
+
+    /// Whether somebody was not allowed to do something, or is not known.
+    pub fn is_about_permission(&self) -> bool {
+        matches!(self, Self::Unauthenticated { .. })
+            || self
+                .answer()
+                .is_some_and(|answer| matches!(answer.status, 401 | 403))
     }
 
     /// Whether the registry says that a tag names something else already and may not be moved (`--push-ignore-immutable-tag-errors`).

@@ -15,6 +15,7 @@
 mod fake_registry;
 mod git_server;
 mod image;
+mod service;
 
 pub use fake_registry::{
     Action, Authentication, FakeRegistry, FakeRegistryBuilder, Fault, Identity, LoggedRequest,
@@ -22,3 +23,4 @@ pub use fake_registry::{
 };
 pub use git_server::{GitRequest, GitServer, GitServerOptions, TestRepository};
 pub use image::{PublishedImage, TestImage};
+pub use service::{FakeService, ServiceAnswer, ServiceRequest, Tunnel};

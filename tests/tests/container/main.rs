@@ -1,6 +1,7 @@
 //! Builds in a non-privileged container on real base images.
 
 mod big;
+mod cached;
 mod confinement;
 mod copies;
 mod git;
@@ -18,5 +19,6 @@ mod registries;
 mod remote;
 mod reproducible;
 mod secrets;
+mod shield;
 mod snapshots;
 mod ssh;

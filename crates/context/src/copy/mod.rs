@@ -13,7 +13,7 @@ use kigumi_layer::{Change, Tree};
 
 pub use error::CopyError;
 pub use placing::copied_xattrs;
-pub use selection::{Candidate, archive_candidates, selected_names};
+pub use selection::{Candidate, SelectedName, archive_candidates, selected_names};
 pub use spec::{Archive, ArchiveKey, Archives, CopyItem, CopySpec, Destination, Owner};
 
 use placing::Placing;

@@ -71,15 +71,21 @@ pub fn archive_candidates(spec: &CopySpec, sources: &[&Tree]) -> Result<Vec<Cand
     Ok(candidates)
 }
 
-/// What the paths of a COPY or ADD lead to, in order: the name that a copy gets in a directory, and whether it is one itself. Together with
-/// the changes that the instruction makes in an empty directory, that is all of the sources that decides what it does anywhere.
+/// What a path of a COPY or ADD leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SelectedName {
+    /// What a copy of it is called in a directory.
+    pub name: Box<[u8]>,
+    /// Whether it is one itself: then its entries are copied.
+    pub is_directory: bool,
+}
+
+/// What the paths of a COPY or ADD lead to, in order. Together with the changes that the instruction makes in an empty directory, that is all of the
+/// sources that decides what it does anywhere.
 ///
 /// # Errors
 /// [`CopyError`] when a source is missing or malformed.
-pub fn selected_names(
-    spec: &CopySpec,
-    sources: &[&Tree],
-) -> Result<Vec<(Box<[u8]>, bool)>, CopyError> {
+pub fn selected_names(spec: &CopySpec, sources: &[&Tree]) -> Result<Vec<SelectedName>, CopyError> {
     let mut names = Vec::new();
     for item in &spec.items {
         let CopyItem::Path {
@@ -94,8 +100,10 @@ pub fn selected_names(
         }
         let tree = source_tree(sources, *source, pattern)?;
         for selected in select(tree, pattern)? {
-            let name = selected.found.file_name().unwrap_or_default();
-            names.push((name.into(), tree.node(selected.node).is_directory()));
+            names.push(SelectedName {
+                name: selected.found.file_name().unwrap_or_default().into(),
+                is_directory: tree.node(selected.node).is_directory(),
+            });
         }
     }
     Ok(names)

@@ -145,6 +145,22 @@ impl Ground {
     }
 }
 
+/// Unpacks a stack of layers into an empty directory.
+pub(crate) fn unpack_stack(
+    root: &WritableRoot,
+    exclusions: &Exclusions,
+    layers: &[(Layer, u32)],
+    cancel: &Cancel,
+) -> Result<Index, BuildError> {
+    let mut tree = Tree::new();
+    let mut unpacker = Unpacker::new(root, exclusions, Virtuals::default());
+    for (layer, blob) in layers {
+        apply_layer(&mut tree, layer, *blob, cancel, Some(&mut unpacker))?;
+    }
+    let virtuals = unpacker.finish().map_err(failed("unpack the layers"))?;
+    Index::record(root, exclusions, tree, virtuals).map_err(failed("look at what was unpacked"))
+}
+
 /// The tree that a stack of layers makes, from their headers alone. Nothing is written.
 pub(crate) fn tree_of(layers: &[(Layer, u32)], cancel: &Cancel) -> Result<Tree, BuildError> {
     let mut tree = Tree::new();

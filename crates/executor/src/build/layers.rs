@@ -302,7 +302,8 @@ impl Wanted {
     }
 }
 
-fn write_spooled(
+/// Writes a layer into a spool, and ends it.
+pub(crate) fn write_spooled(
     changes: &[Change],
     open: &Open<'_>,
     how: (&Recipe, &Cancel),
@@ -333,7 +334,11 @@ impl Layer {
     }
 
     /// A new layer; what it is called in the image is decided with the image.
-    fn new(finished: &FinishedLayer, latest: Option<Timestamp>, spool: Option<Spool>) -> Self {
+    pub(crate) fn new(
+        finished: &FinishedLayer,
+        latest: Option<Timestamp>,
+        spool: Option<Spool>,
+    ) -> Self {
         let media_type = layer_media_type(ImageFormat::Oci, finished.compression)
             .unwrap_or(MediaType::ImageLayerGzip);
         Self {

@@ -52,11 +52,12 @@ use tokio::runtime::Runtime;
 
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
-pub(crate) use setup::{client_config, credential_files, proxies};
+pub(crate) use setup::{client_config, proxies};
 pub(crate) use stored::push as push_stored;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, MountCache};
 use crate::cli::{BUILD_ID, CacheSettings, Config, ContextFlag, Environment, LintMode};
+use crate::credentials::{Shield, credential_files, exposed};
 use crate::error::{BuildError, chain};
 use crate::lint;
 use crate::report::{self, BuildEvent, Events};
@@ -74,7 +75,7 @@ use image::Image;
 use images::Images;
 use layers::{LayerFactory, Recipe, Sending};
 use main_context::{MainContext, Means};
-use mounts::{Backstage, CacheStore};
+use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
 use product::Product;
 use push::Uploads;
@@ -273,6 +274,9 @@ impl<'a> Build<'a> {
     }
 
     fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
+        if self.config.credentials.consume {
+            Shield::consume(self.environment)?;
+        }
         let needs: Vec<Needs> = self
             .planned
             .iter()
@@ -283,7 +287,7 @@ impl<'a> Build<'a> {
             git::check(&planned.plan, &planned.dockerfile.source)?;
             grants.check(&planned.plan, &planned.dockerfile.source, self.events)?;
         }
-        let mut premises = Premises::new(grants);
+        let mut premises = Premises::new(grants, self.keeper()?);
         // Before the first write, and before a byte is pulled. With a cache it may turn out that nothing has to run.
         if self.config.cache.is_none() && needs.iter().any(Needs::needs_root) {
             premises.root = Some(self.disposable_root()?);
@@ -369,6 +373,23 @@ impl<'a> Build<'a> {
         Ok(digest)
     }
 
+    /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
+    fn shield(&self) -> Result<Shield, BuildError> {
+        let shield = Shield::raise(self.environment, self.events)?;
+        let exposed = exposed(self.environment);
+        if !exposed.is_empty() {
+            let files: Vec<String> = exposed
+                .iter()
+                .map(|path| format!("`{}`", path.display()))
+                .collect();
+            self.events.warn(format!(
+                "KX-CRED-001: RUN steps can read the credentials in {}, which the pod mounts; docs/credential-shield.md says how to keep them out of reach",
+                files.join(", ")
+            ));
+        }
+        Ok(shield)
+    }
+
     fn cache(&self) -> Result<Option<(&'a CacheSettings, Cache)>, BuildError> {
         let Some(settings) = &self.config.cache else {
             return Ok(None);
@@ -397,7 +418,19 @@ impl<'a> Build<'a> {
         }
         let protection = self.protection(workshop, premises.backstage.as_ref());
         premises.ground = Some(Ground::new(&root, &protection)?);
+        // What is away must have been seen by the protection before.
+        premises.shield = Some(self.shield()?);
         Ok(())
+    }
+
+    /// Who keeps the caches of RUNs beyond the pod. Reads the keys, while they are still there.
+    fn keeper(&self) -> Result<Option<Keeper>, BuildError> {
+        let settings = self.config.mount_cache.as_ref();
+        let keeper = settings.map(|settings| {
+            let (client, events) = (self.client.clone(), self.events.clone());
+            MountCache::open(settings, client, events, self.now.seconds).map(Keeper::new)
+        });
+        keeper.transpose()
     }
 
     /// Builds the image of one platform. The root filesystem is left for the next.
@@ -433,8 +466,8 @@ impl<'a> Build<'a> {
             git: GitTrees::new(self.client.clone()),
             workshop,
             entrusted,
+            caches: CacheStore::new(self.config.cache_mounts(), premises.keeper.clone()),
             premises,
-            caches: CacheStore::new(self.config.cache_mounts()),
             cache_namespace: self.cache_namespace(),
             runner: Box::new(InPlace),
             hosts: &self.config.run.hosts,
@@ -450,7 +483,10 @@ impl<'a> Build<'a> {
         if stages.look_ahead()? {
             self.furnish(stages.premises, workshop)?;
         }
-        let mut layers = stages.build()?;
+        let layers = stages.build();
+        // Also what a step wrote that failed: the next build goes on from there.
+        stages.caches.save(workshop);
+        let mut layers = layers?;
         let mut config = target.map(|stage| stage.config.clone()).unwrap_or_default();
         if self.config.shape.single_snapshot {
             let below = base.map_or(0, |base| base.value().layers.len());
@@ -511,7 +547,7 @@ impl<'a> Build<'a> {
         if !self.config.push {
             return Ok(());
         }
-        let check = check_permission(&self.client, self.config);
+        let check = check_permission(&self.client, self.config, self.environment, self.events);
         workshop::wait(self.runtime.handle(), self.cancel, &self.stopped, check)
     }
 
@@ -643,7 +679,7 @@ impl<'a> Build<'a> {
         ours.extend(self.context.dockerfile().disk().map(PathBuf::from));
         ours.extend(self.environment.executable.parent().map(PathBuf::from));
         ours.extend(
-            setup::credential_files(self.environment)
+            credential_files(self.environment)
                 .into_iter()
                 .filter(|file| file.exists()),
         );
@@ -651,6 +687,8 @@ impl<'a> Build<'a> {
         ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
         ours.extend(self.config.secret_files().map(PathBuf::from));
+        let caches = self.config.cache.iter().chain(&self.config.mount_cache);
+        ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
         // A path that is the root itself would protect everything.
         ours.retain(|path| path.parent().is_some());
         ours
@@ -727,7 +765,12 @@ impl<'a> Build<'a> {
 }
 
 /// Asks every destination whether it may be pushed to, unless that is switched off.
-async fn check_permission(client: &Client, config: &Config) -> Result<(), BuildError> {
+async fn check_permission(
+    client: &Client,
+    config: &Config,
+    environment: &Environment,
+    events: &Events,
+) -> Result<(), BuildError> {
     if config.registry.skip_push_permission_check {
         return Ok(());
     }
@@ -735,12 +778,38 @@ async fn check_permission(client: &Client, config: &Config) -> Result<(), BuildE
         client
             .check_push_permission(destination)
             .await
-            .map_err(|source| BuildError::Registry {
-                operation: format!("check that `{destination}` may be pushed"),
-                source: Arc::new(source),
+            .map_err(|source| {
+                hint_at_shadowing(environment, events, &source);
+                BuildError::Registry {
+                    operation: format!("check that `{destination}` may be pushed"),
+                    source: Arc::new(source),
+                }
             })?;
     }
     Ok(())
+}
+
+/// `DOCKER_AUTH_CONFIG` wins over the file; who has put the right password there does not expect that (K-AUTH-06).
+fn hint_at_shadowing(environment: &Environment, events: &Events, error: &kigumi_registry::Error) {
+    let is_set = |name| {
+        environment
+            .variables
+            .get(name)
+            .is_some_and(|text| !text.is_empty())
+    };
+    let file = credential_files(environment)
+        .into_iter()
+        .find(|file| file.is_file());
+    if let (true, true, Some(file)) = (
+        is_set("DOCKER_AUTH_CONFIG"),
+        error.is_about_permission(),
+        file,
+    ) {
+        events.warn(format!(
+            "DOCKER_AUTH_CONFIG is set: its entries win over those of `{}`",
+            file.display()
+        ));
+    }
 }
 
 /// The image that the target rests on.
@@ -806,16 +875,22 @@ struct Premises {
     ground: Option<Ground>,
     /// Where things wait that a mount of a RUN hides; none if no RUN has a mount.
     backstage: Option<Backstage>,
+    /// Keeps credentials away from RUN; none as long as nothing has to run.
+    shield: Option<Shield>,
     grants: Grants,
+    /// Who keeps the caches of RUNs beyond the pod.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Premises {
-    fn new(grants: Grants) -> Self {
+    fn new(grants: Grants, keeper: Option<Keeper>) -> Self {
         Self {
             root: None,
             ground: None,
             backstage: None,
+            shield: None,
             grants,
+            keeper: keeper.map(Arc::new),
         }
     }
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kigumi_registry::keychain::{DockerConfig, Helpers, Keychain, Keychains};
 use kigumi_registry::{ClientConfig, NameFiles, Pem, Proxies, Registry, Relaxation, RetryPolicy};
 
 use crate::cli::{Config, Environment};
+use crate::credentials;
 use crate::error::BuildError;
 use crate::secrets::Redactor;
 
@@ -29,22 +29,28 @@ pub(crate) fn client_config(
             .or_default()
             .push(pem(path)?);
     }
+    let mut insecure_hosts = flags.insecure_hosts.clone();
+    if flags.insecure_push {
+        // COMPAT(kaniko): the cache is read as it is written.
+        let caches = config.cache.iter().chain(&config.mount_cache);
+        insecure_hosts.extend(caches.filter_map(|cache| cache.registry().map(str::to_owned)));
+    }
     let defaults = ClientConfig::default();
     let attempts = defaults
         .retry
         .attempts
         .max(flags.push_retry.max(flags.download_retry).saturating_add(1));
-    let client = environment.variables.get("UPSTREAM_CLIENT_TYPE");
+    let caller = environment.variables.get("UPSTREAM_CLIENT_TYPE");
     let mut unverified = hosts(&flags.skip_tls_verify_hosts);
     unverified.extend(config.context.unverified_host.as_deref().map(Registry::new));
-    Ok(ClientConfig {
-        user_agent: user_agent(&defaults.user_agent, client),
+    let client = ClientConfig {
+        user_agent: user_agent(&defaults.user_agent, caller),
         roots: roots(environment)?,
         registry_roots,
         plain_http: Relaxation {
             push: flags.insecure_push,
             pull: flags.insecure_pull,
-            registries: hosts(&flags.insecure_hosts),
+            registries: hosts(&insecure_hosts),
         },
         skip_tls_verify: Relaxation {
             push: flags.skip_tls_verify_push,
@@ -57,8 +63,12 @@ pub(crate) fn client_config(
             attempts,
             ..defaults.retry
         },
-        keychain: Arc::new(keychain(environment, redactor)?),
         ..defaults
+    };
+    let keychain = credentials::keychain(&config.credentials, environment, &client, redactor)?;
+    Ok(ClientConfig {
+        keychain: Arc::new(keychain),
+        ..client
     })
 }
 
@@ -126,82 +136,6 @@ fn pem(path: &Path) -> Result<Pem, BuildError> {
         origin: path.display().to_string(),
         bytes,
     })
-}
-
-/// `DOCKER_AUTH_CONFIG` first, then the first `config.json` there is (contract § 6.2).
-fn keychain(environment: &Environment, redactor: &Redactor) -> Result<Keychains, BuildError> {
-    let mut keychains: Vec<Box<dyn Keychain>> = Vec::new();
-    let path = environment
-        .variables
-        .get("PATH")
-        .map(String::as_str)
-        .unwrap_or_default();
-    let helpers = || {
-        Helpers::new(
-            path.split(':')
-                .filter(|part| !part.is_empty())
-                .map(PathBuf::from)
-                .collect(),
-        )
-    };
-    let parse = |origin: &str, bytes: &[u8]| {
-        let config = DockerConfig::parse(origin, bytes, helpers()).map_err(|source| {
-            BuildError::Registry {
-                operation: "read the registry credentials".to_owned(),
-                source: Arc::new(source),
-            }
-        })?;
-        // RUN can read the file that they are from.
-        for credential in config.own_credentials() {
-            redactor.hide(credential.secret().expose().as_bytes());
-        }
-        Ok(config)
-    };
-    if let Some(inline) = environment
-        .variables
-        .get("DOCKER_AUTH_CONFIG")
-        .filter(|text| !text.is_empty())
-    {
-        keychains.push(Box::new(parse("DOCKER_AUTH_CONFIG", inline.as_bytes())?));
-    }
-    for file in credential_files(environment) {
-        match std::fs::read(&file) {
-            Ok(bytes) => keychains.push(Box::new(parse(&file.display().to_string(), &bytes)?)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) => {}
-            Err(source) => {
-                return Err(BuildError::Read {
-                    what: "the registry credentials",
-                    path: file,
-                    source,
-                });
-            }
-        }
-    }
-    Ok(Keychains::new(keychains))
-}
-
-/// Where credentials may be, most preferred first.
-pub(crate) fn credential_files(environment: &Environment) -> Vec<PathBuf> {
-    let below = |name: &str, file: &str| {
-        let directory = environment
-            .variables
-            .get(name)
-            .filter(|text| !text.is_empty());
-        directory.map(|directory| environment.working_directory.join(directory).join(file))
-    };
-    [
-        below("DOCKER_CONFIG", "config.json"),
-        below("HOME", ".docker/config.json"),
-        below("REGISTRY_AUTH_FILE", ""),
-        below("XDG_RUNTIME_DIR", "containers/auth.json"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 /// The proxies of the pod, which RUN sees in both letter cases (dockerfile.md § 3).

@@ -45,7 +45,7 @@ pub(crate) fn push(
     let pushed = async {
         let started = Client::start(client_config).await;
         let client = started.map_err(failed("prepare to speak to registries"))?;
-        check_permission(&client, config).await?;
+        check_permission(&client, config, environment, events).await?;
         let path = path.to_owned();
         let work = work(&config.kaniko_dir)?;
         let uploads = Uploads::new(

@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod judge;
 mod keys;
+mod mounts;
 mod reason;
 mod record;
 mod shared;
@@ -31,6 +32,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use error::CacheError;
+pub(crate) use mounts::{KeptMount, MountCache, Top};
 pub(crate) use reason::Reason;
 
 use crate::cli::{CacheSettings, Tamper};

@@ -79,9 +79,6 @@ impl Shared {
     pub(super) async fn find(&self, wanted: &Wanted) -> Found {
         let mut found = Found::default();
         for &signing in self.rules.signings() {
-            if self.down.load(Ordering::Relaxed) {
-                break;
-            }
             let tag = self.rules.tag(SUBJECT, &wanted.key, signing);
             match self.look(wanted, &tag, signing).await {
                 Ok(Some(hit)) => {
@@ -110,21 +107,34 @@ impl Shared {
         tag: &str,
         signing: Signing,
     ) -> Result<Option<Hit>, Miss> {
-        let manifest = self.backend.manifest(tag).await;
-        let Some(manifest) = manifest.map_err(|error| self.unread(&error))? else {
+        let Some(manifest) = self.manifest(tag).await? else {
             return Ok(None);
         };
         let entry = Entry::parse(LAYER, &manifest)?;
         let record = self.record(tag, &entry).await?;
         let believed = self.rules.judge(wanted, (&entry, &record), signing)?;
-        let source = self.backend.blobs(tag);
-        let source = source.map_err(|error| self.unread(&error))?;
+        let source = self.blobs(tag)?;
         Ok(Some(Hit {
             layer: believed.layer,
             lineage: believed.lineage,
             source,
             created: believed.created,
         }))
+    }
+
+    /// The manifest at a tag. Nobody is asked who has not answered before.
+    pub(super) async fn manifest(&self, tag: &str) -> Result<Option<Vec<u8>>, Miss> {
+        if self.down.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let manifest = self.backend.manifest(tag).await;
+        manifest.map_err(|error| self.unread(&error))
+    }
+
+    /// Where the blobs of an entry are.
+    pub(super) fn blobs(&self, tag: &str) -> Result<BlobPlace, Miss> {
+        let place = self.backend.blobs(tag);
+        place.map_err(|error| self.unread(&error))
     }
 
     /// The bytes of a record, from its manifest or from where that says.

@@ -4,8 +4,10 @@ use clap_complete::Shell;
 use super::RunFlags;
 use super::cache_flags::CacheFlags;
 use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
+use super::credential_flags::CredentialFlags;
 use super::lint_flags::{LintCommand, LintFlags};
 use super::log_flags::LogFlags;
+use super::login_command::LoginCommand;
 use super::push_command::PushCommand;
 use super::registry_flags::RegistryArgs;
 use super::shape_flags::ShapeFlags;
@@ -49,6 +51,8 @@ pub enum Command {
     /// Print this program's reference as Markdown
     #[command(hide = true)]
     Reference,
+    /// Keep a user and password for a registry in a `config.json`
+    Login(LoginCommand),
     /// Print the version
     Version,
 }
@@ -172,6 +176,9 @@ pub struct BuildFlags {
     /// How to speak to registries.
     #[command(flatten)]
     pub registry: RegistryArgs,
+    /// Where credentials are looked for.
+    #[command(flatten)]
+    pub credentials: CredentialFlags,
 
     /// Path that is neither unpacked nor recorded, repeatable
     #[arg(long, value_name = "PATH", action = ArgAction::Append, help_heading = "Root filesystem")]
@@ -313,8 +320,6 @@ pub struct AbsentFlags {
     registry_map: Vec<String>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     registry_client_cert: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    credential_helpers: Vec<String>,
 }
 
 impl AbsentFlags {
@@ -341,10 +346,6 @@ impl AbsentFlags {
             (
                 "--registry-client-cert",
                 !self.registry_client_cert.is_empty(),
-            ),
-            (
-                "--credential-helpers",
-                self.credential_helpers.iter().any(|name| !name.is_empty()),
             ),
         ]
         .into_iter()

@@ -8,6 +8,7 @@ use super::args::{BuildFlags, go_bool};
 use super::cache_flags::CacheSettings;
 use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
+use super::credential_flags::CredentialSettings;
 use super::lint_flags::LintSettings;
 use super::registry_flags::RegistryArgs;
 use super::run_flags::RunSettings;
@@ -60,10 +61,14 @@ pub struct Config {
     pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
+    /// Where credentials of registries are looked for.
+    pub credentials: CredentialSettings,
     /// Never unpacked to, never recorded.
     pub ignore_paths: Vec<PathBuf>,
     /// Directory of the executor and of its work files.
     pub kaniko_dir: PathBuf,
+    /// Where the caches of RUN are kept beyond the pod: `--cache-mounts=registry`.
+    pub mount_cache: Option<CacheSettings>,
     /// `--cache-mount-dir`.
     pub cache_mount_dir: Option<PathBuf>,
     /// What is not made twice; none without `--cache`.
@@ -350,14 +355,16 @@ impl Config {
         self.contexts.iter().filter_map(ContextFlag::path)
     }
 
-    /// The files and sockets that `--secret` and `--ssh` name.
+    /// The files and sockets that `--secret` and `--ssh` name, and the keys of the cache.
     pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
         let files = self.secrets.iter().filter_map(|flag| match &flag.source {
             SecretSource::File(path) => Some(path),
             SecretSource::Environment(_) => None,
         });
         let agents = self.ssh.iter().flat_map(|flag| &flag.paths);
-        files.chain(agents).map(PathBuf::as_path)
+        let caches = self.cache.iter().chain(&self.mount_cache);
+        let files = files.chain(agents).map(PathBuf::as_path);
+        files.chain(caches.flat_map(CacheSettings::key_files))
     }
 
     /// What the flags mean in this environment. Reads nothing.
@@ -392,6 +399,11 @@ impl Config {
             });
         }
         let cache = CacheSettings::new(
+            &flags.cache,
+            (push, &destinations),
+            &environment.working_directory,
+        )?;
+        let mount_cache = CacheSettings::for_mounts(
             &flags.cache,
             (push, &destinations),
             &environment.working_directory,
@@ -435,12 +447,13 @@ impl Config {
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
             registry: registry(&flags.registry, &absolute)?,
+            credentials: CredentialSettings::new(&flags.credentials)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
+            mount_cache,
             cache_mount_dir: flags
-                .cache_mount_dir
-                .as_ref()
-                .filter(|text| !text.is_empty())
+                .cache
+                .mount_directory(flags.cache_mount_dir.as_ref())?
                 .map(|text| environment.working_directory.join(text)),
             cache,
             run: RunSettings::new(&flags.run)?,
@@ -798,7 +811,7 @@ mod tests {
     fn what_cannot_work_is_said_before_anything_runs() {
         let cases: &[(&[&str], &str)] = &[
             (&[], "no --destination"),
-            (&["--no-push", "--cache"], "--cache is not implemented yet"),
+            (&["--no-push", "--cache"], "--cache-repo"),
             (
                 &["--no-push", "--cleanup", "--pre-cleanup"],
                 "--cleanup, --pre-cleanup are not",

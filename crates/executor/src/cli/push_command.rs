@@ -1,6 +1,6 @@
 //! `executor push`: an image that lies in a file, to where a build would push it.
 
-use super::{BuildFlags, LogFlags, RegistryArgs};
+use super::{BuildFlags, CredentialFlags, LogFlags, RegistryArgs};
 
 /// As typed.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -14,6 +14,9 @@ pub struct PushCommand {
     /// How to speak to registries.
     #[command(flatten)]
     pub registry: RegistryArgs,
+    /// Where credentials are looked for.
+    #[command(flatten)]
+    pub credentials: CredentialFlags,
     /// Directory of the executor; `KANIKO_DIR` says the same
     #[arg(long, value_name = "DIRECTORY", help_heading = "Root filesystem")]
     pub kaniko_dir: Option<String>,
@@ -30,6 +33,7 @@ impl PushCommand {
             destination: self.destination.clone(),
             no_push: Some(false),
             registry: self.registry.clone(),
+            credentials: self.credentials.clone(),
             kaniko_dir: self.kaniko_dir.clone(),
             log: self.log.clone(),
             ..defaults

@@ -133,7 +133,7 @@ pub enum BuildEvent {
         /// What.
         message: String,
     },
-    /// Something to know about what was asked for.
+    /// Something that was decided, and why.
     Note {
         /// What.
         message: String,

@@ -28,6 +28,7 @@ pub(super) fn render(
     rendered
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm an event, each a line")]
 fn lines(event: &BuildEvent) -> String {
     match event {
         BuildEvent::Started {
@@ -115,10 +116,9 @@ fn lines(event: &BuildEvent) -> String {
         BuildEvent::ImagePushed { reference, digest } => format!("pushed {reference} as {digest}"),
         BuildEvent::Written { what, path } => format!("wrote the {what} to {}", path.display()),
         BuildEvent::Warning { message } => format!("warning: {message}"),
-        BuildEvent::Note { message } => format!("note: {message}"),
         BuildEvent::Detail { message } => format!("debug: {message}"),
         BuildEvent::Finished { digest, took } => format!("built {digest} in {}", duration(*took)),
-        BuildEvent::Failed { message } => message.clone(),
+        BuildEvent::Note { message } | BuildEvent::Failed { message } => message.clone(),
     }
 }
 

@@ -21,11 +21,10 @@ impl<S: Subscriber> Layer<S> for Bridge {
         let mut message = Message::default();
         event.record(&mut message);
         let message = message.0;
-        let is_warning = *event.metadata().level() <= Level::WARN;
-        self.events.emit(if is_warning {
-            BuildEvent::Warning { message }
-        } else {
-            BuildEvent::Detail { message }
+        self.events.emit(match *event.metadata().level() {
+            Level::ERROR | Level::WARN => BuildEvent::Warning { message },
+            Level::INFO => BuildEvent::Note { message },
+            Level::DEBUG | Level::TRACE => BuildEvent::Detail { message },
         });
     }
 }
@@ -51,7 +50,8 @@ impl Visit for Message {
 pub(crate) fn listen(events: Events, verbosity: Verbosity) {
     let ours = match verbosity {
         Verbosity::Error => Level::ERROR,
-        Verbosity::Warn | Verbosity::Info => Level::WARN,
+        Verbosity::Warn => Level::WARN,
+        Verbosity::Info => Level::INFO,
         Verbosity::Debug => Level::DEBUG,
         Verbosity::Trace => Level::TRACE,
     };
@@ -61,6 +61,14 @@ pub(crate) fn listen(events: Events, verbosity: Verbosity) {
     let subscriber = Registry::default().with(Bridge { events }.with_filter(targets));
     // A second listener would be a test's; the first one serves as well.
     drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+/// What crates below tell on this thread while `run` runs.
+#[cfg(test)]
+pub(crate) fn hear<T>(events: Events, run: impl FnOnce() -> T) -> T {
+    let ours = Targets::new().with_target("kigumi", Level::TRACE);
+    let subscriber = Registry::default().with(Bridge { events }.with_filter(ours));
+    tracing::subscriber::with_default(subscriber, run)
 }
 
 #[cfg(test)]
@@ -77,8 +85,14 @@ mod tests {
         let subscriber = Registry::default().with(Bridge { events });
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(path = "/var/run", "what lies there is not recorded");
+            tracing::info!("decided");
         });
         let message = "what lies there is not recorded, path: \"/var/run\"".to_owned();
-        assert_eq!(*heard.lock().unwrap(), [BuildEvent::Warning { message }]);
+        let warning = BuildEvent::Warning { message };
+        let message = "decided".to_owned();
+        assert_eq!(
+            *heard.lock().unwrap(),
+            [warning, BuildEvent::Note { message }]
+        );
     }
 }

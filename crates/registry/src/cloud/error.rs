@@ -38,6 +38,16 @@ pub enum Error {
         /// What to do about it.
         fix: String,
     },
+    /// Nothing says who this pod is.
+    #[error("{provider}: this pod has no identity there (looked at {tried}); {fix}")]
+    NoIdentity {
+        /// Whose.
+        provider: Provider,
+        /// Where it was looked.
+        tried: &'static str,
+        /// What to do about it.
+        fix: &'static str,
+    },
     /// A file cannot be read.
     #[error("{provider}: read `{}`, named by {named_by}", .path.display())]
     Read {
@@ -100,6 +110,7 @@ impl Error {
         match self {
             Self::Refused { status, .. } => Some(*status),
             Self::Configuration { .. }
+            | Self::NoIdentity { .. }
             | Self::Read { .. }
             | Self::NoAnswer { .. }
             | Self::Answer { .. } => None,

@@ -86,7 +86,7 @@ impl<'a> Call<'a> {
         call
     }
 
-    pub(crate) const fn to_metadata(mut self) -> Self {
+    pub(crate) const fn at_metadata(mut self) -> Self {
         self.way = Way::Metadata;
         self
     }
@@ -199,7 +199,10 @@ impl Call<'_> {
             Error::Refused { status, .. } => crate::retry::is_transient(*status),
             // Nobody is at a metadata address: that is an answer.
             Error::NoAnswer { .. } => self.way == Way::Web,
-            Error::Configuration { .. } | Error::Read { .. } | Error::Answer { .. } => false,
+            Error::Configuration { .. }
+            | Error::NoIdentity { .. }
+            | Error::Read { .. }
+            | Error::Answer { .. } => false,
         }
     }
 }

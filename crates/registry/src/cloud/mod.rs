@@ -7,10 +7,10 @@
 
 pub mod aws;
 pub mod azure;
-mod cache;
+pub(crate) mod cache;
 mod error;
 pub mod google;
-mod http;
+pub(crate) mod http;
 mod surroundings;
 
 pub use error::{Error, Provider};

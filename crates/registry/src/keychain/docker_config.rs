@@ -112,12 +112,16 @@ impl Keychain for DockerConfig {
     fn credentials(&self, repository: &Repository) -> Result<Vec<Sourced>, Error> {
         let registry = repository.registry();
         if let Some(helper) = self.registry_helpers.get(registry.authority()) {
-            return self.ask(helper, registry);
+            let found = self.ask(helper, registry)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
         }
         if let Some(entry) = self.entry(repository) {
             return Ok(vec![Sourced {
                 credential: entry.credential.clone(),
                 source: format!("entry `{}` of {}", entry.key, self.origin),
+                until: None,
             }]);
         }
         match &self.store {
@@ -125,23 +129,16 @@ impl Keychain for DockerConfig {
             None => Ok(Vec::new()),
         }
     }
+
+    fn place(&self) -> String {
+        self.origin.clone()
+    }
 }
 
 impl DockerConfig {
     fn ask(&self, helper: &str, registry: &Registry) -> Result<Vec<Sourced>, Error> {
-        let server = if registry.is_docker_hub() {
-            HUB_KEY
-        } else {
-            registry.authority()
-        };
-        let credential = self.helpers.get(&self.origin, helper, server)?;
-        Ok(credential
-            .map(|credential| Sourced {
-                credential,
-                source: format!("docker-credential-{helper}, named in {}", self.origin),
-            })
-            .into_iter()
-            .collect())
+        let found = self.helpers.get(&self.origin, helper, registry)?;
+        Ok(found.into_iter().collect())
     }
 }
 
@@ -169,7 +166,8 @@ impl RawEntry {
     }
 }
 
-fn decode_auth(auth: &str) -> Option<Credential> {
+/// The user and the password of an `auth`.
+pub(super) fn decode_auth(auth: &str) -> Option<Credential> {
     let decoded = BASE64.decode(auth.trim()).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (username, password) = text.split_once(':')?;
@@ -190,8 +188,17 @@ pub(super) fn basic(username: String, password: String) -> Credential {
     }
 }
 
+/// The name under which a `config.json` keeps a registry's credentials, and by which a helper knows it (K-AUTH-01).
+pub fn config_key(registry: &Registry) -> &str {
+    if registry.is_docker_hub() {
+        HUB_KEY
+    } else {
+        registry.authority()
+    }
+}
+
 /// A key as `host[:port][/path]`: without scheme, without the `/v1/` or `/v2/` of Docker's own keys.
-fn normalise(key: &str) -> String {
+pub(super) fn normalise(key: &str) -> String {
     let bare = key
         .strip_prefix("https://")
         .or_else(|| key.strip_prefix("http://"));

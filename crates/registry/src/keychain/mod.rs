@@ -2,11 +2,17 @@
 
 mod docker_config;
 mod helper;
+mod hosts;
+mod native;
+mod variables;
 
 use std::fmt;
+use std::time::SystemTime;
 
-pub use docker_config::DockerConfig;
+pub use docker_config::{DockerConfig, config_key};
 pub use helper::Helpers;
+pub use native::{NativeProvider, Natives};
+pub use variables::{GitLabVariables, KanikoVariables};
 
 use crate::{Error, Repository, Secret};
 
@@ -43,15 +49,46 @@ pub struct Sourced {
     pub credential: Credential,
     /// For people: ``the entry `ghcr.io` of /kaniko/.docker/config.json``.
     pub source: String,
+    /// When it ends, if it does.
+    pub until: Option<SystemTime>,
 }
 
-/// Something that knows credentials. May run programs, hence may block.
+/// What one place says of a repository.
+#[derive(Debug)]
+pub struct Turn {
+    /// Where it was looked, for people.
+    pub place: String,
+    /// What was found, best first.
+    pub outcome: Result<Vec<Sourced>, Error>,
+}
+
+/// Something that knows credentials. May run programs and speak to services, hence blocks: it is asked on a thread that may.
 pub trait Keychain: Send + Sync + fmt::Debug {
     /// The credentials for `repository`, best first; the next one is tried when a registry refuses one (T-AUTH-04).
     ///
     /// # Errors
     /// When a credential is there and cannot be read.
     fn credentials(&self, repository: &Repository) -> Result<Vec<Sourced>, Error>;
+
+    /// What this is, for people.
+    fn place(&self) -> String {
+        "a keychain".to_owned()
+    }
+
+    /// Whether it could know anything of `repository` at all.
+    fn serves(&self, repository: &Repository) -> bool {
+        let _ = repository;
+        true
+    }
+
+    /// What the `turn`-th place says; `None` behind the last one. A place is asked when those before it know nothing that the registry takes: no
+    /// metadata service is waited for while a file has the answer.
+    fn turn(&self, turn: usize, repository: &Repository) -> Option<Turn> {
+        (turn == 0).then(|| Turn {
+            place: self.place(),
+            outcome: self.credentials(repository),
+        })
+    }
 }
 
 /// No credentials at all.
@@ -61,6 +98,10 @@ pub struct Anonymous;
 impl Keychain for Anonymous {
     fn credentials(&self, _: &Repository) -> Result<Vec<Sourced>, Error> {
         Ok(Vec::new())
+    }
+
+    fn turn(&self, _: usize, _: &Repository) -> Option<Turn> {
+        None
     }
 }
 
@@ -82,6 +123,15 @@ impl Keychain for Keychains {
             all.extend(keychain.credentials(repository)?);
         }
         Ok(all)
+    }
+
+    fn turn(&self, turn: usize, repository: &Repository) -> Option<Turn> {
+        let mut able = self.0.iter().filter(|keychain| keychain.serves(repository));
+        let keychain = able.nth(turn)?;
+        Some(Turn {
+            place: keychain.place(),
+            outcome: keychain.credentials(repository),
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests: a panic is a failed test")]
 
 mod auth;
+mod clouds;
 mod exchange;
 mod faults;
 mod heard;

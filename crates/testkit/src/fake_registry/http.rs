@@ -6,17 +6,17 @@ use std::io::{self, BufRead, Read, Write};
 const HEAD: u64 = 64 * 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
     /// The next request's head; `None` at the end of the connection or when it is not HTTP (a TLS client knocks).
-    pub(super) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
+    pub(crate) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut head = reader.by_ref().take(HEAD);
         let Some(line) = read_line(&mut head)? else {
             return Ok(None);
@@ -47,15 +47,15 @@ impl Request {
         Err(malformed())
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         super::find(&self.headers, name)
     }
 
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         super::find(&self.query, name)
     }
 
-    pub(super) fn keeps_alive(&self) -> bool {
+    pub(crate) fn keeps_alive(&self) -> bool {
         self.header("connection") != Some("close")
     }
 
@@ -64,11 +64,11 @@ impl Request {
             .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
     }
 
-    pub(super) fn expects_continue(&self) -> bool {
+    pub(crate) fn expects_continue(&self) -> bool {
         self.header("expect") == Some("100-continue")
     }
 
-    pub(super) fn read_body(&mut self, reader: &mut impl BufRead) -> io::Result<()> {
+    pub(crate) fn read_body(&mut self, reader: &mut impl BufRead) -> io::Result<()> {
         if self.is_chunked() {
             return self.read_chunks(reader);
         }
@@ -79,7 +79,7 @@ impl Request {
     }
 
     /// Reads at most so many bytes of body, framing and all.
-    pub(super) fn read_some(&mut self, reader: &mut impl BufRead, bytes: usize) -> io::Result<()> {
+    pub(crate) fn read_some(&mut self, reader: &mut impl BufRead, bytes: usize) -> io::Result<()> {
         let mut some = reader.take(bytes as u64);
         some.read_to_end(&mut self.body).map(drop)
     }
@@ -114,18 +114,18 @@ fn malformed() -> io::Error {
 }
 
 #[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    pub(super) fn new(status: u16) -> Self {
+    pub(crate) fn new(status: u16) -> Self {
         Self::of(status, &[], Vec::new())
     }
 
-    pub(super) fn of(status: u16, headers: &[(String, String)], body: Vec<u8>) -> Self {
+    pub(crate) fn of(status: u16, headers: &[(String, String)], body: Vec<u8>) -> Self {
         Self {
             status,
             headers: headers.to_vec(),
@@ -133,17 +133,17 @@ impl Response {
         }
     }
 
-    pub(super) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    pub(super) fn set_header(&mut self, name: &str, value: &str) {
+    pub(crate) fn set_header(&mut self, name: &str, value: &str) {
         self.headers
             .retain(|(existing, _)| !existing.eq_ignore_ascii_case(name));
         if !value.is_empty() {
@@ -166,7 +166,7 @@ impl Response {
         head.join("\r\n").into_bytes()
     }
 
-    pub(super) fn write(&self, writer: &mut impl Write, head_only: bool) -> io::Result<()> {
+    pub(crate) fn write(&self, writer: &mut impl Write, head_only: bool) -> io::Result<()> {
         let mut bytes = self.head(Some(self.body.len()));
         if !head_only {
             bytes.extend_from_slice(&self.body);
@@ -176,14 +176,14 @@ impl Response {
     }
 
     /// The head promises everything, the body is only the first bytes of it.
-    pub(super) fn write_part(&self, writer: &mut impl Write, bytes: usize) -> io::Result<()> {
+    pub(crate) fn write_part(&self, writer: &mut impl Write, bytes: usize) -> io::Result<()> {
         writer.write_all(&self.head(Some(self.body.len())))?;
         writer.write_all(self.body.get(..bytes).unwrap_or(&self.body))?;
         writer.flush()
     }
 
     /// A body that ends with the connection.
-    pub(super) fn write_unsized(&self, writer: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn write_unsized(&self, writer: &mut impl Write) -> io::Result<()> {
         writer.write_all(&self.head(None))?;
         writer.write_all(&self.body)?;
         writer.flush()

@@ -1,10 +1,10 @@
 //! A registry on loopback: distribution-spec v1.1, Docker's token authentication, and faults on demand.
 
 mod fault;
-mod http;
+pub(crate) mod http;
 mod serve;
 mod store;
-mod tls;
+pub(crate) mod tls;
 mod token;
 
 use std::io::{BufReader, Read, Write};

@@ -33,14 +33,14 @@ impl Identity {
 }
 
 /// What the registry speaks TLS with.
-pub(super) struct Server {
+pub(crate) struct Server {
     /// PEM.
-    pub(super) certificate: String,
-    pub(super) config: Arc<ServerConfig>,
+    pub(crate) certificate: String,
+    pub(crate) config: Arc<ServerConfig>,
 }
 
 impl Server {
-    pub(super) fn new(names: Vec<String>, clients: Option<&str>) -> Self {
+    pub(crate) fn new(names: Vec<String>, clients: Option<&str>) -> Self {
         let made = rcgen::generate_simple_self_signed(names).expect("names of a test");
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
         let provider = Arc::new(ring::default_provider());
@@ -70,7 +70,7 @@ impl Server {
     }
 }
 
-pub(super) fn stream(
+pub(crate) fn stream(
     config: Arc<ServerConfig>,
     stream: TcpStream,
 ) -> io::Result<StreamOwned<ServerConnection, TcpStream>> {

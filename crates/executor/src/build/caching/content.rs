@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kigumi_context::{Archives, Owner, copy_changes, selected_names};
+use kigumi_context::{Archives, Owner, SelectedName, copy_changes, selected_names};
 use kigumi_layer::{
     Change, ContentIdentity, Device, Entry, FileContent, ImagePath, Metadata, Origin, Tree, diff,
 };
@@ -83,7 +83,8 @@ impl Stages<'_> {
         let changes = copy_changes(&Tree::new(), &spec, &[&tree], &Archives::none());
         let mut changes = changes.map_err(failed)?;
         self.contents.extract(&mut changes)?;
-        let framed = Framed::new("paths").list(names, |framed, (name, is_directory)| {
+        let framed = Framed::new("paths").list(names, |framed, selected| {
+            let SelectedName { name, is_directory } = selected;
             framed.bytes(&name).flag(is_directory)
         });
         self.changes_digest(framed, &changes)

@@ -15,6 +15,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kigumi_dockerfile::instruction::{MountSpec, Owner, Sharing};
@@ -25,6 +26,7 @@ use kigumi_run::Cancel;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::keeper::{Keeper, Used};
 use super::tree::{Files, copy_directory, new_directory};
 use crate::build::contents::Contents;
 use crate::build::workshop::Workshop;
@@ -33,6 +35,8 @@ use crate::report::BuildEvent;
 
 /// How often a lock that another build holds is tried again.
 const RETRY: Duration = Duration::from_millis(100);
+/// Held shared while a cache is copied from, alone while it is replaced.
+const CHANGE_LOCK: &str = "change.lock";
 /// More private copies of one cache than anybody uses at once.
 const MOST_COPIES: u32 = 1000;
 
@@ -114,6 +118,8 @@ impl Request {
 #[derive(Debug)]
 pub(crate) struct CacheStore {
     directory: PathBuf,
+    /// Who keeps them beyond the pod.
+    keeper: Option<Arc<Keeper>>,
 }
 
 /// A cache in use.
@@ -131,8 +137,15 @@ pub(super) struct Opened {
 }
 
 impl CacheStore {
-    pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory }
+    pub(crate) fn new(directory: PathBuf, keeper: Option<Arc<Keeper>>) -> Self {
+        Self { directory, keeper }
+    }
+
+    /// Keeps what steps have written beyond the pod, where that is asked for.
+    pub(crate) fn save(&self, workshop: &Workshop) {
+        if let Some(keeper) = &self.keeper {
+            keeper.save(workshop);
+        }
     }
 
     /// Waits for its turn, and makes the cache if it is new.
@@ -186,7 +199,17 @@ impl CacheStore {
             copy: None,
             _use: lock,
         };
-        opened.furnish(request, contents, workshop)?;
+        // Of private copies one is enough.
+        let keeper = self.keeper.as_deref().filter(|_| number == 0);
+        opened.furnish(request, keeper, contents, workshop)?;
+        if let Some(keeper) = keeper.filter(|_| !request.read_only) {
+            let used = Used {
+                id: id.clone(),
+                content: opened.content(),
+                lock: opened.directory.join(CHANGE_LOCK),
+            };
+            keeper.note(&opened.name, used);
+        }
         Ok(opened)
     }
 }
@@ -200,6 +223,7 @@ impl Opened {
     fn furnish(
         &self,
         request: &Request,
+        keeper: Option<&Keeper>,
         contents: &Contents,
         workshop: &Workshop,
     ) -> Result<(), BuildError> {
@@ -212,21 +236,12 @@ impl Opened {
             .store
             .begin()
             .map_err(|source| store_failed(&self.id, source))?;
-        let owner = request.identity.owner;
-        if let Some(seed) = &request.seed {
-            seed.write_into(&new, &workshop.cancel, |path, content| {
-                contents.open(path, content)
-            })?;
-        }
-        let is_default = request.seed.is_none();
-        if is_default || owner.uid.is_some() || owner.gid.is_some() {
-            let default = is_default.then_some(0);
-            std::os::unix::fs::chown(&new, owner.uid.or(default), owner.gid.or(default))
-                .map_err(failed("set its owner"))?;
-        }
-        if let Some(mode) = owner.mode.or(is_default.then_some(0o755)) {
-            std::fs::set_permissions(&new, PermissionsExt::from_mode(mode))
-                .map_err(failed("set its mode"))?;
+        let is_restored = match keeper {
+            Some(keeper) => keeper.restore((&self.name, &self.id), &new, workshop)?,
+            None => false,
+        };
+        if !is_restored {
+            self.fill(&new, request, contents, workshop)?;
         }
         std::fs::write(self.directory.join("identity"), request.identity.text())
             .map_err(failed("describe it"))?;
@@ -234,6 +249,34 @@ impl Opened {
             .commit()
             .map_err(|source| store_failed(&self.id, source))?;
         drop(change);
+        Ok(())
+    }
+
+    /// What a cache begins with.
+    fn fill(
+        &self,
+        new: &Path,
+        request: &Request,
+        contents: &Contents,
+        workshop: &Workshop,
+    ) -> Result<(), BuildError> {
+        let failed = failed(&self.id);
+        let owner = request.identity.owner;
+        if let Some(seed) = &request.seed {
+            seed.write_into(new, &workshop.cancel, |path, content| {
+                contents.open(path, content)
+            })?;
+        }
+        let is_default = request.seed.is_none();
+        if is_default || owner.uid.is_some() || owner.gid.is_some() {
+            let default = is_default.then_some(0);
+            std::os::unix::fs::chown(new, owner.uid.or(default), owner.gid.or(default))
+                .map_err(failed("set its owner"))?;
+        }
+        if let Some(mode) = owner.mode.or(is_default.then_some(0o755)) {
+            std::fs::set_permissions(new, PermissionsExt::from_mode(mode))
+                .map_err(failed("set its mode"))?;
+        }
         Ok(())
     }
 
@@ -245,7 +288,7 @@ impl Opened {
 
     fn change(&self, exclusive: bool, workshop: &Workshop) -> Result<File, BuildError> {
         let file =
-            lock_file(&self.directory, "change.lock").map_err(failed(&self.id)("open its lock"))?;
+            lock_file(&self.directory, CHANGE_LOCK).map_err(failed(&self.id)("open its lock"))?;
         lock(&file, exclusive, &self.id, workshop)?;
         Ok(file)
     }
@@ -319,6 +362,13 @@ fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Waits until nobody replaces the content.
+pub(super) fn read_lock(path: &Path, id: &str, workshop: &Workshop) -> Result<File, BuildError> {
+    let file = File::open(path).map_err(failed(id)("open its lock"))?;
+    lock(&file, false, id, workshop)?;
+    Ok(file)
 }
 
 /// Waits for a lock, or for the build to be told to end.

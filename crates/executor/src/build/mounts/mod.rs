@@ -7,6 +7,7 @@
 mod backstage;
 mod cache;
 mod grant;
+mod keeper;
 mod memory;
 mod prepare;
 mod secret;
@@ -26,6 +27,7 @@ use kigumi_run::ReadOnly;
 pub(crate) use backstage::Backstage;
 pub(crate) use cache::{CacheStore, Identity};
 pub(crate) use grant::variables;
+pub(crate) use keeper::Keeper;
 pub(crate) use tree::Files;
 
 use super::Entrusted;

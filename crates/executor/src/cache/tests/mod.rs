@@ -1,5 +1,6 @@
 mod faults;
 mod layouts;
+mod mounts;
 mod mutations;
 mod trust;
 
@@ -14,6 +15,7 @@ use kigumi_plan::Framed;
 use kigumi_registry::{ClientConfig, RetryPolicy};
 use kigumi_testkit::FakeRegistry;
 
+use super::backend::Backend;
 use super::keys::tests::key_files;
 use super::*;
 use crate::cli::{CachePlace, Trust};

@@ -59,6 +59,9 @@ pub struct CacheFlags {
     /// Entries made before this time are not used (RFC 3339, or seconds since 1970)
     #[arg(long, value_name = "TIME", help_heading = "Cache")]
     pub cache_not_before: Option<String>,
+    /// Where the caches of RUN --mount=type=cache are kept beyond the pod: registry (in the cache repository), DIRECTORY, off
+    #[arg(long, value_name = "registry|DIRECTORY|off", help_heading = "Cache")]
+    pub cache_mounts: Option<String>,
     /// What a forged entry does: fail (the build), miss
     #[arg(long, value_name = "ACTION", help_heading = "Cache")]
     pub cache_tamper: Option<String>,
@@ -122,6 +125,23 @@ pub enum Tamper {
 }
 
 impl CacheFlags {
+    /// The directory that the caches of RUN are kept in: `--cache-mounts=DIRECTORY` is another name of `--cache-mount-dir`.
+    ///
+    /// # Errors
+    /// When both name one.
+    pub fn mount_directory(&self, other: Option<&String>) -> Result<Option<String>, ConfigError> {
+        let given = self.cache_mounts.as_ref();
+        let named = given.filter(|text| !["registry", "off", ""].contains(&text.as_str()));
+        let other = other.filter(|text| !text.is_empty());
+        match (named, other) {
+            (Some(named), Some(other)) if named != other => {
+                let reason = format!("--cache-mount-dir names another directory, `{other}`");
+                Err(wrong("--cache-mounts", named)(reason))
+            }
+            (named, other) => Ok(named.or(other).cloned()),
+        }
+    }
+
     /// Whether a cache is asked for.
     pub fn asks_for_cache(&self) -> bool {
         self.cache == Some(true) && self.cache_mode.as_deref() != Some("off")
@@ -135,6 +155,30 @@ impl CacheSettings {
     /// [`ConfigError`] for the first value that means nothing, also without `--cache`.
     pub fn new(
         flags: &CacheFlags,
+        destinations: (bool, &[Reference]),
+        working_directory: &Path,
+    ) -> Result<Option<Self>, ConfigError> {
+        let asks = flags.asks_for_cache();
+        Self::if_asked(asks, flags, destinations, working_directory)
+    }
+
+    /// Where the caches of RUN are kept in a cache repository, with or without `--cache`; none if they are not.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn for_mounts(
+        flags: &CacheFlags,
+        destinations: (bool, &[Reference]),
+        working_directory: &Path,
+    ) -> Result<Option<Self>, ConfigError> {
+        let is_off = flags.cache_mode.as_deref() == Some("off");
+        let asks = flags.cache_mounts.as_deref() == Some("registry") && !is_off;
+        Self::if_asked(asks, flags, destinations, working_directory)
+    }
+
+    fn if_asked(
+        asks: bool,
+        flags: &CacheFlags,
         (push, destinations): (bool, &[Reference]),
         working_directory: &Path,
     ) -> Result<Option<Self>, ConfigError> {
@@ -144,7 +188,7 @@ impl CacheSettings {
         let tamper = tamper(flags)?;
         let not_before = flags.cache_not_before.as_deref().map(time).transpose()?;
         let domain = domain(&flags.cache_domain)?;
-        if !flags.asks_for_cache() {
+        if !asks {
             return Ok(None);
         }
         let only_reads = flags.no_push_cache == Some(true);
@@ -173,6 +217,22 @@ impl CacheSettings {
             not_before,
             tamper,
         }))
+    }
+
+    /// The registry that it is in.
+    pub fn registry(&self) -> Option<&str> {
+        match &self.place {
+            CachePlace::Repository(reference) => Some(reference.registry()),
+            CachePlace::Directory(_) => None,
+        }
+    }
+
+    /// The directory that it is in.
+    pub fn directory(&self) -> Option<&Path> {
+        match &self.place {
+            CachePlace::Repository(_) => None,
+            CachePlace::Directory(path) => Some(path),
+        }
     }
 
     /// The files with keys.

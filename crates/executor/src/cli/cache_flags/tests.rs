@@ -157,6 +157,35 @@ fn keys_and_trust_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn the_caches_of_run_are_kept_in_the_pod_a_directory_or_the_cache_repository() {
+    let directory = |words: &[&str]| {
+        let args = parse(std::iter::once("executor").chain(words.iter().copied())).unwrap();
+        let flags = &args.build;
+        flags.cache.mount_directory(flags.cache_mount_dir.as_ref())
+    };
+    let mounts = |words: &[&str]| {
+        let args = parse(std::iter::once("executor").chain(words.iter().copied())).unwrap();
+        let destinations = [parse_reference("r.test/app").unwrap()];
+        CacheSettings::for_mounts(&args.build.cache, (true, &destinations), Path::new("/w"))
+    };
+    for words in [&[][..], &["--cache-mounts=off"], &["--cache-mounts="]] {
+        assert_eq!(directory(words), Ok(None));
+        assert_eq!(mounts(words), Ok(None));
+    }
+    let one = directory(&["--cache-mounts=/v"]).unwrap();
+    assert_eq!(one.as_deref(), Some("/v"));
+    assert_eq!(directory(&["--cache-mount-dir=/v"]), Ok(one));
+    let both = directory(&["--cache-mounts=/v", "--cache-mount-dir=/w"]).unwrap_err();
+    assert!(both.to_string().contains("names another directory, `/w`"));
+    let with_both = directory(&["--cache-mounts=registry", "--cache-mount-dir=/w"]);
+    assert_eq!(with_both.unwrap().as_deref(), Some("/w"));
+    let kept = mounts(&["--cache-mounts=registry"]).unwrap().unwrap();
+    assert_eq!(repository(&kept), "r.test/app/cache");
+    let off = mounts(&["--cache-mounts=registry", "--cache-mode=off"]);
+    assert_eq!(off, Ok(None));
+}
+
+#[test]
 fn a_time_is_a_number_or_rfc_3339() {
     for text in [
         "1700000000",

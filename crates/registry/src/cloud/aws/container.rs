@@ -98,7 +98,7 @@ impl Container {
         let what = "get the credentials of the container";
         let mut call = Call::get(Provider::Aws, what, self.url.clone(), FIX);
         if self.url.scheme() == "http" {
-            call = call.to_metadata();
+            call = call.at_metadata();
         }
         let token = match &self.authorization {
             Authorization::None => None,

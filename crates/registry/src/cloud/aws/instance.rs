@@ -1,4 +1,4 @@
-//! The role of the instance (IMDSv2).
+//! The role of the instance (`IMDSv2`).
 
 use reqwest::Method;
 use url::Url;
@@ -52,7 +52,7 @@ impl Instance {
                 tracing::debug!(%error, "AWS: no instance, or its metadata service does not answer pods");
                 Ok(None)
             }
-            Err(error) if matches!(error.status(), Some(403 | 404 | 405)) => {
+            Err(error) if matches!(error.status(), Some(403..=405)) => {
                 tracing::debug!(%error, "AWS: the instance has no role");
                 Ok(None)
             }
@@ -69,7 +69,7 @@ async fn ask(surroundings: &Surroundings, base: &Url) -> Result<Option<Credentia
         url
     };
     let what = "start a session with the instance's metadata service";
-    let mut call = Call::get(Provider::Aws, what, at("/latest/api/token"), FIX).to_metadata();
+    let mut call = Call::get(Provider::Aws, what, at("/latest/api/token"), FIX).at_metadata();
     call.method = Method::PUT;
     let call = call.header("x-aws-ec2-metadata-token-ttl-seconds", "300")?;
     let token = http.send(&call).await?;
@@ -77,7 +77,7 @@ async fn ask(surroundings: &Surroundings, base: &Url) -> Result<Option<Credentia
     let roles = "/latest/meta-data/iam/security-credentials/";
     let what = "get the role of the instance";
     let call = Call::get(Provider::Aws, what, at(roles), FIX)
-        .to_metadata()
+        .at_metadata()
         .header("x-aws-ec2-metadata-token", token.expose())?;
     let role = http.send(&call).await?;
     let role = String::from_utf8_lossy(&role);
@@ -87,7 +87,7 @@ async fn ask(surroundings: &Surroundings, base: &Url) -> Result<Option<Credentia
     }
     let what = format!("get the credentials of the instance's role `{role}`");
     let call = Call::get(Provider::Aws, &what, at(&format!("{roles}{role}")), FIX)
-        .to_metadata()
+        .at_metadata()
         .header("x-aws-ec2-metadata-token", token.expose())?;
     let answer: Answer = http.json(&call).await?;
     let source = format!("the instance's role `{role}`");

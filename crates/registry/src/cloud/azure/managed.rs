@@ -97,7 +97,7 @@ impl Managed {
             url.query_pairs_mut().append_pair("client_id", client);
         }
         let what = "get a token for the managed identity";
-        let call = Call::get(Provider::Azure, what, url, FIX).to_metadata();
+        let call = Call::get(Provider::Azure, what, url, FIX).at_metadata();
         let call = match &self.header {
             Header::Instance => call.header("metadata", "true")?,
             Header::App(secret) => call.header("x-identity-header", secret.expose())?,
@@ -129,7 +129,10 @@ fn is_absence(error: &Error) -> bool {
     match error {
         Error::NoAnswer { .. } => true,
         Error::Refused { status, .. } => matches!(status, 400 | 401 | 403 | 404 | 405),
-        Error::Configuration { .. } | Error::Read { .. } | Error::Answer { .. } => false,
+        Error::Configuration { .. }
+        | Error::NoIdentity { .. }
+        | Error::Read { .. }
+        | Error::Answer { .. } => false,
     }
 }
 

@@ -33,6 +33,16 @@ impl AzureCloud {
     }
 }
 
+impl std::fmt::Display for AzureCloud {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Public => "AzurePublicCloud",
+            Self::China => "AzureChinaCloud",
+            Self::UsGovernment => "AzureUSGovernmentCloud",
+        })
+    }
+}
+
 /// A token for a resource.
 #[derive(Clone)]
 pub struct Token {
@@ -78,7 +88,7 @@ impl Azure {
         }))
     }
 
-    /// `AZURE_ENVIRONMENT`; the public cloud without it.
+    /// `AZURE_ENVIRONMENT`, else the one whose `AZURE_AUTHORITY_HOST` is set, else the public cloud.
     ///
     /// # Errors
     /// [`Error::Configuration`] for the name of none.
@@ -111,12 +121,12 @@ impl Azure {
 
     async fn fetch(&self, resource: &str) -> Result<Option<Leased<Token>>, Error> {
         let surroundings = &self.0.surroundings;
-        let token = match self.0.application.as_ref().map_err(Clone::clone)? {
-            Some(application) => Some(application.token(surroundings, resource).await?),
-            None => {
-                let managed = self.0.managed.as_ref().map_err(Clone::clone)?;
-                managed.token(surroundings, resource).await?
-            }
+        let application = self.0.application.as_ref().map_err(Clone::clone)?;
+        let token = if let Some(application) = application {
+            Some(application.token(surroundings, resource).await?)
+        } else {
+            let managed = self.0.managed.as_ref().map_err(Clone::clone)?;
+            managed.token(surroundings, resource).await?
         };
         Ok(token.map(|token| Leased {
             until: Some(token.expires),
@@ -127,7 +137,17 @@ impl Azure {
 
 fn cloud(surroundings: &Surroundings) -> Result<AzureCloud, Error> {
     let Some(name) = surroundings.variable("AZURE_ENVIRONMENT") else {
-        return Ok(AzureCloud::Public);
+        // What workload identity's webhook sets.
+        let authority = surroundings.variable("AZURE_AUTHORITY_HOST");
+        let authority = authority.and_then(|text| url::Url::parse(text).ok());
+        let host = authority.as_ref().and_then(url::Url::host_str);
+        return Ok(match host {
+            Some("login.chinacloudapi.cn" | "login.partner.microsoftonline.cn") => {
+                AzureCloud::China
+            }
+            Some("login.microsoftonline.us") => AzureCloud::UsGovernment,
+            Some(_) | None => AzureCloud::Public,
+        });
     };
     match name.to_ascii_uppercase().as_str() {
         "AZUREPUBLICCLOUD" | "AZURECLOUD" => Ok(AzureCloud::Public),

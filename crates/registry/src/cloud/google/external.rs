@@ -183,7 +183,7 @@ impl External {
                 let what = "get the token to be exchanged";
                 let mut call = Call::get(Provider::Google, what, url.clone(), FIX);
                 if url.scheme() == "http" {
-                    call = call.to_metadata();
+                    call = call.at_metadata();
                 }
                 for (name, value) in headers {
                     let name = HeaderName::from_bytes(name.as_bytes());

@@ -50,7 +50,7 @@ impl Metadata {
         url.query_pairs_mut().append_pair("scopes", scope);
         let what = "get an access token from the metadata service";
         let call = Call::get(Provider::Google, what, url, FIX)
-            .to_metadata()
+            .at_metadata()
             .header("metadata-flavor", "Google")?;
         let answer: Result<TokenAnswer, Error> = surroundings.http().json(&call).await;
         match answer {

@@ -81,12 +81,11 @@ impl Google {
 
     async fn fetch(&self, scope: &str) -> Result<Option<Leased<AccessToken>>, Error> {
         let surroundings = &self.0.surroundings;
-        let token = match self.0.file.as_ref().map_err(Clone::clone)? {
-            Some(file) => Some(file.token(surroundings, scope).await?),
-            None => {
-                let metadata = self.0.metadata.as_ref().map_err(Clone::clone)?;
-                metadata.token(surroundings, scope).await?
-            }
+        let token = if let Some(file) = self.0.file.as_ref().map_err(Clone::clone)? {
+            Some(file.token(surroundings, scope).await?)
+        } else {
+            let metadata = self.0.metadata.as_ref().map_err(Clone::clone)?;
+            metadata.token(surroundings, scope).await?
         };
         Ok(token.map(|token| Leased {
             until: Some(token.expires),

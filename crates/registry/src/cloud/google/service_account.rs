@@ -48,11 +48,10 @@ impl ServiceAccount {
     ) -> Result<Self, String> {
         // Every line by itself, too: a log may show it so.
         surroundings.secret(file.private_key.as_str());
-        let unusable = |_: ()| "has a private key that is not RSA in PKCS#8".to_owned();
+        let unusable = || "has a private key that is not RSA in PKCS#8".to_owned();
         let key = PrivatePkcs8KeyDer::from_pem_slice(file.private_key.as_bytes())
-            .map_err(|_quotes_values| unusable(()))?;
-        let key =
-            RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|_rejected| unusable(()))?;
+            .map_err(|_quotes_values| unusable())?;
+        let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|_rejected| unusable())?;
         let uri = file.token_uri.as_deref();
         let uri = uri.unwrap_or("https://oauth2.googleapis.com/token");
         Ok(Self {
