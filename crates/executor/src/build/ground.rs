@@ -157,7 +157,9 @@ pub(crate) fn unpack_stack(
     for (layer, blob) in layers {
         apply_layer(&mut tree, layer, *blob, cancel, Some(&mut unpacker))?;
     }
-    let virtuals = unpacker.finish().map_err(failed("unpack the layers"))?;
+    let virtuals = unpacker
+        .finish(&mut tree)
+        .map_err(failed("unpack the layers"))?;
     Index::record(root, exclusions, tree, virtuals).map_err(failed("look at what was unpacked"))
 }
 

@@ -109,6 +109,58 @@ pub(super) const VARIABLES: &[(&str, &[Variable])] = &[
         ],
     ),
     (
+        "Credentials",
+        &[
+            variable(
+                "KANIKO_<HOST>_USER",
+                "user for the host, in upper case and with `_` for `.` and `-`",
+            ),
+            variable("KANIKO_<HOST>_PASSWORD", "the password of that user"),
+            variable(
+                "CI_REGISTRY",
+                "GitLab's registry, to which the next two belong",
+            ),
+            variable("CI_REGISTRY_USER", "user for GitLab's registry"),
+            variable("CI_REGISTRY_PASSWORD", "the password of that user"),
+            variable(
+                "AWS_*",
+                "as in Amazon's tools: keys, profiles, web identity, container credentials, region",
+            ),
+            variable(
+                "GOOGLE_APPLICATION_CREDENTIALS",
+                "file with the credentials of a Google service account",
+            ),
+            variable(
+                "AZURE_*",
+                "as in Azure's tools: client, tenant, secret or federated token, environment",
+            ),
+        ],
+    ),
+    (
+        "Contexts",
+        &[
+            variable("GIT_TOKEN", "token for a git context"),
+            variable("GIT_USERNAME", "user for a git context"),
+            variable("GIT_PASSWORD", "the password of that user"),
+            variable(
+                "GIT_PULL_METHOD",
+                "`https` or `http`, how a `git://` context is fetched",
+            ),
+            variable(
+                "S3_ENDPOINT",
+                "another server than Amazon's for `s3://` contexts",
+            ),
+            variable(
+                "S3_FORCE_PATH_STYLE",
+                "the bucket is in the path there, not in the host",
+            ),
+            variable(
+                "AZURE_STORAGE_ACCESS_KEY",
+                "key of the storage account of an Azure blob context",
+            ),
+        ],
+    ),
+    (
         "Outputs",
         &[variable(
             "BUILDER_OUTPUT",

@@ -201,7 +201,8 @@ fn entries(path: &Path) -> Vec<String> {
                 let (uid, gid) = (metadata.uid, metadata.gid);
                 let path = path.to_string();
                 let path = path.trim_start_matches('/');
-                format!("{path} {uid}:{gid} {}", metadata.mtime.seconds)
+                let seconds = metadata.mtime.seconds;
+                format!("{path} {uid}:{gid} {seconds}")
             }
             other => format!("-{}", other.path()),
         });

@@ -58,6 +58,16 @@ pub(crate) struct Fetched {
 }
 
 impl MainContext {
+    /// A directory, for tests that read nothing of it.
+    #[cfg(test)]
+    pub(crate) fn of_directory(directory: &Path) -> Self {
+        Self {
+            files: Files::Directory(directory.to_owned()),
+            dockerfile: DockerfilePlace::Disk(directory.join("Dockerfile")),
+            name: directory.display().to_string(),
+        }
+    }
+
     /// Fetches the context if it is not here, and reads the Dockerfile: the first of the places where there is one counts (K-CLI-11).
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use kigumi_testkit::FakeRegistry;
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::build::main_context::MainContext;
 use crate::build::workshop::watch_cancel;
 use crate::cli::{CachePlace, CacheSettings, Tamper, Trust};
 use crate::report::Events;
@@ -78,7 +79,7 @@ impl Cluster {
             (cancel, stopped),
             self.runtime.handle().clone(),
             disk.path(),
-            (PathBuf::new(), PathBuf::new()),
+            Arc::new(MainContext::of_directory(disk.path())),
         );
         let cache = MountCache::open(settings, self.client.clone(), events, now).unwrap();
         let content = disk.path().join("content");
