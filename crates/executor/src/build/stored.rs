@@ -10,11 +10,11 @@ use kigumi_oci::{
     Compression, Descriptor, DiffId, Digest, Document, ImageConfig, ImageFormat, Manifest,
     MediaType, Raw, Reference, layer_media_type, media,
 };
-use kigumi_registry::{ArchiveReader, Client, OciLayout, Repository, Spool};
+use kigumi_registry::{ArchiveReader, Client, OciLayout, Spool};
 use kigumi_run::Cancel;
 
 use super::push::Uploads;
-use super::{check_permission, runtime, setup, workshop};
+use super::{permission, runtime, setup, workshop};
 use crate::cli::{Config, Environment};
 use crate::error::BuildError;
 use crate::report::Events;
@@ -45,7 +45,14 @@ pub(crate) fn push(
     let pushed = async {
         let started = Client::start(client_config).await;
         let client = started.map_err(failed("prepare to speak to registries"))?;
-        check_permission(&client, config, environment, events).await?;
+        permission::check(
+            &client,
+            &handle,
+            permission::wanted(config),
+            environment,
+            events,
+        )
+        .await?;
         let path = path.to_owned();
         let work = work(&config.kaniko_dir)?;
         let uploads = Uploads::new(
@@ -54,6 +61,7 @@ pub(crate) fn push(
             events.clone(),
             work.path().to_owned(),
             &config.destinations,
+            config.mirrors.ignore_immutable_tags,
         );
         let mut upload = Upload {
             uploads,
@@ -271,21 +279,18 @@ impl Upload {
 
     async fn push_unnamed(&self, manifest: &Named) -> Result<()> {
         let digest = Digest::of(&manifest.bytes).to_string();
-        let mut repositories: Vec<Repository> = Vec::new();
+        let mut references: Vec<Reference> = Vec::new();
         for destination in &self.destinations {
-            let repository = Repository::of(destination);
-            if repositories.contains(&repository) {
-                continue;
-            }
             let (registry, name) = (destination.registry(), destination.repository());
             let reference =
                 Reference::with_digest(registry.to_owned(), name.to_owned(), digest.clone());
-            self.uploads
-                .push_manifest(&reference, &manifest.media_type, &manifest.bytes)
-                .await?;
-            repositories.push(repository);
+            if !references.contains(&reference) {
+                references.push(reference);
+            }
         }
-        Ok(())
+        self.uploads
+            .push_manifests(&references, &manifest.media_type, &manifest.bytes)
+            .await
     }
 
     /// A tag moves last.
@@ -296,11 +301,9 @@ impl Upload {
                 source: io::Error::from(io::ErrorKind::NotFound),
             });
         };
-        for destination in &self.destinations {
-            self.uploads
-                .push_manifest(destination, &manifest.media_type, &manifest.bytes)
-                .await?;
-        }
+        self.uploads
+            .push_manifests(&self.destinations, &manifest.media_type, &manifest.bytes)
+            .await?;
         Ok(Digest::of(&manifest.bytes))
     }
 }

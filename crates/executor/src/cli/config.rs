@@ -10,6 +10,7 @@ use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::credential_flags::CredentialSettings;
 use super::lint_flags::LintSettings;
+use super::mirror_flags::MirrorSettings;
 use super::registry_flags::RegistryArgs;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
@@ -61,6 +62,8 @@ pub struct Config {
     pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
+    /// Which registries are asked, and as whom.
+    pub mirrors: MirrorSettings,
     /// Where credentials of registries are looked for.
     pub credentials: CredentialSettings,
     /// Never unpacked to, never recorded.
@@ -224,6 +227,16 @@ pub enum ConfigError {
     #[error("{flag} `{text}`: {reason}")]
     RunFlag {
         /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A flag about registries whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RegistryFlag {
+        /// The flag or the variable.
         flag: &'static str,
         /// As given.
         text: String,
@@ -447,6 +460,7 @@ impl Config {
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
             registry: registry(&flags.registry, &absolute)?,
+            mirrors: MirrorSettings::new(&flags.mirrors, environment)?,
             credentials: CredentialSettings::new(&flags.credentials)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
@@ -482,14 +496,6 @@ fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
             .into_iter()
             .filter(|name| environment.is_set(name)),
     );
-    let lists = ["KANIKO_REGISTRY_MIRROR", "KANIKO_REGISTRY_MAP"];
-    let given = |name: &&str| {
-        environment
-            .variables
-            .get(*name)
-            .is_some_and(|value| !value.is_empty())
-    };
-    absent.extend(lists.into_iter().filter(given));
     absent
 }
 

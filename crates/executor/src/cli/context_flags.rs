@@ -273,7 +273,8 @@ mod tests {
         };
         let token = ("GIT_TOKEN", "t");
         let (name, password) = (("GIT_USERNAME", "u"), ("GIT_PASSWORD", "p"));
-        let cases: [(&[(&str, &str)], &str, Option<UserInfo>); 5] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<UserInfo>);
+        let cases: [Case<'_>; 5] = [
             (&[], "https", None),
             (
                 &[token, name, password],

@@ -11,6 +11,7 @@ mod features;
 mod lint_flags;
 mod log_flags;
 mod login_command;
+mod mirror_flags;
 mod outputs;
 mod push_command;
 mod reference;
@@ -36,6 +37,7 @@ pub use credential_flags::{CredentialFlags, CredentialHelper, CredentialSettings
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
 pub use log_flags::{LogFlags, LogFormat, LogOptions, Verbosity};
 pub use login_command::LoginCommand;
+pub use mirror_flags::{ClientCertificateFiles, MirrorFlags, MirrorSettings};
 pub use outputs::{Outputs, Place};
 pub use push_command::PushCommand;
 pub use reference::page as reference_page;

@@ -1,6 +1,6 @@
 //! `executor push`: an image that lies in a file, to where a build would push it.
 
-use super::{BuildFlags, CredentialFlags, LogFlags, RegistryArgs};
+use super::{BuildFlags, CredentialFlags, LogFlags, MirrorFlags, RegistryArgs};
 
 /// As typed.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -14,6 +14,9 @@ pub struct PushCommand {
     /// How to speak to registries.
     #[command(flatten)]
     pub registry: RegistryArgs,
+    /// Mirrors, and what else is said of single registries.
+    #[command(flatten)]
+    pub mirrors: MirrorFlags,
     /// Where credentials are looked for.
     #[command(flatten)]
     pub credentials: CredentialFlags,
@@ -33,6 +36,7 @@ impl PushCommand {
             destination: self.destination.clone(),
             no_push: Some(false),
             registry: self.registry.clone(),
+            mirrors: self.mirrors.clone(),
             credentials: self.credentials.clone(),
             kaniko_dir: self.kaniko_dir.clone(),
             log: self.log.clone(),

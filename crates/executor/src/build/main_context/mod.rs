@@ -58,16 +58,6 @@ pub(crate) struct Fetched {
 }
 
 impl MainContext {
-    /// A directory, for tests that read nothing of it.
-    #[cfg(test)]
-    pub(crate) fn of_directory(directory: &Path) -> Self {
-        Self {
-            files: Files::Directory(directory.to_owned()),
-            dockerfile: DockerfilePlace::Disk(directory.join("Dockerfile")),
-            name: directory.display().to_string(),
-        }
-    }
-
     /// Fetches the context if it is not here, and reads the Dockerfile: the first of the places where there is one counts (K-CLI-11).
     ///
     /// # Errors
@@ -90,6 +80,16 @@ impl MainContext {
             name: fetch::shown(settings),
         };
         Ok((context, bytes))
+    }
+
+    /// A directory that is not looked at, for tests of what does not need it.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            files: Files::Directory(PathBuf::new()),
+            dockerfile: DockerfilePlace::Disk(PathBuf::new()),
+            name: String::new(),
+        }
     }
 
     /// Which Dockerfile it is.
