@@ -3,7 +3,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kigumi_dockerfile::{Diagnostics, Source, Span};
+use kigumi_dockerfile::{Diagnostics, Severity, Source, Span};
 use kigumi_oci::{DiffId, Digest};
 
 use crate::cache::CacheError;
@@ -438,13 +438,42 @@ impl BuildError {
     )]
     pub fn render(&self) -> String {
         match self {
-            Self::Dockerfile(diagnostics) => report::render(diagnostics),
+            Self::Dockerfile(diagnostics) => {
+                format!(
+                    "{}\nerror: {}",
+                    report::render(diagnostics),
+                    first(diagnostics)
+                )
+            }
             Self::Step {
                 file, span, source, ..
-            } => report::excerpt(file, *span, &chain(source.as_ref())),
+            } => {
+                let cause = chain(source.as_ref());
+                let excerpt = report::excerpt(file, *span, &cause);
+                // Causes may have several lines, the last line of a log has one.
+                let cause = cause.lines().collect::<Vec<_>>().join(" ");
+                format!("{excerpt}\nerror: {}:{}: {cause}", file.name(), span.line)
+            }
             other => format!("error: {}", chain(other)),
         }
     }
+}
+
+/// The first error of a Dockerfile in one line, and how many there are.
+fn first(diagnostics: &Diagnostics) -> String {
+    let mut errors = diagnostics.items.iter();
+    let is_error = |item: &&kigumi_dockerfile::Diagnostic| item.severity == Severity::Error;
+    let others = errors.clone().filter(is_error).count().saturating_sub(1);
+    let Some(item) = errors.find(is_error) else {
+        return "the Dockerfile cannot be built".to_owned();
+    };
+    let others = match others {
+        0 => String::new(),
+        1 => " (and 1 other error)".to_owned(),
+        others => format!(" (and {others} other errors)"),
+    };
+    let (file, line) = (diagnostics.file.name(), item.span.line);
+    format!("{file}:{line}: {}{others}", item.message)
 }
 
 /// An error and its causes, one after the other, each said once.

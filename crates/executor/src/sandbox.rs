@@ -13,7 +13,7 @@ use kigumi_context::DockerfilePlace;
 use kigumi_run::sandbox::{self, Bind, SandboxSpec};
 use tempfile::NamedTempFile;
 
-use crate::cli::{Config, Environment, SecretSource};
+use crate::cli::{Config, Environment, Place, SecretSource};
 use crate::credentials::credential_files;
 use crate::error::BuildError;
 
@@ -25,6 +25,8 @@ const ARCHIVE: &str = "/kaniko/context.tar";
 const CREDENTIALS: &str = "/kaniko/.docker";
 /// Where caches of mounts are inside.
 const CACHE_MOUNTS: &str = "/kaniko/cache-mounts";
+/// Where the directory for the list of images is inside.
+const BUILDER_OUTPUT: &str = "/kaniko/output/builder";
 const HOSTS: &str = "/etc/hosts";
 
 /// Runs the build inside and gives its exit code.
@@ -126,6 +128,15 @@ fn spec(
                 .map(|path| readable(&path, &path)),
         );
     }
+    if let Some(directory) = config.outputs.builder.as_deref().and_then(Path::parent) {
+        env.retain(|(name, _)| name != "BUILDER_OUTPUT");
+        env.push(("BUILDER_OUTPUT".into(), BUILDER_OUTPUT.into()));
+        binds.push(Bind {
+            host: directory.to_owned(),
+            inside: BUILDER_OUTPUT.into(),
+            writable: true,
+        });
+    }
     SandboxSpec {
         executor: "/proc/self/exe".into(),
         argv,
@@ -201,17 +212,21 @@ fn dockerfile(config: &Config, binds: &mut Vec<Bind>) -> Option<PathBuf> {
 /// The directories of output files, writable inside, and the flags that name the files there.
 fn outputs(config: &Config, binds: &mut Vec<Bind>) -> Vec<OsString> {
     let outputs = &config.outputs;
+    let file = |place: &'_ Option<Place>| match place {
+        Some(Place::File(path)) => Some(path.clone()),
+        Some(Place::Url(_)) | None => None,
+    };
     let files = [
-        ("--tar-path", &outputs.tar),
-        ("--oci-layout-path", &outputs.oci_layout),
-        ("--digest-file", &outputs.digest),
+        ("--tar-path", outputs.tar.clone()),
+        ("--oci-layout-path", outputs.oci_layout.clone()),
+        ("--digest-file", file(&outputs.digest)),
         (
             "--image-name-with-digest-file",
-            &outputs.image_name_with_digest,
+            file(&outputs.image_name_with_digest),
         ),
         (
             "--image-name-tag-with-digest-file",
-            &outputs.image_name_tag_with_digest,
+            file(&outputs.image_name_tag_with_digest),
         ),
     ];
     let mut flags = Vec::new();

@@ -34,7 +34,7 @@ pub fn start() -> u8 {
         Ok(args) => args,
         // Help and version are no errors; a wrong command line is exit code 1 (K-CLI-03).
         Err(error) => {
-            drop(error.print());
+            tell(&error);
             let is_lint = std::env::args_os()
                 .nth(1)
                 .is_some_and(|word| word == "lint");
@@ -44,6 +44,13 @@ pub fn start() -> u8 {
     };
     match &args.command {
         Some(Command::Version) => print(&format!("{BUILD_ID}\n")),
+        Some(Command::Completions { shell }) => print(&completions(*shell)),
+        Some(Command::Reference) => print(&cli::reference_page()),
+        Some(Command::Push(command)) => {
+            with_log(&command.as_build(args.build.clone()), |flags, events| {
+                push(&command.path, flags, events)
+            })
+        }
         Some(Command::Plan(flags)) => with_log(flags, plan),
         Some(Command::Lint(command)) => with_log_or(
             &command.build,
@@ -51,11 +58,21 @@ pub fn start() -> u8 {
             |_| LINT_UNUSABLE,
         ),
         Some(Command::Login(command)) => logging(
-            LogOptions::of(&command.verbosity, &command.log_format),
+            LogOptions::new(&command.log),
             |events| log_in(command, events),
             BuildError::exit_code,
         ),
         None => with_log(&args.build, build_image),
+    }
+}
+
+/// Help goes to where it was asked for; the last line about a wrong command line says what is wrong (K-EXIT-07).
+fn tell(error: &clap::Error) {
+    if error.use_stderr() {
+        let message = cli::usage_error(error, &cli::command());
+        drop(writeln!(std::io::stderr(), "{message}"));
+    } else {
+        drop(error.print());
     }
 }
 
@@ -72,7 +89,7 @@ fn with_log_or(
     exit_code: impl FnOnce(&BuildError) -> u8,
 ) -> u8 {
     logging(
-        LogOptions::new(flags),
+        LogOptions::new(&flags.log),
         |events| run(flags, events),
         exit_code,
     )
@@ -129,6 +146,7 @@ fn lint_files(command: &LintCommand, events: &Events) -> Result<u8, BuildError> 
 fn plan(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
     let environment = environment()?;
     let config = planning(flags, &environment)?;
+    let environment = rebased(&environment, &config);
     let cancel = cancel()?;
     install_crypto();
     Ok(print(&build::plan(&config, &environment, events, &cancel)?))
@@ -149,12 +167,61 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
     if config.sandbox {
         return sandbox::enter(&config, &environment);
     }
+    let environment = rebased(&environment, &config);
+    let cancel = match supervision()? {
+        Supervision::Over(code) => return Ok(code),
+        Supervision::Begun(cancel) => cancel,
+    };
+    install_crypto();
+    build::repair(&config, &environment, events)?;
+    let entrusted = entrusted(&config, &environment, events)?;
+    let mut printed = 0;
+    let show = |plan: &str| printed = print(plan);
+    build::run(&config, &environment, &entrusted, events, &cancel, show)?;
+    Ok(printed)
+}
+
+/// Pushes an image that is already there.
+fn push(path: &str, flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
+    let environment = environment()?;
+    let config = Config::new(flags, &environment).map_err(BuildError::Config)?;
+    let environment = rebased(&environment, &config);
+    let path = environment.working_directory.join(path);
+    let cancel = match supervision()? {
+        Supervision::Over(code) => return Ok(code),
+        Supervision::Begun(cancel) => cancel,
+    };
+    install_crypto();
+    build::push_stored(&path, &config, &environment, events, &cancel)?;
+    Ok(0)
+}
+
+fn rebased(environment: &Environment, config: &Config) -> Environment {
+    environment.rebased(&config.kaniko_dir, std::path::Path::exists)
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut cli::command(), "executor", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Who does the work.
+enum Supervision {
+    /// A child did, and ended so.
+    Over(u8),
+    /// This process, told to end by signals.
+    Begun(Cancel),
+}
+
+/// Makes this process one that ends when it is told to, also as PID 1.
+fn supervision() -> Result<Supervision, BuildError> {
     let supervised = |operation| move |source| BuildError::Supervise { operation, source };
     // As PID 1 everything below happens in a child; nothing with threads may have been started yet.
     if let Some(code) =
         init::supervise_if_pid1().map_err(supervised("be the init of this container"))?
     {
-        return Ok(code);
+        return Ok(Supervision::Over(code));
     }
     // What we make ourselves is readable by the users of the image, whatever the platform's shell had set.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -164,11 +231,7 @@ fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
     guard
         .forward_to(cancel.clone())
         .map_err(supervised("wait for signals"))?;
-    install_crypto();
-    build::repair(&config, &environment, events)?;
-    let entrusted = entrusted(&config, &environment, events)?;
-    build::run(&config, &environment, &entrusted, events, &cancel)?;
-    Ok(0)
+    Ok(Supervision::Begun(cancel))
 }
 
 /// Before anything else: what is read later may have been moved or wiped, and what is not known yet is not hidden (T-MNT-08).

@@ -15,6 +15,8 @@ pub struct BuildInputs {
     pub build_args: Vec<(String, String)>,
     /// `--target`; none or an empty text means the last stage.
     pub target: Option<String>,
+    /// Further stages to build, by name; nothing of them is in the image unless it needs them.
+    pub other_targets: Vec<String>,
     /// What the image is for.
     pub platform: Platform,
     /// Whether the user asked for that platform: the config says so then, whatever its base says.
@@ -32,6 +34,10 @@ pub struct BuildInputs {
     pub allowed: BTreeSet<Entitlement>,
     /// `--build-context`, in order; of several with one name the last counts.
     pub contexts: Vec<NamedContext>,
+    /// What COPY and ADD take from the context belongs to the USER of their line, not to 0:0, unless they say otherwise.
+    ///
+    /// COMPAT(kaniko): its default.
+    pub copies_as_user: bool,
 }
 
 impl BuildInputs {
@@ -41,6 +47,7 @@ impl BuildInputs {
         Self {
             build_args: Vec::new(),
             target: None,
+            other_targets: Vec::new(),
             build_platform: platform.clone(),
             platform,
             platform_is_given: false,
@@ -49,6 +56,7 @@ impl BuildInputs {
             proxies: Vec::new(),
             allowed: BTreeSet::new(),
             contexts: Vec::new(),
+            copies_as_user: false,
         }
     }
 

@@ -133,7 +133,7 @@ pub struct CopyOp {
     pub checksum: Option<String>,
     /// `--keep-git-dir`, if given.
     pub keep_git_dir: Option<bool>,
-    /// USER at this point: some builders give it what is copied from the context; here it serves that option only.
+    /// USER at this point, which owns what is copied from the context if [`BuildInputs::copies_as_user`](crate::BuildInputs) says so.
     pub user: Option<String>,
 }
 

@@ -16,10 +16,12 @@ pub struct ImageId(pub usize);
 /// Everything that can be known before anything is executed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuildPlan {
-    /// The needed stages in the order of execution: each after those it depends on, the target last.
+    /// The needed stages in the order of execution: each after those it depends on, the target last unless there are others.
     pub stages: Vec<StagePlan>,
     /// The stage whose result is the image.
     pub target: StageId,
+    /// Other stages that are asked for: they are built, and nothing of them is the image.
+    pub other_targets: Vec<StageId>,
     /// The images that stages start from or copy from.
     pub images: Vec<PlannedImage>,
     /// `SOURCE_DATE_EPOCH` in seconds, if the build has one; `created` fields already follow it.

@@ -364,6 +364,14 @@ pub enum Error {
         #[source]
         source: kigumi_oci::Error,
     },
+    /// An archive that is not one of an image.
+    #[error("archive `{}`: {what}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// Bytes to put into a layout or archive that are not those promised.
     #[error("blob {digest} for `{}`", path.display())]
     PutBlob {

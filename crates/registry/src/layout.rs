@@ -155,6 +155,31 @@ impl OciLayout {
         })
     }
 
+    /// The one manifest or index that the layout is of.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] when `index.json` names none, or several.
+    pub fn only(&self) -> Result<Descriptor, Error> {
+        match self.index()?.value().manifests.as_slice() {
+            [entry] => Ok(entry.clone()),
+            [] => Err(self.error("it has no image")),
+            entries => Err(self.error(&format!(
+                "it has {} images, and one is expected",
+                entries.len()
+            ))),
+        }
+    }
+
+    /// A manifest or an index.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is not there, [`Error::LayoutContent`] when it is neither.
+    pub fn document(&self, descriptor: &Descriptor) -> Result<Document, Error> {
+        let bytes = self.read_blob(descriptor, limits::MANIFEST)?;
+        let media_type = descriptor.media_type.to_string();
+        Document::parse(Some(media_type.as_str()), bytes).map_err(|source| self.content(source))
+    }
+
     /// The bytes of the one manifest that there is, whatever they are; `None` while [`finish`](Self::finish) has not named one.
     ///
     /// # Errors

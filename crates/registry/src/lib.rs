@@ -33,6 +33,7 @@
 //! ```
 
 mod archive;
+mod archive_reader;
 mod auth;
 pub mod challenge;
 mod client;
@@ -51,6 +52,7 @@ mod transport;
 mod web;
 
 pub use archive::{ArchiveWriter, UNNAMED};
+pub use archive_reader::{ArchiveReader, ArchivedFile};
 pub use client::{BlobSource, Client, PushOutcome, ResolvedImage};
 pub use error::{Error, ErrorAnswer, Operation};
 pub use layout::{LayoutImage, LayoutName, OciLayout};

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(crate) const MANIFEST: u64 = 4 * 1024 * 1024;
 /// Any other JSON that is read into memory: image configs, token responses, `config.json`.
 pub(crate) const JSON: u64 = 8 * 1024 * 1024;
+/// Files in an archive of an image. Real ones have a few for every layer.
+pub(crate) const ARCHIVED_FILES: usize = 65_536;
 /// What is read of the body of an error answer, in bytes.
 pub(crate) const ERROR_BODY: u64 = 64 * 1024;
 /// What of a registry's own words enters an error message, in characters.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::cargo::{cargo, run as run_command};
-use crate::{deny, layers, requirements};
+use crate::{deny, layers, reference, requirements};
 
 pub(crate) fn run(_arguments: &[String]) -> Result<()> {
     run_command(&mut cargo(["fmt", "--all", "--check"]))?;
@@ -21,6 +21,7 @@ pub(crate) fn run(_arguments: &[String]) -> Result<()> {
         "warnings",
     ];
     run_command(&mut cargo(clippy))?;
+    reference::check()?;
     let mut doc = cargo(["doc", "--workspace", "--no-deps", "--quiet"]);
     run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     deny::run(&[])

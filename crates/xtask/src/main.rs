@@ -12,6 +12,7 @@ mod deny;
 mod fuzz;
 mod lab;
 mod layers;
+mod reference;
 mod requirements;
 mod summary;
 mod test;
@@ -37,7 +38,7 @@ const CHORES: &[Chore] = &[
     ),
     (
         "check",
-        "fmt, clippy, doc, layers, requirements, deny: before every push",
+        "fmt, clippy, doc, layers, requirements, reference, deny: before every push",
         check::run,
     ),
     (
@@ -49,6 +50,11 @@ const CHORES: &[Chore] = &[
         "requirements",
         "statements about correct behaviour without a test or a reason",
         requirements::run,
+    ),
+    (
+        "reference",
+        "write docs/reference.md from the flags and variables themselves",
+        reference::run,
     ),
     (
         "deny",

@@ -8,6 +8,7 @@ mod copies;
 mod former;
 mod git;
 mod kaniko_bugs;
+mod kaniko_flags;
 mod leaks;
 mod mount_points;
 mod mounts;

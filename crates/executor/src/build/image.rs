@@ -53,6 +53,7 @@ pub(crate) fn assemble(
     mut config: ImageConfig,
     layers: Vec<NumberedLayer>,
     format: ImageFormat,
+    annotations: BTreeMap<String, String>,
 ) -> Result<Image, BuildError> {
     let layers: Vec<Layer> = layers
         .into_iter()
@@ -77,7 +78,8 @@ pub(crate) fn assemble(
             .iter()
             .map(|layer| layer.descriptor.clone())
             .collect(),
-        annotations: BTreeMap::new(),
+        // COMPAT(kaniko): in Docker's manifests too, where readers do not look for them.
+        annotations,
     };
     let manifest = Raw::write("manifest", manifest).map_err(|source| BuildError::Document {
         what: "manifest",
@@ -142,7 +144,7 @@ mod tests {
                 layer(media::OCI_LAYER_GZIP, Compression::Gzip),
             ];
             layers[1].0.latest = Some(Timestamp::from_seconds(7));
-            let image = assemble(ImageConfig::default(), layers, format).unwrap();
+            let image = assemble(ImageConfig::default(), layers, format, BTreeMap::new()).unwrap();
             let said: Vec<Option<&str>> = image
                 .manifest
                 .value()
@@ -160,7 +162,13 @@ mod tests {
             layer(media::DOCKER_LAYER_GZIP, Compression::Gzip),
             layer(media::OCI_LAYER_GZIP, Compression::Gzip),
         ];
-        let image = assemble(ImageConfig::default(), layers.clone(), ImageFormat::Docker).unwrap();
+        let image = assemble(
+            ImageConfig::default(),
+            layers.clone(),
+            ImageFormat::Docker,
+            BTreeMap::new(),
+        )
+        .unwrap();
         assert!(
             image
                 .manifest
@@ -169,7 +177,13 @@ mod tests {
                 .iter()
                 .all(|layer| layer.media_type.to_string() == media::DOCKER_LAYER_GZIP)
         );
-        let image = assemble(ImageConfig::default(), layers, ImageFormat::Oci).unwrap();
+        let image = assemble(
+            ImageConfig::default(),
+            layers,
+            ImageFormat::Oci,
+            BTreeMap::new(),
+        )
+        .unwrap();
         assert!(
             image
                 .manifest
@@ -183,13 +197,35 @@ mod tests {
     #[test]
     fn a_docker_image_with_a_zstd_layer_is_refused_t_push_02() {
         let layers = vec![layer(media::OCI_LAYER_ZSTD, Compression::Zstd)];
-        let error = assemble(ImageConfig::default(), layers, ImageFormat::Docker).unwrap_err();
+        let error = assemble(
+            ImageConfig::default(),
+            layers,
+            ImageFormat::Docker,
+            BTreeMap::new(),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("--image-format=oci"), "{error}");
     }
 
     #[test]
+    fn annotations_are_in_the_manifest_of_either_format() {
+        for format in [ImageFormat::Oci, ImageFormat::Docker] {
+            let annotations = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+            let image = assemble(ImageConfig::default(), Vec::new(), format, annotations).unwrap();
+            let text = String::from_utf8(image.manifest.bytes().to_vec()).unwrap();
+            assert!(text.contains(r#""annotations":{"a":"b"}"#), "{text}");
+        }
+    }
+
+    #[test]
     fn an_image_without_layers_lists_none_rather_than_null_t_stage_14() {
-        let image = assemble(ImageConfig::default(), Vec::new(), ImageFormat::Oci).unwrap();
+        let image = assemble(
+            ImageConfig::default(),
+            Vec::new(),
+            ImageFormat::Oci,
+            BTreeMap::new(),
+        )
+        .unwrap();
         let text = String::from_utf8(image.manifest.bytes().to_vec()).unwrap();
         assert!(text.contains(r#""layers":[]"#), "{text}");
     }

@@ -161,6 +161,15 @@ impl NewLayer {
     }
 }
 
+/// When new layers are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// While they grow.
+    AtOnce,
+    /// Not yet: they are not those of the image.
+    Later,
+}
+
 /// Makes layers and starts to send them while they grow.
 #[derive(Debug)]
 pub(crate) struct LayerFactory {
@@ -170,6 +179,7 @@ pub(crate) struct LayerFactory {
     pub(crate) uploads: Option<Uploads>,
     /// Whether the bytes of the image's layers are wanted at the end, or by other stages.
     pub(crate) keep: bool,
+    pub(crate) sending: Sending,
     pub(crate) events: Events,
     pub(crate) cancel: Cancel,
 }
@@ -193,7 +203,8 @@ impl LayerFactory {
                 uncompressed: 0,
             });
         }
-        let sends = wanted.is_in_image() && self.uploads.is_some();
+        let at_once = self.sending == Sending::AtOnce;
+        let sends = wanted.is_in_image() && at_once && self.uploads.is_some();
         let keeps = self.keep || wanted.is_for_stages();
         let spool = if sends || keeps || for_cache {
             Some(self.spool()?)
@@ -240,7 +251,8 @@ impl LayerFactory {
 
     /// Brings a layer of the cache to where the image goes.
     pub(crate) fn send_cached(&mut self, key: CacheKey, layer: &Layer, from: Option<&Repository>) {
-        if let Some(uploads) = &mut self.uploads {
+        let at_once = self.sending == Sending::AtOnce;
+        if let (true, Some(uploads)) = (at_once, &mut self.uploads) {
             uploads.start_cached(key, layer, from);
         }
     }

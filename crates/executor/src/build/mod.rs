@@ -31,8 +31,10 @@ mod running;
 mod setup;
 mod shebang;
 mod sources;
+mod squash;
 mod stage;
 mod standing;
+mod stored;
 mod tags;
 mod workshop;
 
@@ -55,6 +57,7 @@ pub use former::repair;
 pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, proxies};
+pub(crate) use stored::push as push_stored;
 
 use crate::cache::{Cache, MountCache};
 use crate::cli::{CacheSettings, Config, ContextFlag, Environment, LintMode};
@@ -74,7 +77,7 @@ use git::GitTrees;
 use ground::Ground;
 use image::Image;
 use images::Images;
-use layers::{LayerFactory, Recipe};
+use layers::{LayerFactory, Recipe, Sending};
 use main_context::{MainContext, Means};
 use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
@@ -93,7 +96,8 @@ pub struct Entrusted {
     pub agents: Agents,
 }
 
-/// Builds what the flags ask for and gives the digest of the image.
+/// Builds what the flags ask for and gives the digest of the image; none if only the plan was asked for, which goes to `print` before
+/// anything is done.
 ///
 /// # Errors
 /// [`BuildError`]; nothing of the machine has changed unless the interlock released its root.
@@ -103,20 +107,31 @@ pub fn run(
     entrusted: &Entrusted,
     events: &Events,
     cancel: &Cancel,
-) -> Result<Digest, BuildError> {
+    print: impl FnOnce(&str),
+) -> Result<Option<Digest>, BuildError> {
     let started = Instant::now();
     let runtime = runtime()?;
     let secrets = &entrusted.secrets;
-    let result = Build::prepare(config, environment, secrets, events, cancel, &runtime)
-        .and_then(|build| build.run(entrusted));
+    let result =
+        Build::prepare(config, environment, secrets, events, cancel, &runtime).and_then(|build| {
+            if config.shape.prints_plan {
+                print(&build.plans());
+            }
+            if config.shape.dryrun {
+                return Ok(None);
+            }
+            build.run(entrusted).map(Some)
+        });
     // Transfers that nobody waits for any more must not hold the end up.
     runtime.shutdown_background();
-    let digest = result?;
+    let Some(digest) = result? else {
+        return Ok(None);
+    };
     events.emit(BuildEvent::Finished {
         digest,
         took: started.elapsed(),
     });
-    Ok(digest)
+    Ok(Some(digest))
 }
 
 /// What a build would do, as text.
@@ -131,12 +146,8 @@ pub fn plan(
 ) -> Result<String, BuildError> {
     let runtime = runtime()?;
     let secrets = Secrets::default();
-    let result =
-        Build::prepare(config, environment, &secrets, events, cancel, &runtime).map(|build| {
-            let plans = build.planned.iter();
-            let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
-            plans.join("\n")
-        });
+    let result = Build::prepare(config, environment, &secrets, events, cancel, &runtime)
+        .map(|build| build.plans());
     runtime.shutdown_background();
     result
 }
@@ -209,12 +220,18 @@ impl<'a> Build<'a> {
         let (context, bytes) = MainContext::open(&config.context, &config.dockerfile, &means)?;
         let dockerfile = rounds::parse_dockerfile(context.dockerfile(), &bytes)?;
         hide_passwords(dockerfile.source.text(), events);
+        for url in config.outputs.urls() {
+            hide_passwords(url, events);
+        }
         let created = config.times.without_epoch().unwrap_or(now);
         let platforms: Vec<String> = config.platforms.iter().map(Platform::to_string).collect();
         events.emit(BuildEvent::Started {
             dockerfile: PathBuf::from(context.dockerfile().to_string()),
             platform: platforms.join(", "),
         });
+        for remark in &config.remarks {
+            events.remark(remark);
+        }
         let world = World {
             client: &client,
             contexts: &config.contexts,
@@ -256,6 +273,13 @@ impl<'a> Build<'a> {
             now,
             doorstep,
         })
+    }
+
+    /// What it would do, as text.
+    fn plans(&self) -> String {
+        let plans = self.planned.iter();
+        let plans: Vec<String> = plans.map(|planned| planned.plan.to_string()).collect();
+        plans.join("\n")
     }
 
     fn run(self, entrusted: &Entrusted) -> Result<Digest, BuildError> {
@@ -361,12 +385,7 @@ impl<'a> Build<'a> {
             workshop.wait(self.publish(uploads, &product))?;
         }
         let digest = product.digest();
-        outputs::write_digests(
-            &self.config.outputs,
-            &self.config.destinations,
-            digest,
-            self.events,
-        )?;
+        self.write_digests(digest)?;
         Ok(digest)
     }
 
@@ -490,10 +509,17 @@ impl<'a> Build<'a> {
         let layers = stages.build();
         // Also what a step wrote that failed: the next build goes on from there.
         stages.caches.save(workshop);
-        let layers = layers?;
+        let mut layers = layers?;
+        let mut config = target.map(|stage| stage.config.clone()).unwrap_or_default();
+        if self.config.shape.single_snapshot {
+            let below = base.map_or(0, |base| base.value().layers.len());
+            layers = stages.squash(layers, below)?;
+            squash::rewrite_history(&mut config.history, below, layers.len() > below);
+        }
         let uploads = stages.factory.uploads.take();
-        let config = target.map(|stage| stage.config.clone()).unwrap_or_default();
-        Ok((image::assemble(config, layers, format)?, uploads))
+        let annotations = self.config.shape.annotations.iter().cloned().collect();
+        let image = image::assemble(config, layers, format, annotations)?;
+        Ok((image, uploads))
     }
 
     /// The time that the image says it is of, unless that is when it was built. The same for all platforms.
@@ -514,8 +540,10 @@ impl<'a> Build<'a> {
         });
         ImageUse {
             push: self.config.push,
-            export: self.exports(),
+            // To make one layer of several, all below them has to be looked at.
+            export: self.exports() || self.config.shape.single_snapshot,
             foreign_base,
+            materialize: self.config.shape.materialize,
         }
     }
 
@@ -592,7 +620,12 @@ impl<'a> Build<'a> {
             },
             work: workshop.work().to_owned(),
             uploads,
-            keep: self.exports(),
+            keep: self.exports() || self.config.shape.single_snapshot,
+            sending: if self.config.shape.single_snapshot {
+                Sending::Later
+            } else {
+                Sending::AtOnce
+            },
             events: self.events.clone(),
             cancel: self.cancel.clone(),
         })

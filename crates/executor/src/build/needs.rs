@@ -21,9 +21,15 @@ pub(crate) struct Needs {
     looking: BTreeSet<StageId>,
     /// Whether the bytes of the target's base are sent somewhere.
     sends_base: bool,
+    /// The stage whose files stay on the root filesystem.
+    materialized: Option<StageId>,
 }
 
 /// What is done with the finished image.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four answers that have nothing to do with each other"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ImageUse {
     /// It is pushed.
@@ -32,6 +38,8 @@ pub(crate) struct ImageUse {
     pub(crate) export: bool,
     /// Its base comes from another registry than it goes to.
     pub(crate) foreign_base: bool,
+    /// Its files stay on the root filesystem.
+    pub(crate) materialize: bool,
 }
 
 impl Needs {
@@ -40,7 +48,7 @@ impl Needs {
         let live = plan
             .stages
             .iter()
-            .filter(|stage| is_live(stage))
+            .filter(|stage| is_live(stage) || (image_use.materialize && stage.id == plan.target))
             .map(|stage| stage.id)
             .collect();
         let parents = plan
@@ -71,6 +79,7 @@ impl Needs {
             read_stages,
             kept_images: BTreeSet::new(),
             live,
+            materialized: image_use.materialize.then_some(plan.target),
         };
         needs.kept_images = (0..plan.images.len())
             .map(ImageId)
@@ -129,7 +138,15 @@ impl Needs {
 
     /// Whether anybody looks at the files of the stage.
     pub(crate) fn looks_at_files(&self, stage: StageId) -> bool {
-        self.looking.contains(&stage) || self.is_parent(stage) || self.is_read(stage)
+        self.looking.contains(&stage)
+            || self.is_live(stage)
+            || self.is_parent(stage)
+            || self.is_read(stage)
+    }
+
+    /// Whether the files of the stage stay on the root filesystem.
+    pub(crate) fn materializes(&self, stage: StageId) -> bool {
+        self.materialized == Some(stage)
     }
 
     /// Whether any stage has to.
@@ -214,6 +231,7 @@ mod tests {
         push: true,
         export: false,
         foreign_base: false,
+        materialize: false,
     };
 
     fn needs(dockerfile: &str, image_use: ImageUse) -> Needs {
@@ -241,6 +259,17 @@ mod tests {
             PUSHED,
         );
         assert!(!needs.is_live(StageId(0)) && needs.is_live(StageId(1)));
+    }
+
+    #[test]
+    fn an_image_that_stays_lies_on_the_root_filesystem_even_without_a_run() {
+        let stays = ImageUse {
+            materialize: true,
+            ..PUSHED
+        };
+        let needs = needs("FROM base AS a\nFROM base\nLABEL a=b\n", stays);
+        assert!(needs.is_live(StageId(1)) && !needs.is_live(StageId(0)));
+        assert!(needs.needs_root() && needs.fetches_base(StageId(1)));
     }
 
     #[test]

@@ -3,33 +3,71 @@
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kigumi_oci::{Digest, Reference};
+use kigumi_registry::WebSource;
 
-use crate::cli::Outputs;
+use super::Build;
+use crate::cli::{Outputs, Place};
 use crate::error::BuildError;
-use crate::report::{BuildEvent, Events};
+use crate::report::BuildEvent;
 
-/// Writes the digest files (K-OUT-01 to K-OUT-05).
-pub(crate) fn write_digests(
-    outputs: &Outputs,
-    destinations: &[Reference],
-    digest: Digest,
-    events: &Events,
-) -> Result<(), BuildError> {
-    for (what, path, text) in digest_files(outputs, destinations, digest) {
-        write(path, &text).map_err(|source| BuildError::Output {
+impl Build<'_> {
+    /// Writes the digest files, or sends them (K-OUT-01 to K-OUT-05, K-OUT-09).
+    pub(super) fn write_digests(&self, digest: Digest) -> Result<(), BuildError> {
+        let (outputs, destinations) = (&self.config.outputs, &self.config.destinations);
+        for (what, place, text) in digest_files(outputs, destinations, digest) {
+            match place {
+                Place::File(path) => self.write_file(what, path, &text)?,
+                Place::Url(url) => self.send(what, url, &text)?,
+            }
+        }
+        match &outputs.builder {
+            Some(path) if self.config.push => {
+                self.write_file("list of images", path, &builder_lines(destinations, digest))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn write_file(&self, what: &'static str, path: &Path, text: &str) -> Result<(), BuildError> {
+        write(path, text).map_err(|source| BuildError::Output {
             what,
             path: path.to_owned(),
             source,
         })?;
-        events.emit(BuildEvent::Written {
+        self.events.emit(BuildEvent::Written {
             what,
             path: path.to_owned(),
         });
+        Ok(())
     }
-    Ok(())
+
+    fn send(&self, what: &'static str, url: &str, text: &str) -> Result<(), BuildError> {
+        let failed = |source| BuildError::Registry {
+            operation: format!("send the {what}"),
+            source: Arc::new(source),
+        };
+        let target = WebSource::parse(url).map_err(failed)?;
+        let sent = async { self.client.put_text(&target, text).await.map_err(failed) };
+        super::workshop::wait(self.runtime.handle(), self.cancel, &self.stopped, sent)?;
+        self.events.emit(BuildEvent::Written {
+            what,
+            path: PathBuf::from(target.shown()),
+        });
+        Ok(())
+    }
+}
+
+/// A JSON object for every image that was pushed. COMPAT(kaniko): the same members.
+fn builder_lines(destinations: &[Reference], digest: Digest) -> String {
+    let line = |destination: &Reference| {
+        let image = serde_json::json!({"name": destination.whole(), "digest": digest.to_string()});
+        format!("{image}\n")
+    };
+    destinations.iter().map(line).collect()
 }
 
 /// What is to be written where.
@@ -37,7 +75,7 @@ fn digest_files<'a>(
     outputs: &'a Outputs,
     destinations: &[Reference],
     digest: Digest,
-) -> Vec<(&'static str, &'a Path, String)> {
+) -> Vec<(&'static str, &'a Place, String)> {
     let lines = |tagged: bool| -> String {
         destinations
             .iter()
@@ -61,7 +99,7 @@ fn digest_files<'a>(
     ];
     files
         .into_iter()
-        .filter_map(|(what, path, text)| path.as_deref().map(|path| (what, path, text)))
+        .filter_map(|(what, place, text)| place.as_ref().map(|place| (what, place, text)))
         .collect()
 }
 
@@ -107,7 +145,7 @@ mod tests {
     #[test]
     fn the_digest_file_has_no_newline_k_out_01() {
         let outputs = Outputs {
-            digest: Some("/d".into()),
+            digest: Some(Place::File("/d".into())),
             ..Outputs::default()
         };
         assert_eq!(files(&outputs), ["DIGEST"]);
@@ -116,16 +154,42 @@ mod tests {
     #[test]
     fn names_have_a_line_each_and_tags_where_asked_k_out_04_k_out_05() {
         let plain = Outputs {
-            image_name_with_digest: Some("/n".into()),
+            image_name_with_digest: Some(Place::File("/n".into())),
             ..Outputs::default()
         };
         assert_eq!(files(&plain), ["r.test/a/b@DIGEST\nr.test/c@DIGEST\n"]);
         let both = Outputs {
-            image_name_tag_with_digest: Some("/t".into()),
+            image_name_tag_with_digest: Some(Place::File("/t".into())),
             ..plain
         };
         let tagged = "r.test/a/b:1@DIGEST\nr.test/c:latest@DIGEST\n";
         assert_eq!(files(&both), [tagged, tagged]);
+    }
+
+    #[test]
+    fn cloud_build_gets_a_line_for_every_image_k_out_09() {
+        let destinations = ["r.test/a:1".parse().unwrap(), "r.test/b".parse().unwrap()];
+        let digest = Digest::of(b"");
+        let lines = builder_lines(&destinations, digest).replace(&digest.to_string(), "DIGEST");
+        let expected = [
+            r#"{"name":"r.test/a:1","digest":"DIGEST"}"#,
+            r#"{"name":"r.test/b:latest","digest":"DIGEST"}"#,
+        ];
+        assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+    }
+
+    /// K-OUT-01
+    #[test]
+    fn files_are_readable_for_all_and_new_directories_are_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        write(&directory.path().join("new/digest"), "x").unwrap();
+        let mode = |name: &str| {
+            let found = std::fs::metadata(directory.path().join(name)).unwrap();
+            found.permissions().mode() & 0o777
+        };
+        // The umask of whoever runs the tests takes what is for others.
+        assert_eq!((mode("new"), mode("new/digest") & 0o700), (0o700, 0o600));
     }
 
     #[test]

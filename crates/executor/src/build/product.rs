@@ -99,7 +99,7 @@ mod tests {
             os: "linux".into(),
             ..ImageConfig::default()
         };
-        assemble(config, Vec::new(), format).unwrap()
+        assemble(config, Vec::new(), format, BTreeMap::new()).unwrap()
     }
 
     /// T-FMT-04

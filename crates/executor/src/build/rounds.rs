@@ -118,6 +118,8 @@ pub(crate) fn inputs(
     BuildInputs {
         build_args: config.build_args.clone(),
         target: config.target.clone(),
+        other_targets: config.other_targets.clone(),
+        copies_as_user: config.shape.copies_as_user,
         labels: config.labels.clone(),
         build_platform,
         platform_is_given: config.platform_source == PlatformSource::Flag,

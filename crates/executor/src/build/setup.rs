@@ -39,9 +39,11 @@ pub(crate) fn client_config(
         insecure_hosts.extend(caches.filter_map(|cache| cache.registry().map(str::to_owned)));
     }
     let defaults = ClientConfig::default();
+    let caller = environment.variables.get("UPSTREAM_CLIENT_TYPE");
     let mut unverified = hosts(&flags.skip_tls_verify_hosts);
     unverified.extend(config.context.unverified_host.as_deref().map(Registry::new));
     let client = ClientConfig {
+        user_agent: user_agent(&defaults.user_agent, caller),
         roots: roots(environment)?,
         registry_roots,
         plain_http: Relaxation {
@@ -66,6 +68,15 @@ pub(crate) fn client_config(
         keychain: Arc::new(keychain),
         ..client
     })
+}
+
+/// COMPAT(kaniko): whoever calls us may add its name. What no header can hold is left out.
+fn user_agent(own: &str, client: Option<&String>) -> String {
+    let is_name =
+        |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    client
+        .filter(is_name)
+        .map_or_else(|| own.to_owned(), |client| format!("{own},{client}"))
 }
 
 /// At least as many retries as were asked for (K-FLAG-01), however long they take.
@@ -187,6 +198,19 @@ pub(crate) fn proxies(environment: &Environment) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_caller_may_add_its_name_to_ours() {
+        let agent = |name: &str| user_agent("kigumi/1", Some(&name.to_owned()));
+        assert_eq!(
+            agent("UpstreamClient(skaffold)"),
+            "kigumi/1,UpstreamClient(skaffold)"
+        );
+        for name in ["", "a\nb", "a b", "\u{e4}"] {
+            assert_eq!(agent(name), "kigumi/1", "{name:?}");
+        }
+        assert_eq!(user_agent("kigumi/1", None), "kigumi/1");
+    }
 
     #[test]
     fn there_are_at_least_as_many_retries_as_asked_for_k_flag_01() {

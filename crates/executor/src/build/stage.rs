@@ -127,6 +127,11 @@ impl Stages<'_> {
             self.workshop.check_cancelled()?;
             stepped.map_err(|error| error.at(self.file, step.span, &step.text))?;
         }
+        if self.needs.materializes(stage.id) && !matches!(standing.state, State::Live(_)) {
+            let laid = self.live(stage, &mut standing);
+            self.workshop.check_cancelled()?;
+            laid.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
+        }
         self.end_track(stage.id, track);
         self.end(stage, standing)
     }

@@ -161,7 +161,12 @@ impl Stages<'_> {
         Ok(())
     }
 
-    fn live(&mut self, stage: &StagePlan, standing: &mut Standing) -> Result<(), BuildError> {
+    /// Lays what is there on the root filesystem.
+    pub(super) fn live(
+        &mut self,
+        stage: &StagePlan,
+        standing: &mut Standing,
+    ) -> Result<(), BuildError> {
         if let Base::Stage(id) = &stage.base
             && standing.layers.len() == standing.base
             && let Some((_, index)) = self.standing.take_if(|(standing, _)| standing == id)

@@ -1,4 +1,5 @@
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::RunFlags;
 use super::cache_flags::CacheFlags;
@@ -6,8 +7,12 @@ use super::cleanup_flags::CleanupFlags;
 use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
 use super::credential_flags::CredentialFlags;
 use super::lint_flags::{LintCommand, LintFlags};
+use super::log_flags::LogFlags;
 use super::login_command::LoginCommand;
 use super::mirror_flags::MirrorFlags;
+use super::push_command::PushCommand;
+use super::registry_flags::RegistryArgs;
+use super::shape_flags::ShapeFlags;
 use super::times::TimeFlags;
 
 /// What the user typed.
@@ -37,16 +42,23 @@ pub enum Command {
     Plan(Box<BuildFlags>),
     /// Say what is questionable about Dockerfiles, and build nothing
     Lint(Box<LintCommand>),
+    /// Push an image that lies in a file: an archive of `docker save`, or an OCI layout
+    #[command(args_override_self = true)]
+    Push(Box<PushCommand>),
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        shell: Shell,
+    },
+    /// Print this program's reference as Markdown
+    #[command(hide = true)]
+    Reference,
     /// Keep a user and password for a registry in a `config.json`
     Login(LoginCommand),
     /// Print the version
     Version,
 }
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one field a flag; what they mean together is `Config`"
-)]
 /// The flags of a build, with the parsing rules of kaniko's command line (K-CLI).
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct BuildFlags {
@@ -89,7 +101,7 @@ pub struct BuildFlags {
     /// Value of a build argument; without `=`, taken from the environment
     #[arg(long, value_name = "NAME[=VALUE]", action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub build_arg: Vec<String>,
-    /// Stage to build; the last one if absent or empty
+    /// Stages to build, with commas between them or repeatable: the first one is the image, the others are built too; the last stage if absent or empty
     #[arg(long, action = ArgAction::Append, allow_hyphen_values = true, help_heading = "Input")]
     pub target: Vec<String>,
     /// Label of the image
@@ -158,40 +170,16 @@ pub struct BuildFlags {
         help_heading = "Output"
     )]
     pub image_format: String,
+    /// What is built, and whether anything is.
+    #[command(flatten)]
+    pub shape: ShapeFlags,
     /// Which time the image and its files bear.
     #[command(flatten)]
     pub times: TimeFlags,
 
-    /// Push over plain HTTP
-    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
-    pub insecure: bool,
-    /// Pull over plain HTTP
-    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
-    pub insecure_pull: bool,
-    /// Registry spoken to over plain HTTP, repeatable
-    #[arg(long, value_name = "HOST", action = ArgAction::Append, help_heading = "Registry")]
-    pub insecure_registry: Vec<String>,
-    /// Do not verify certificates when pushing and pulling
-    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
-    pub skip_tls_verify: bool,
-    /// Do not verify certificates when pulling
-    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
-    pub skip_tls_verify_pull: bool,
-    /// Registry whose certificate is not verified, repeatable
-    #[arg(long, value_name = "HOST", action = ArgAction::Append, help_heading = "Registry")]
-    pub skip_tls_verify_registry: Vec<String>,
-    /// Certificate authority of one registry, repeatable
-    #[arg(long, value_name = "HOST=FILE", action = ArgAction::Append, help_heading = "Registry")]
-    pub registry_certificate: Vec<String>,
-    /// Retries of a failed push; at least this many
-    #[arg(long, default_value_t = 0, help_heading = "Registry")]
-    pub push_retry: u32,
-    /// Retries of a failed download; at least this many
-    #[arg(long, default_value_t = 0, help_heading = "Registry")]
-    pub image_download_retry: u32,
-    /// Do not ask the registry for permission to push before the build starts
-    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Registry")]
-    pub skip_push_permission_check: bool,
+    /// How to speak to registries.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Where credentials are looked for.
     #[command(flatten)]
     pub credentials: CredentialFlags,
@@ -229,15 +217,9 @@ pub struct BuildFlags {
     #[command(flatten)]
     pub lint: LintFlags,
 
-    /// panic, fatal, error, warn, info, debug or trace
-    #[arg(short = 'v', long, default_value = "info", help_heading = "Log")]
-    pub verbosity: String,
-    /// text, color or json
-    #[arg(long, default_value = "color", help_heading = "Log")]
-    pub log_format: String,
-    /// Timestamps in text logs
-    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Log")]
-    pub log_timestamp: bool,
+    /// What is logged, and how.
+    #[command(flatten)]
+    pub log: LogFlags,
 
     /// Accepted for kaniko's sake: what they ask for always holds, or means nothing here.
     #[command(flatten)]
@@ -249,6 +231,7 @@ pub struct BuildFlags {
 
 /// Flags of kaniko that ask for what kigumi always does, or for nothing that exists here (K-DROP-03).
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Accepted, without effect")]
 pub struct AcceptedFlags {
     /// Snapshots are always exact
     #[arg(long, alias = "snapshotMode", hide = true, allow_hyphen_values = true)]
@@ -271,39 +254,78 @@ pub struct AcceptedFlags {
     /// Downloads are retried as they are
     #[arg(long, hide = true)]
     pub image_fs_extract_retry: Option<u32>,
+    /// Azure's own variables are read
+    #[arg(long, hide = true, value_name = "FILE", allow_hyphen_values = true)]
+    pub azure_container_registry_config: Option<String>,
+}
+
+impl AcceptedFlags {
+    /// Those that were given, and why they change nothing.
+    pub(super) fn given(&self) -> Vec<(&'static str, &'static str)> {
+        let flags = [
+            (
+                "--snapshot-mode",
+                self.snapshot_mode.is_some(),
+                "snapshots are always exact",
+            ),
+            (
+                "--use-new-run",
+                self.use_new_run.is_some(),
+                "snapshots are always exact",
+            ),
+            (
+                "--compressed-caching",
+                self.compressed_caching.is_some(),
+                "layers are never held in memory",
+            ),
+            (
+                "--ignore-var-run",
+                self.ignore_var_run.is_some(),
+                "mount points below /var/run are never recorded, all else is",
+            ),
+            (
+                "--force-build-metadata",
+                self.force_build_metadata.is_some(),
+                "kaniko has deprecated it",
+            ),
+            (
+                "--skip-unused-stages",
+                self.skip_unused_stages.is_some(),
+                "stages that nobody needs are always skipped",
+            ),
+            (
+                "--image-fs-extract-retry",
+                self.image_fs_extract_retry.is_some(),
+                "downloads are retried as they are",
+            ),
+            (
+                "--azure-container-registry-config",
+                self.azure_container_registry_config.is_some(),
+                "Azure's own variables are read",
+            ),
+        ];
+        let given = flags.into_iter().filter(|(_, given, _)| *given);
+        given.map(|(flag, _, why)| (flag, why)).collect()
+    }
 }
 
 /// Flags of kaniko and of `docker build` whose feature does not exist yet. They are parsed so that the error can say so.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Not there yet")]
 pub struct AbsentFlags {
     #[arg(long, hide = true)]
     cache_dir: Option<String>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    single_snapshot: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    materialize: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    dryrun: Option<bool>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    annotation: Vec<String>,
 }
 
 impl AbsentFlags {
     /// The flags that were given and ask for something, in the order of their declaration.
     /// Those of the cache ask for nothing without one.
     pub fn asked_for(&self, cached: bool) -> Vec<&'static str> {
-        let on = |flag: Option<bool>| flag == Some(true);
         let text = |flag: &Option<String>| flag.as_deref().is_some_and(|value| !value.is_empty());
-        [
-            ("--cache-dir", cached && text(&self.cache_dir)),
-            ("--single-snapshot", on(self.single_snapshot)),
-            ("--materialize", on(self.materialize)),
-            ("--dryrun", on(self.dryrun)),
-            ("--annotation", !self.annotation.is_empty()),
-        ]
-        .into_iter()
-        .filter_map(|(name, given)| given.then_some(name))
-        .collect()
+        [("--cache-dir", cached && text(&self.cache_dir))]
+            .into_iter()
+            .filter_map(|(name, given)| given.then_some(name))
+            .collect()
     }
 }
 
@@ -325,7 +347,46 @@ where
     I: IntoIterator<Item = T>,
     T: Into<std::ffi::OsString> + Clone,
 {
-    Args::try_parse_from(words)
+    let matches = command().try_get_matches_from(words)?;
+    Args::from_arg_matches(&matches)
+}
+
+/// The command line as clap knows it, completed by what holds for all flags.
+pub fn command() -> clap::Command {
+    as_pflag(Args::command()).mut_subcommands(as_pflag)
+}
+
+/// COMPAT(kaniko): the word behind a flag that takes a value is its value, whatever it begins with (K-CLI-01).
+fn as_pflag(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| {
+        if !is_flag(&argument) {
+            return argument;
+        }
+        if takes_one_value(&argument) {
+            let defaults = argument.get_default_values();
+            let nothing = defaults.iter().all(|value| value.is_empty());
+            argument
+                .hide_default_value(nothing)
+                .allow_hyphen_values(true)
+        } else if argument.get_num_args().is_some() {
+            argument.value_name("BOOL")
+        } else {
+            argument
+        }
+    })
+}
+
+fn is_flag(argument: &Arg) -> bool {
+    argument.get_long().is_some() || argument.get_short().is_some()
+}
+
+/// Booleans take their value behind an equals sign only, and others take none.
+fn takes_one_value(argument: &Arg) -> bool {
+    let takes = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
+    takes
+        && argument
+            .get_num_args()
+            .is_none_or(|count| count.min_values() == 1)
 }
 
 #[cfg(test)]
@@ -433,10 +494,10 @@ mod tests {
 
     #[test]
     fn features_that_are_not_there_are_named() {
-        let flags = flags(&["--cache-dir=/c", "--single-snapshot", "--cleanup=false"]);
+        let flags = flags(&["--cache-dir=/c", "--pre-cleanup", "--cleanup=false"]);
         assert_eq!(
             flags.absent.asked_for(true),
-            ["--cache-dir", "--single-snapshot"]
+            ["--cache-dir", "--pre-cleanup"]
         );
     }
 

@@ -32,12 +32,14 @@ impl Cleanup {
     ///
     /// COMPAT(kaniko): there `--cleanup` empties the root and `--preserve-context` restores it afterwards. Here both give it back, which is what one wants who
     /// uses the container again. `--pre-cleanup` asks for what always holds: a stage with a RUN begins on an emptied root.
-    pub(super) fn new(flags: &CleanupFlags, environment: &Environment) -> Self {
+    ///
+    /// `stays`: the files of the image are wanted on the root filesystem (`--materialize`), so that only who asks has them taken away.
+    pub(super) fn new(flags: &CleanupFlags, environment: &Environment, stays: bool) -> Self {
         let asked = |flag: Option<bool>, name| flag.or_else(|| environment.truth(name));
         let preserves = asked(flags.preserve_context, PRESERVE_CONTEXT) == Some(true);
         let cleans = asked(flags.cleanup, CLEANUP);
         // Somebody started us, and goes on in this container when we are done.
-        let otherwise = !environment.is_init;
+        let otherwise = !environment.is_init && !stays;
         Self {
             gives_back: preserves || cleans.unwrap_or(otherwise),
         }
@@ -67,6 +69,12 @@ mod tests {
         assert!(gives_back(false, &[], &[]));
         assert!(!gives_back(true, &[], &[]));
         assert!(!gives_back(false, &[], &["--cleanup=false"]));
+    }
+
+    #[test]
+    fn an_image_that_is_wanted_on_the_root_stays_unless_cleaning_is_asked_for() {
+        assert!(!gives_back(false, &[], &["--materialize"]));
+        assert!(gives_back(false, &[], &["--materialize", "--cleanup"]));
     }
 
     #[test]

@@ -12,9 +12,11 @@ use super::contexts::{self, ContextFlag};
 use super::credential_flags::CredentialSettings;
 use super::lint_flags::LintSettings;
 use super::mirror_flags::MirrorSettings;
+use super::registry_flags::RegistryArgs;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
 use super::times::Times;
+use super::{Outputs, Remark, Shape, remarks};
 
 /// What the flags, the environment and the working directory mean together.
 #[derive(Debug, Clone)]
@@ -25,8 +27,10 @@ pub struct Config {
     pub context: ContextSettings,
     /// `--build-arg`, in order.
     pub build_args: Vec<(String, String)>,
-    /// The stage to build; `None` is the last.
+    /// The stage that becomes the image; `None` is the last.
     pub target: Option<String>,
+    /// Stages that are built too.
+    pub other_targets: Vec<String>,
     /// `--label`, in order.
     pub labels: Vec<(String, String)>,
     /// What to build for, in the order asked; never empty.
@@ -51,6 +55,10 @@ pub struct Config {
     pub compression_level: Option<i32>,
     /// `None` is that of the base image.
     pub image_format: Option<ImageFormat>,
+    /// What is built, and whether anything is.
+    pub shape: Shape,
+    /// What was accepted and is to be spoken about.
+    pub remarks: Vec<Remark>,
     /// Which time the image and its files bear.
     pub times: Times,
     /// How to speak to registries.
@@ -79,37 +87,6 @@ pub struct Config {
     pub force: bool,
     /// `--sandbox`.
     pub sandbox: bool,
-}
-
-/// Files that a build leaves behind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outputs {
-    /// docker-save archive.
-    pub tar: Option<PathBuf>,
-    /// OCI image layout.
-    pub oci_layout: Option<PathBuf>,
-    /// `sha256:…` without newline.
-    pub digest: Option<PathBuf>,
-    /// `repository@sha256:…`, a line each.
-    pub image_name_with_digest: Option<PathBuf>,
-    /// `repository:tag@sha256:…`, a line each.
-    pub image_name_tag_with_digest: Option<PathBuf>,
-}
-
-impl Outputs {
-    /// Every file or directory that will be written.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        [
-            &self.tar,
-            &self.oci_layout,
-            &self.digest,
-            &self.image_name_with_digest,
-            &self.image_name_tag_with_digest,
-        ]
-        .into_iter()
-        .flatten()
-        .map(PathBuf::as_path)
-    }
 }
 
 #[expect(
@@ -141,45 +118,6 @@ pub struct RegistryFlags {
     pub skip_push_permission_check: bool,
 }
 
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Verbosity {
-    /// Errors only (`error`, `fatal`, `panic`).
-    Error,
-    /// And warnings.
-    Warn,
-    /// And what happens.
-    #[default]
-    Info,
-    /// And why.
-    Debug,
-    /// And everything else.
-    Trace,
-}
-
-/// What log lines look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// Lines.
-    Text,
-    /// Lines with colours where a terminal shows them.
-    #[default]
-    Color,
-    /// One JSON object a line.
-    Json,
-}
-
-/// How to log; known before anything else, so that every error can be reported in the form that was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LogOptions {
-    /// How much.
-    pub verbosity: Verbosity,
-    /// In which form.
-    pub format: LogFormat,
-    /// With timestamps.
-    pub timestamps: bool,
-}
-
 /// What the process was started with, read once.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
@@ -194,7 +132,47 @@ pub struct Environment {
 }
 
 impl Environment {
-    fn is_set(&self, name: &str) -> bool {
+    /// An environment of these variables, for tests.
+    #[cfg(test)]
+    pub(crate) fn of<'a>(
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        working_directory: &str,
+    ) -> Self {
+        let variables = variables.into_iter();
+        Self {
+            variables: variables
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            working_directory: working_directory.into(),
+            executable: "/kaniko/executor".into(),
+            is_init: true,
+        }
+    }
+
+    /// The same with `--kaniko-dir` taken into account: what points into the directory of the executable points into the new one,
+    /// where that has it. Nothing is moved, so the old place is as good if the new one has nothing.
+    #[must_use]
+    pub fn rebased(&self, kaniko_dir: &Path, exists: impl Fn(&Path) -> bool) -> Self {
+        let mut rebased = self.clone();
+        let Some(old) = self.executable.parent().filter(|old| *old != kaniko_dir) else {
+            return rebased;
+        };
+        let moved = |part: &str| {
+            let rest = Path::new(part).strip_prefix(old).ok()?;
+            let there = kaniko_dir.join(rest);
+            let is_below = rest.components().next().is_some();
+            (is_below && exists(&there)).then(|| there.to_string_lossy().into_owned())
+        };
+        for value in rebased.variables.values_mut() {
+            let parts = value
+                .split(':')
+                .map(|part| moved(part).unwrap_or_else(|| part.to_owned()));
+            *value = parts.collect::<Vec<_>>().join(":");
+        }
+        rebased
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
         self.truth(name) == Some(true)
     }
 
@@ -340,16 +318,16 @@ pub enum ConfigError {
         /// As given.
         bucket: String,
     },
-    /// Several targets.
-    #[error(
-        "--target names {count} stages; building more than one at a time is not implemented yet"
-    )]
-    SeveralTargets {
+    /// One root filesystem for several images.
+    #[error("--materialize leaves one image on the root filesystem, and there are {count} {what}")]
+    MaterializeSeveral {
         /// How many.
         count: usize,
+        /// `platforms`, `targets`.
+        what: &'static str,
     },
-    /// A file that would be sent.
-    #[error("{flag} `{text}`: sending it to a URL is not implemented yet; name a file")]
+    /// A file that cannot be sent.
+    #[error("{flag} `{text}`: only digests can be sent, and only to https:// URLs; name a file")]
     OutputUrl {
         /// The flag.
         flag: &'static str,
@@ -392,57 +370,6 @@ fn list_are(names: &[&'static str]) -> String {
     }
 }
 
-impl LogOptions {
-    /// What the log flags mean.
-    ///
-    /// # Errors
-    /// [`ConfigError::Choice`].
-    pub fn new(flags: &BuildFlags) -> Result<Self, ConfigError> {
-        Ok(Self {
-            timestamps: flags.log_timestamp,
-            ..Self::of(&flags.verbosity, &flags.log_format)?
-        })
-    }
-
-    /// What `--verbosity` and `--log-format` mean.
-    ///
-    /// # Errors
-    /// [`ConfigError::Choice`].
-    pub fn of(verbosity: &str, format: &str) -> Result<Self, ConfigError> {
-        let verbosity = match verbosity {
-            "panic" | "fatal" | "error" => Verbosity::Error,
-            "warn" | "warning" => Verbosity::Warn,
-            "info" => Verbosity::Info,
-            "debug" => Verbosity::Debug,
-            "trace" => Verbosity::Trace,
-            text => {
-                return Err(ConfigError::Choice {
-                    flag: "--verbosity",
-                    text: text.to_owned(),
-                    choices: "panic, fatal, error, warn, info, debug, trace",
-                });
-            }
-        };
-        let format = match format {
-            "text" => LogFormat::Text,
-            "color" => LogFormat::Color,
-            "json" => LogFormat::Json,
-            text => {
-                return Err(ConfigError::Choice {
-                    flag: "--log-format",
-                    text: text.to_owned(),
-                    choices: "text, color, json",
-                });
-            }
-        };
-        Ok(Self {
-            verbosity,
-            format,
-            timestamps: false,
-        })
-    }
-}
-
 impl Config {
     /// The directories that `--build-context` names.
     pub fn context_paths(&self) -> impl Iterator<Item = &Path> {
@@ -482,7 +409,7 @@ impl Config {
         if push && destinations.is_empty() {
             return Err(ConfigError::NoDestination);
         }
-        let outputs = outputs(flags, &absolute, destinations.is_empty())?;
+        let outputs = Outputs::new(flags, environment, &absolute)?;
         let compression = compression(flags)?;
         let image_format = image_format(flags)?;
         check_formats(compression, image_format, outputs.tar.is_some())?;
@@ -499,12 +426,20 @@ impl Config {
         let mut build_args = build_args(flags, environment);
         let context = ContextSettings::new(flags, &build_args, environment)?;
         let dockerfile = context.dockerfiles(&flags.dockerfile, environment);
+        snapshot_mode(flags.accepted.snapshot_mode.as_deref())?;
+        let mut targets = targets(flags).into_iter();
+        let target = targets.next();
+        let other_targets: Vec<String> = targets.collect();
+        let counts = (platforms.len(), other_targets.len() + 1);
         let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
             build_args,
             times,
-            target: target(flags)?,
+            target,
+            other_targets,
+            shape: Shape::new(&flags.shape, environment, counts)?,
+            remarks: remarks::remarks(&flags.accepted, environment),
             labels: pairs("--label", "KEY=VALUE", &flags.label)?,
             platforms,
             platform_source: platform_source(flags),
@@ -522,7 +457,7 @@ impl Config {
             compression,
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
-            registry: registry(flags, &absolute)?,
+            registry: registry(&flags.registry, &absolute)?,
             mirrors: MirrorSettings::new(&flags.mirrors, environment)?,
             credentials: CredentialSettings::new(&flags.credentials)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
@@ -533,7 +468,7 @@ impl Config {
                 .mount_directory(flags.cache_mount_dir.as_ref())?
                 .map(|text| environment.working_directory.join(text)),
             cache,
-            cleanup: Cleanup::new(&flags.cleanup, environment),
+            cleanup: Cleanup::new(&flags.cleanup, environment, flags.shape.materialize),
             run: RunSettings::new(&flags.run)?,
             lint: LintSettings::new(&flags.lint)?,
             force: flags.force,
@@ -552,39 +487,6 @@ fn destination(text: &str) -> Result<Reference, ConfigError> {
     parse_reference(text).map_err(|error| ConfigError::Destination {
         text: text.to_owned(),
         reason: error.to_string(),
-    })
-}
-
-fn outputs(
-    flags: &BuildFlags,
-    absolute: &impl Fn(&Path) -> PathBuf,
-    nameless: bool,
-) -> Result<Outputs, ConfigError> {
-    let file = |flag: &'static str, text: &str| -> Result<Option<PathBuf>, ConfigError> {
-        if text.contains("://") {
-            return Err(ConfigError::OutputUrl {
-                flag,
-                text: text.to_owned(),
-            });
-        }
-        Ok((!text.is_empty()).then(|| absolute(Path::new(text))))
-    };
-    let named = |flag: &'static str, text: &str| match file(flag, text)? {
-        Some(_) if nameless => Err(ConfigError::NameWithoutDestination { flag }),
-        other => Ok(other),
-    };
-    Ok(Outputs {
-        tar: file("--tar-path", &flags.tar_path)?,
-        oci_layout: file("--oci-layout-path", &flags.oci_layout_path)?,
-        digest: file("--digest-file", &flags.digest_file)?,
-        image_name_with_digest: named(
-            "--image-name-with-digest-file",
-            &flags.image_name_with_digest_file,
-        )?,
-        image_name_tag_with_digest: named(
-            "--image-name-tag-with-digest-file",
-            &flags.image_name_tag_with_digest_file,
-        )?,
     })
 }
 
@@ -640,17 +542,27 @@ fn build_args(flags: &BuildFlags, environment: &Environment) -> Vec<(String, Str
         .collect()
 }
 
-fn target(flags: &BuildFlags) -> Result<Option<String>, ConfigError> {
-    let names: Vec<&str> = flags
-        .target
-        .iter()
-        .flat_map(|text| text.split(','))
-        .filter(|name| !name.is_empty())
-        .collect();
-    match names.as_slice() {
-        [] => Ok(None),
-        [name] => Ok(Some((*name).to_owned())),
-        names => Err(ConfigError::SeveralTargets { count: names.len() }),
+/// The stages to build, each once: case does not matter in their names (K-CLI-04).
+fn targets(flags: &BuildFlags) -> Vec<String> {
+    let mut targets: Vec<String> = Vec::new();
+    let names = flags.target.iter().flat_map(|text| text.split(','));
+    for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+        if !targets.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            targets.push(name.to_owned());
+        }
+    }
+    targets
+}
+
+/// It changes nothing, but a word that means nothing is a mistake.
+fn snapshot_mode(mode: Option<&str>) -> Result<(), ConfigError> {
+    match mode {
+        None | Some("full" | "redo" | "time" | "") => Ok(()),
+        Some(text) => Err(ConfigError::Choice {
+            flag: "--snapshot-mode",
+            text: text.to_owned(),
+            choices: "full, redo, time",
+        }),
     }
 }
 
@@ -692,7 +604,8 @@ fn platforms(flags: &BuildFlags) -> Result<Vec<Platform>, ConfigError> {
     Ok(platforms)
 }
 
-fn pairs(
+/// `key=value`, at the first `=` (K-CLI-08).
+pub(super) fn pairs(
     flag: &'static str,
     expected: &'static str,
     texts: &[String],
@@ -711,7 +624,7 @@ fn pairs(
 }
 
 fn registry(
-    flags: &BuildFlags,
+    flags: &RegistryArgs,
     absolute: &impl Fn(&Path) -> PathBuf,
 ) -> Result<RegistryFlags, ConfigError> {
     let certificates = pairs(
@@ -752,7 +665,7 @@ fn kaniko_dir(flags: &BuildFlags, environment: &Environment) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::parse;
+    use crate::cli::{Place, parse};
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         Environment {
@@ -787,7 +700,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.context.directory(), Some("/workspace/src".into()));
         assert_eq!(config.outputs.tar, Some("/workspace/out/x.tar".into()));
-        assert_eq!(config.outputs.digest, Some("/d".into()));
+        assert_eq!(config.outputs.digest, Some(Place::File("/d".into())));
     }
 
     #[test]
@@ -829,6 +742,50 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_several_targets_is_the_image_k_cli_04() {
+        let targets = |words: &[&str]| {
+            let config = config(words).unwrap();
+            (config.target.unwrap(), config.other_targets)
+        };
+        for words in [
+            &["--no-push", "--target=b,a"][..],
+            &["--no-push", "--target=b", "--target", "a"],
+            &["--no-push", "--target=,b,B", "--target=a,b"],
+        ] {
+            assert_eq!(
+                targets(words),
+                ("b".to_owned(), vec!["a".to_owned()]),
+                "{words:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_pointed_into_the_old_directory_points_into_the_new_one_if_it_is_there() {
+        let variables = [
+            ("DOCKER_CONFIG", "/kaniko/.docker/"),
+            ("SSL_CERT_DIR", "/etc/ssl:/kaniko/ssl/certs"),
+            ("PATH", "/usr/local/bin:/kaniko"),
+            ("OTHER", "/kaniko/other:/kaniko2/.docker"),
+        ];
+        let environment = Environment::of(variables, "/workspace");
+        let there = ["/k/.docker", "/k/ssl/certs", "/k"].map(Path::new);
+        let rebased = environment.rebased(Path::new("/k"), |path| there.contains(&path));
+        let expected = [
+            ("DOCKER_CONFIG", "/k/.docker/"),
+            ("SSL_CERT_DIR", "/etc/ssl:/k/ssl/certs"),
+            ("PATH", "/usr/local/bin:/kaniko"),
+            ("OTHER", "/kaniko/other:/kaniko2/.docker"),
+        ];
+        let expected = Environment::of(expected, "/workspace").variables;
+        let docker_config = &rebased.variables["DOCKER_CONFIG"];
+        assert_eq!(Path::new(docker_config), Path::new("/k/.docker"));
+        for name in ["SSL_CERT_DIR", "PATH", "OTHER"] {
+            assert_eq!(rebased.variables[name], expected[name]);
+        }
+    }
+
+    #[test]
     fn the_sub_path_belongs_to_contexts_with_a_prefix() {
         let context = |words: &[&str]| config(words).unwrap().context.directory().unwrap();
         assert_eq!(
@@ -847,8 +804,13 @@ mod tests {
             (&[], "no --destination"),
             (&["--no-push", "--cache"], "--cache-repo"),
             (
-                &["--no-push", "--materialize", "--single-snapshot"],
-                "--single-snapshot, --materialize are not",
+                &[
+                    "--no-push",
+                    "--cache",
+                    "--cache-repo=r.test/c",
+                    "--cache-dir=/x",
+                ],
+                "--cache-dir is not",
             ),
             (&["-d", "r.test/UPPER"], "--destination `r.test/UPPER`"),
             (&["--no-push", "--label", "x"], "--label `x` has no `=`"),
@@ -870,11 +832,7 @@ mod tests {
                 "--image-name-with-digest-file",
             ),
             (&["--no-push", "-c", "swift://bucket/x"], "swift://"),
-            (&["--no-push", "--target=a,b"], "--target names 2 stages"),
-            (
-                &["--no-push", "--digest-file=https://x/y"],
-                "sending it to a URL",
-            ),
+            (&["--no-push", "--snapshot-mode=fast"], "full, redo, time"),
             (&["--no-push", "--custom-platform=a/b/c/d"], "a/b/c/d"),
             (
                 &["--no-push", "--platform=linux/amd64,arm64", "--tar-path=t"],

@@ -2,6 +2,8 @@
 
 use clap::ArgGroup;
 
+use super::LogFlags;
+
 /// As typed.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(
@@ -21,12 +23,9 @@ pub struct LoginCommand {
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
-    /// panic, fatal, error, warn, info, debug or trace
-    #[arg(short = 'v', long, default_value = "info", help_heading = "Log")]
-    pub verbosity: String,
-    /// text, color or json
-    #[arg(long, default_value = "color", help_heading = "Log")]
-    pub log_format: String,
+    /// What is logged, and how.
+    #[command(flatten)]
+    pub log: LogFlags,
 }
 
 #[cfg(test)]

@@ -8,30 +8,45 @@ mod config;
 mod context_flags;
 mod contexts;
 mod credential_flags;
+mod features;
 mod lint_flags;
+mod log_flags;
 mod login_command;
 mod mirror_flags;
+mod outputs;
+mod push_command;
+mod reference;
+mod registry_flags;
+mod remarks;
 mod run_flags;
 mod secrets;
+mod shape_flags;
 mod times;
+mod usage;
+mod variables;
 
 /// What `executor version` prints, and what the marker file of the executor's own image holds.
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
 
-pub use args::{Args, BuildFlags, Command, parse};
+pub use args::{Args, BuildFlags, Command, command, parse};
 pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
 pub use cleanup_flags::{Cleanup, CleanupFlags};
-pub use config::{
-    Config, ConfigError, Environment, LogFormat, LogOptions, Outputs, PlatformSource,
-    RegistryFlags, Verbosity,
-};
+pub use config::{Config, ConfigError, Environment, PlatformSource, RegistryFlags};
 pub(crate) use context_flags::default_context;
 pub use context_flags::{ContextFlags, ContextSettings};
 pub use contexts::{ContextFlag, ContextPlace};
 pub use credential_flags::{CredentialFlags, CredentialHelper, CredentialSettings};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
+pub use log_flags::{LogFlags, LogFormat, LogOptions, Verbosity};
 pub use login_command::LoginCommand;
 pub use mirror_flags::{ClientCertificateFiles, MirrorFlags, MirrorSettings};
+pub use outputs::{Outputs, Place};
+pub use push_command::PushCommand;
+pub use reference::page as reference_page;
+pub use registry_flags::RegistryArgs;
+pub use remarks::{Loudness, Remark};
 pub use run_flags::{ExtraHost, RunFlags, RunSettings};
 pub use secrets::{SecretFlag, SecretFlagError, SecretSource, SshFlag};
+pub use shape_flags::{Shape, ShapeFlags};
 pub use times::{TimeFlags, Times};
+pub use usage::usage_error;

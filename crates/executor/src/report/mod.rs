@@ -20,7 +20,7 @@ pub(crate) use trace::hear;
 pub(crate) use trace::listen;
 pub use units::{bytes, duration};
 
-use crate::cli::{LogFormat, LogOptions, Verbosity};
+use crate::cli::{LogFormat, LogOptions, Loudness, Remark, Verbosity};
 use crate::secrets::Redactor;
 
 /// Where a build tells what it does. Cheap to clone; may be used from any thread.
@@ -64,6 +64,16 @@ impl Events {
     /// What keeps secrets out of the log. Whoever gets hold of one hides it here before anything else is done with it.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// Tells what was found out about the command line.
+    pub(crate) fn remark(&self, remark: &Remark) {
+        let message = remark.message.clone();
+        self.emit(match remark.loudness {
+            Loudness::Warning => BuildEvent::Warning { message },
+            Loudness::Note => BuildEvent::Note { message },
+            Loudness::Detail => BuildEvent::Detail { message },
+        });
     }
 
     /// Tells a warning.
@@ -126,7 +136,6 @@ fn level(event: &BuildEvent) -> Verbosity {
         BuildEvent::Started { .. }
         | BuildEvent::ContextFetched { .. }
         | BuildEvent::PlatformStarted { .. }
-        | BuildEvent::Note { .. }
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }
@@ -138,6 +147,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         | BuildEvent::LayerPushed { .. }
         | BuildEvent::ImagePushed { .. }
         | BuildEvent::Written { .. }
+        | BuildEvent::Note { .. }
         | BuildEvent::Finished { .. } => Verbosity::Info,
     }
 }

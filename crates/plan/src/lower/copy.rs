@@ -34,12 +34,15 @@ pub(super) fn copy(context: &Context<'_>, scope: &Scope, copy: &Copy) -> Outcome
         return Err(problems);
     };
     let exclude = copy.exclude.iter().map(|pattern| pattern.value.clone());
-    Ok(lowered.effect(CopyOp {
-        from,
-        link: copy.link,
-        exclude: exclude.collect(),
-        ..blank(scope)
-    }))
+    Ok(lowered.effect(
+        context,
+        CopyOp {
+            from,
+            link: copy.link,
+            exclude: exclude.collect(),
+            ..blank(scope)
+        },
+    ))
 }
 
 /// ADD
@@ -65,18 +68,21 @@ pub(super) fn add(context: &Context<'_>, scope: &Scope, add: &Add) -> Outcome {
         return Err(problems);
     };
     let exclude = add.exclude.iter().map(|pattern| pattern.value.clone());
-    Ok(lowered.effect(CopyOp {
-        link: add.link,
-        exclude: exclude.collect(),
-        unpack: match add.unpack {
-            None => Unpack::LocalArchives,
-            Some(true) => Unpack::Always,
-            Some(false) => Unpack::Never,
+    Ok(lowered.effect(
+        context,
+        CopyOp {
+            link: add.link,
+            exclude: exclude.collect(),
+            unpack: match add.unpack {
+                None => Unpack::LocalArchives,
+                Some(true) => Unpack::Always,
+                Some(false) => Unpack::Never,
+            },
+            checksum,
+            keep_git_dir: add.keep_git_dir,
+            ..blank(scope)
         },
-        checksum,
-        keep_git_dir: add.keep_git_dir,
-        ..blank(scope)
-    }))
+    ))
 }
 
 /// A copy of nothing to nowhere, to be filled.
@@ -135,12 +141,15 @@ struct LoweredPaths {
 
 impl LoweredPaths {
     /// Completes what the instruction itself knows.
-    fn effect(self, rest: CopyOp) -> Effect {
+    fn effect(self, context: &Context<'_>, rest: CopyOp) -> Effect {
+        let as_user = context.ground.planner.inputs().copies_as_user;
+        let by_default = as_user && rest.from == CopySource::Context;
+        let owner = || rest.user.clone().filter(|_| by_default);
         let op = CopyOp {
             sources: self.sources,
             destination: self.destination,
             destination_is_directory: self.destination_is_directory,
-            chown: self.chown,
+            chown: self.chown.or_else(owner),
             parents: self.parents,
             // COMPAT(buildkit): a mode switches --link off.
             link: rest.link && self.chmod.is_none(),

@@ -72,6 +72,7 @@ pub(crate) fn build_plan(
     Ok(BuildPlan {
         stages,
         target: StageId(planner.target()),
+        other_targets: planner.others().iter().copied().map(StageId).collect(),
         images: images
             .iter()
             .filter_map(|query| planned(planner, query))

@@ -41,6 +41,7 @@ impl Needs {
     pub(super) fn of(planner: &Planner) -> Self {
         let mut needs = Self::default();
         let mut open = vec![planner.target];
+        open.extend(&planner.others);
         let mut images = Vec::new();
         while let Some(stage) = open.pop() {
             if !needs.stages.insert(stage) {

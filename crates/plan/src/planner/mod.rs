@@ -94,6 +94,8 @@ pub struct Planner {
     froms: Vec<StageFrom>,
     /// Position of the target stage.
     target: usize,
+    /// Positions of other stages to build.
+    others: Vec<usize>,
     /// `SOURCE_DATE_EPOCH`, if the build has one.
     epoch: Epoch,
     /// What came up before any lowering.
@@ -113,6 +115,13 @@ impl Planner {
             problems.push(problem);
             0
         });
+        let mut others = Vec::new();
+        for name in &inputs.other_targets {
+            match self::target(dockerfile, Some(name)) {
+                Ok(stage) => others.push(stage),
+                Err(problem) => problems.push(problem),
+            }
+        }
         let target_name = dockerfile
             .stages
             .get(target)
@@ -131,6 +140,7 @@ impl Planner {
             globals,
             froms,
             target,
+            others,
             epoch,
             warnings,
             answers: Vec::new(),
@@ -263,6 +273,10 @@ impl Planner {
 
     pub(crate) fn target(&self) -> usize {
         self.target
+    }
+
+    pub(crate) fn others(&self) -> &[usize] {
+        &self.others
     }
 
     pub(crate) fn epoch(&self) -> Option<i64> {

@@ -216,3 +216,24 @@ fn questions_about_steps_are_answered_by_the_operation() {
         ]
     );
 }
+
+/// K-DROP-07
+#[test]
+fn what_comes_from_the_context_may_belong_to_the_user_of_the_line() {
+    let file = "FROM scratch AS a\nFROM base\nUSER app:staff\nCOPY x /\nADD x /\nCOPY --chown=1 x /\nCOPY --from=a x /\nUSER 0\nCOPY x /\n";
+    let owners = |copies_as_user| {
+        let mut build = Build::of(file);
+        build.inputs.copies_as_user = copies_as_user;
+        let plan = build.plan();
+        let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+        let copies = steps.filter_map(|step| match &step.op {
+            Op::Copy(copy) => Some(copy.chown.clone()),
+            Op::Run(_) | Op::MakeDir(_) | Op::Config => None,
+        });
+        copies
+            .map(Option::unwrap_or_default)
+            .collect::<Vec<String>>()
+    };
+    assert_eq!(owners(false), ["", "", "1", "", ""]);
+    assert_eq!(owners(true), ["app:staff", "app:staff", "1", "", "0"]);
+}

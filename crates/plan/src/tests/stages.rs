@@ -355,3 +355,25 @@ fn a_question_says_which_stage_may_have_been_meant() {
         }
     }
 }
+
+/// Contract § 3, `--target`
+#[test]
+fn other_targets_are_built_and_are_not_the_image() {
+    let file =
+        "FROM scratch AS a\nFROM scratch AS b\nLABEL b=1\nFROM scratch AS c\nFROM scratch AS d\n";
+    let mut build = Build::of(file).target("b");
+    build.inputs.other_targets = vec!["D".to_owned(), "a".to_owned()];
+    let plan = build.plan();
+    assert_eq!((ids(&plan), plan.target), (vec![0, 1, 3], StageId(1)));
+}
+
+#[test]
+fn another_target_that_does_not_exist_is_named() {
+    let mut build = Build::of("FROM scratch AS a\n").target("a");
+    build.inputs.other_targets = vec!["tests".to_owned()];
+    let problems = build.problems();
+    assert!(
+        problems.contains("target stage `tests` is not defined"),
+        "{problems}"
+    );
+}

@@ -60,6 +60,9 @@ impl Relaxation {
     }
 }
 
+/// What we call ourselves to servers, unless told otherwise.
+pub(crate) const USER_AGENT: &str = concat!("kigumi/", env!("CARGO_PKG_VERSION"));
+
 /// How long is waited for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
@@ -113,7 +116,7 @@ pub struct ClientConfig {
 impl Default for ClientConfig {
     fn default() -> Self {
         Self {
-            user_agent: concat!("kigumi/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: USER_AGENT.to_owned(),
             roots: Vec::new(),
             registry_roots: BTreeMap::new(),
             client_certificates: BTreeMap::new(),
@@ -357,7 +360,9 @@ impl Builder<'_> {
     ) -> Option<OciClients> {
         // What it cannot express is done without it: client certificates, and a resolver that is ready before a proxy
         // is needed.
-        if has_identity || !self.config.proxies.is_empty() || !oci::can_be_built() {
+        let agent_is_own = self.config.user_agent != USER_AGENT;
+        let proxied = !self.config.proxies.is_empty();
+        if has_identity || agent_is_own || proxied || !oci::can_be_built() {
             return None;
         }
         OciClients::build(extra, verification, &self.config.timeouts)

@@ -53,7 +53,7 @@ impl OciClients {
                 tls_certs_only: roots.into_iter().map(certificate).collect(),
                 read_timeout: Some(timeouts.stall),
                 connect_timeout: Some(timeouts.connect),
-                user_agent: concat!("kigumi/", env!("CARGO_PKG_VERSION")),
+                user_agent: super::USER_AGENT,
                 ..ClientConfig::default()
             })
         };

@@ -7,6 +7,7 @@
 
 mod exchange;
 mod open;
+mod put;
 mod receive;
 mod source;
 

@@ -122,7 +122,7 @@ impl Stages<'_> {
         let claims = caching.claims();
         caching.schedule =
             schedule::schedule(self.plan, &caching.keys, &claims, &caching.surroundings);
-        Ok(caching.schedule.runs)
+        Ok(caching.schedule.runs || self.needs.materializes(self.plan.target))
     }
 
     /// Asks for entries that were not asked for yet, all at once.

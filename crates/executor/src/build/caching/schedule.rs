@@ -221,6 +221,7 @@ impl Walk<'_> {
 fn needed(plan: &BuildPlan, stages: &BTreeMap<StageId, Walked>) -> BTreeSet<StageId> {
     let mut needed = BTreeSet::new();
     let mut open = vec![plan.target];
+    open.extend(&plan.other_targets);
     while let Some(id) = open.pop() {
         if !needed.insert(id) {
             continue;
