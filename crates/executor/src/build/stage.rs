@@ -529,8 +529,6 @@ impl Stages<'_> {
         let Standing { state, layers, .. } = standing;
         let (is_parent, is_read) = (self.needs.is_parent(stage.id), self.needs.is_read(stage.id));
         let tree = match state {
-            // Its layers tell everything, if anybody asks.
-            State::Latent => None,
             State::Value { tree, .. } => (is_parent || is_read).then(|| Arc::new(tree)),
             // Its layers are kept, and tell everything that anybody may ask.
             State::Live(index) if is_parent => {
@@ -538,7 +536,8 @@ impl Stages<'_> {
                 None
             }
             State::Live(index) if is_read => Some(Arc::new(self.keep(stage.id, *index)?)),
-            State::Live(_) => None,
+            // Its layers tell everything, if anybody asks.
+            State::Latent | State::Live(_) => None,
         };
         Ok(FinishedStage { tree, layers })
     }

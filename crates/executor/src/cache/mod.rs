@@ -256,6 +256,7 @@ impl Cache {
     }
 
     /// How often entries were not used, by reason.
+    #[cfg(test)]
     pub(crate) fn rejected(&self) -> BTreeMap<Reason, u64> {
         self.shared.rejected()
     }

@@ -90,11 +90,8 @@ fn lines(event: &BuildEvent) -> String {
             format!("{} done in {}{made}", position(step), duration(*took))
         }
         BuildEvent::StepCached { step, digest, size } => {
-            format!(
-                "{} is in the cache: {digest} ({})",
-                position(step),
-                bytes(*size)
-            )
+            let (step, size) = (position(step), bytes(*size));
+            format!("{step} is in the cache: {digest} ({size})")
         }
         BuildEvent::StageSkipped { number, of, name } => {
             format!("stage {number}/{of} {name} is not needed: what is taken of it is in the cache")
@@ -105,11 +102,7 @@ fn lines(event: &BuildEvent) -> String {
             size,
             how,
         } => {
-            let verb = match how {
-                Transfer::Existed => "found",
-                Transfer::Mounted => "mounted",
-                Transfer::Uploaded => "pushed",
-            };
+            let verb = verb(*how);
             format!("{verb} {digest} ({}) in {repository}", bytes(*size))
         }
         BuildEvent::ImagePushed { reference, digest } => format!("pushed {reference} as {digest}"),
@@ -118,6 +111,14 @@ fn lines(event: &BuildEvent) -> String {
         BuildEvent::Detail { message } => format!("debug: {message}"),
         BuildEvent::Finished { digest, took } => format!("built {digest} in {}", duration(*took)),
         BuildEvent::Note { message } | BuildEvent::Failed { message } => message.clone(),
+    }
+}
+
+fn verb(how: Transfer) -> &'static str {
+    match how {
+        Transfer::Existed => "found",
+        Transfer::Mounted => "mounted",
+        Transfer::Uploaded => "pushed",
     }
 }
 
