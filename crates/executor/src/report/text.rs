@@ -66,9 +66,7 @@ fn lines(event: &BuildEvent) -> String {
             of,
             name,
             base,
-        } => {
-            format!("stage {number}/{of} {name}: from {base}")
-        }
+        } => format!("stage {number}/{of} {name}: from {base}"),
         BuildEvent::Unpacked {
             layers,
             entries,
@@ -84,15 +82,11 @@ fn lines(event: &BuildEvent) -> String {
         }
         BuildEvent::Output { line, .. } => format!("    {line}"),
         BuildEvent::StepFinished { step, took, layer } => {
-            let made = layer
-                .as_ref()
-                .map_or_else(String::new, |layer| format!(", {}", summary(layer)));
-            format!("{} done in {}{made}", position(step), duration(*took))
+            let made = layer.as_ref().map(|layer| format!(", {}", summary(layer)));
+            let (step, took) = (position(step), duration(*took));
+            format!("{step} done in {took}{}", made.unwrap_or_default())
         }
-        BuildEvent::StepCached { step, digest, size } => {
-            let (step, size) = (position(step), bytes(*size));
-            format!("{step} is in the cache: {digest} ({size})")
-        }
+        BuildEvent::StepCached { step, digest, size } => cached(step, digest, *size),
         BuildEvent::StageSkipped { number, of, name } => {
             format!("stage {number}/{of} {name} is not needed: what is taken of it is in the cache")
         }
@@ -102,8 +96,8 @@ fn lines(event: &BuildEvent) -> String {
             size,
             how,
         } => {
-            let verb = verb(*how);
-            format!("{verb} {digest} ({}) in {repository}", bytes(*size))
+            let (how, size) = (verb(*how), bytes(*size));
+            format!("{how} {digest} ({size}) in {repository}")
         }
         BuildEvent::ImagePushed { reference, digest } => format!("pushed {reference} as {digest}"),
         BuildEvent::Written { what, path } => format!("wrote the {what} to {}", path.display()),
@@ -112,6 +106,14 @@ fn lines(event: &BuildEvent) -> String {
         BuildEvent::Finished { digest, took } => format!("built {digest} in {}", duration(*took)),
         BuildEvent::Note { message } | BuildEvent::Failed { message } => message.clone(),
     }
+}
+
+fn cached(step: &StepPosition, digest: &dyn std::fmt::Display, size: u64) -> String {
+    format!(
+        "{} is in the cache: {digest} ({})",
+        position(step),
+        bytes(size)
+    )
 }
 
 fn verb(how: Transfer) -> &'static str {
