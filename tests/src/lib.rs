@@ -41,6 +41,7 @@ mod peer;
 mod pod;
 mod proxy;
 mod service;
+mod store;
 mod tool;
 mod web;
 
@@ -54,5 +55,6 @@ pub use peer::{Bundle, Peer};
 pub use pod::{Outcome, Pod, RunningPod};
 pub use proxy::{Direction, Proxy};
 pub use service::Service;
+pub use store::Store;
 pub use tool::{Output, attempt, run};
 pub use web::{Web, WebAnswer, WebRequest};

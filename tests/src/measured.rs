@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Seek as _};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 
 use crate::pod::anonymous_bytes;
 use crate::tool;
@@ -39,9 +40,9 @@ impl Measured {
 
 /// Runs a command to its successful end.
 pub fn run_measured(command: &mut Command) -> Result<Measured> {
-    let said = tempfile::tempfile().context("a file for what a command says")?;
+    let mut said = tempfile::tempfile().context("a file for what a command says")?;
     command.stdin(Stdio::null());
-    command.stdout(said.try_clone()?).stderr(said);
+    command.stdout(said.try_clone()?).stderr(said.try_clone()?);
     let line = tool::shown(command);
     let started = Instant::now();
     let mut child = command.spawn().with_context(|| format!("start `{line}`"))?;
@@ -59,7 +60,13 @@ pub fn run_measured(command: &mut Command) -> Result<Measured> {
         }
         thread::sleep(TICK);
     };
-    ensure!(status.success(), "`{line}`: {status}");
+    if !status.success() {
+        let mut text = String::new();
+        said.rewind().context("read what a command says")?;
+        said.read_to_string(&mut text)
+            .context("read what a command says")?;
+        bail!("`{line}`: {status}\n{}", tool::tail(&text));
+    }
     Ok(Measured {
         elapsed: started.elapsed(),
         cpu,

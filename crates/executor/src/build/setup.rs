@@ -5,7 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kigumi_registry::{ClientConfig, NameFiles, Pem, Proxies, Registry, Relaxation, RetryPolicy};
+use kigumi_registry::{
+    ClientCertificate, ClientConfig, NameFiles, Pem, Proxies, Registry, Relaxation, RetryPolicy,
+    Secret,
+};
 
 use crate::cli::{Config, Environment};
 use crate::credentials;
@@ -36,10 +39,6 @@ pub(crate) fn client_config(
         insecure_hosts.extend(caches.filter_map(|cache| cache.registry().map(str::to_owned)));
     }
     let defaults = ClientConfig::default();
-    let attempts = defaults
-        .retry
-        .attempts
-        .max(flags.push_retry.max(flags.download_retry).saturating_add(1));
     let mut unverified = hosts(&flags.skip_tls_verify_hosts);
     unverified.extend(config.context.unverified_host.as_deref().map(Registry::new));
     let client = ClientConfig {
@@ -57,10 +56,9 @@ pub(crate) fn client_config(
         },
         proxies: Proxies::from_environment(|name| environment.variables.get(name).cloned()),
         names: NameFiles::read_system(),
-        retry: RetryPolicy {
-            attempts,
-            ..defaults.retry
-        },
+        client_certificates: client_certificates(config, redactor)?,
+        routes: config.mirrors.routes.clone(),
+        retry: retry(defaults.retry, flags.push_retry.max(flags.download_retry)),
         ..defaults
     };
     let keychain = credentials::keychain(&config.credentials, environment, &client, redactor)?;
@@ -68,6 +66,46 @@ pub(crate) fn client_config(
         keychain: Arc::new(keychain),
         ..client
     })
+}
+
+/// At least as many retries as were asked for (K-FLAG-01), however long they take.
+fn retry(default: RetryPolicy, retries: u32) -> RetryPolicy {
+    let attempts = retries.saturating_add(1);
+    if attempts <= default.attempts {
+        return default;
+    }
+    RetryPolicy {
+        attempts,
+        total: None,
+        ..default
+    }
+}
+
+fn client_certificates(
+    config: &Config,
+    redactor: &Redactor,
+) -> Result<BTreeMap<Registry, ClientCertificate>, BuildError> {
+    let mut certificates = BTreeMap::new();
+    for files in &config.mirrors.client_certificates {
+        let key = std::fs::read(&files.key).map_err(|source| BuildError::Read {
+            what: "the key of a client certificate",
+            path: files.key.clone(),
+            source,
+        })?;
+        redactor.hide(&key);
+        // A log has lines.
+        for line in key.split(|byte| *byte == b'\n') {
+            if !line.starts_with(b"-----") {
+                redactor.hide(line);
+            }
+        }
+        let certificate = ClientCertificate {
+            chain: pem(&files.certificate)?,
+            key: Secret::new(key),
+        };
+        certificates.insert(files.registry.clone(), certificate);
+    }
+    Ok(certificates)
 }
 
 /// `SSL_CERT_FILE`, and every file of `SSL_CERT_DIR` (K-AUTH-07).
@@ -144,4 +182,20 @@ pub(crate) fn proxies(environment: &Environment) -> Vec<(String, String)> {
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_at_least_as_many_retries_as_asked_for_k_flag_01() {
+        let default = RetryPolicy::default();
+        for (retries, attempts) in [(0, 5), (4, 5), (5, 6), (20, 21)] {
+            let policy = retry(default, retries);
+            assert_eq!(policy.attempts, attempts);
+            // Time does not cut short what was asked for.
+            assert_eq!(policy.total.is_none(), retries > 4, "{retries}");
+        }
+    }
 }

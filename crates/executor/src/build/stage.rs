@@ -525,9 +525,17 @@ impl Stages<'_> {
     }
 
     /// Keeps of a finished stage what later ones need, and nothing else.
-    fn end(&mut self, stage: &StagePlan, standing: Standing) -> Result<FinishedStage, BuildError> {
-        let Standing { state, layers, .. } = standing;
+    fn end(
+        &mut self,
+        stage: &StagePlan,
+        mut standing: Standing,
+    ) -> Result<FinishedStage, BuildError> {
         let (is_parent, is_read) = (self.needs.is_parent(stage.id), self.needs.is_read(stage.id));
+        // The files of a named context are a layer only for those who are built on them.
+        if let (State::Latent, Base::Context(_), true) = (&standing.state, &stage.base, is_read) {
+            self.value(stage, &mut standing)?;
+        }
+        let Standing { state, layers, .. } = standing;
         let tree = match state {
             State::Value { tree, .. } => (is_parent || is_read).then(|| Arc::new(tree)),
             // Its layers are kept, and tell everything that anybody may ask.

@@ -129,7 +129,11 @@ impl Stages<'_> {
         }
     }
 
-    fn value(&mut self, stage: &StagePlan, standing: &mut Standing) -> Result<(), BuildError> {
+    pub(crate) fn value(
+        &mut self,
+        stage: &StagePlan,
+        standing: &mut Standing,
+    ) -> Result<(), BuildError> {
         let (mut tree, done) = match std::mem::replace(&mut standing.state, State::Latent) {
             State::Value { tree, layers } => (tree, layers),
             State::Live(_) | State::Latent => {

@@ -28,7 +28,6 @@ pub(super) struct Rules {
 pub(super) struct Believed {
     pub(super) layer: Option<CachedLayer>,
     pub(super) lineage: Vec<Digest>,
-    pub(super) created: i64,
 }
 
 /// Whether entries of a tag are signed: it is part of the tag (rule 2), so that nobody finds one where the other should be.
@@ -185,7 +184,6 @@ impl Rules {
         Ok(Believed {
             layer,
             lineage: record.lineage,
-            created: record.created.0,
         })
     }
 }

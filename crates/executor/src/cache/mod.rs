@@ -85,8 +85,6 @@ pub(crate) struct Hit {
     pub(crate) lineage: Vec<Digest>,
     /// Where the bytes of the layer are.
     pub(crate) source: BlobPlace,
-    /// When it was made, in seconds since 1970.
-    pub(crate) created: i64,
 }
 
 /// Where the bytes of a cached layer are.

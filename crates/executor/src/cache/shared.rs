@@ -118,7 +118,6 @@ impl Shared {
             layer: believed.layer,
             lineage: believed.lineage,
             source,
-            created: believed.created,
         }))
     }
 

@@ -6,6 +6,7 @@ use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
 use super::credential_flags::CredentialFlags;
 use super::lint_flags::{LintCommand, LintFlags};
 use super::login_command::LoginCommand;
+use super::mirror_flags::MirrorFlags;
 use super::times::TimeFlags;
 
 /// What the user typed.
@@ -57,8 +58,10 @@ pub struct BuildFlags {
         help_heading = "Input"
     )]
     pub dockerfile: String,
-    /// The build context: a directory or dir://PATH; an archive: tar://FILE, tar://stdin, https://…, s3://BUCKET/KEY, gs://BUCKET/KEY,
-    /// https://ACCOUNT.blob.core.windows.net/…; a repository: git://HOST/REPOSITORY[#REF[#COMMIT]], https://….git
+    /// The build context: a directory, an archive or a git repository
+    ///
+    /// `dir://PATH` or a path; an archive as `tar://FILE`, `tar://stdin`, `https://…`, `s3://BUCKET/KEY`, `gs://BUCKET/KEY` or
+    /// `https://ACCOUNT.blob.core.windows.net/…`; a repository as `git://HOST/REPOSITORY[#REF[#COMMIT]]` or `https://….git[#REF[:DIRECTORY]]`.
     #[arg(
         short = 'c',
         long,
@@ -208,6 +211,10 @@ pub struct BuildFlags {
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, help_heading = "Root filesystem")]
     pub sandbox: bool,
 
+    /// Which registries are asked, and as whom.
+    #[command(flatten)]
+    pub mirrors: MirrorFlags,
+
     /// What is not made twice.
     #[command(flatten)]
     pub cache: CacheFlags,
@@ -279,18 +286,8 @@ pub struct AbsentFlags {
     materialize: Option<bool>,
     #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dryrun: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    skip_default_registry_fallback: Option<bool>,
-    #[arg(long, hide = true, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    push_ignore_immutable_tag_errors: Option<bool>,
     #[arg(long, hide = true, action = ArgAction::Append)]
     annotation: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    registry_mirror: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    registry_map: Vec<String>,
-    #[arg(long, hide = true, action = ArgAction::Append)]
-    registry_client_cert: Vec<String>,
 }
 
 impl AbsentFlags {
@@ -307,21 +304,7 @@ impl AbsentFlags {
             ("--preserve-context", on(self.preserve_context)),
             ("--materialize", on(self.materialize)),
             ("--dryrun", on(self.dryrun)),
-            (
-                "--skip-default-registry-fallback",
-                on(self.skip_default_registry_fallback),
-            ),
-            (
-                "--push-ignore-immutable-tag-errors",
-                on(self.push_ignore_immutable_tag_errors),
-            ),
             ("--annotation", !self.annotation.is_empty()),
-            ("--registry-mirror", !self.registry_mirror.is_empty()),
-            ("--registry-map", !self.registry_map.is_empty()),
-            (
-                "--registry-client-cert",
-                !self.registry_client_cert.is_empty(),
-            ),
         ]
         .into_iter()
         .filter_map(|(name, given)| given.then_some(name))

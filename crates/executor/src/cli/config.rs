@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kigumi_context::{DockerfilePlace, dockerfile_candidates};
+use kigumi_context::DockerfilePlace;
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
@@ -10,6 +10,7 @@ use super::context_flags::ContextSettings;
 use super::contexts::{self, ContextFlag};
 use super::credential_flags::CredentialSettings;
 use super::lint_flags::LintSettings;
+use super::mirror_flags::MirrorSettings;
 use super::run_flags::RunSettings;
 use super::secrets::{self, SecretFlag, SecretFlagError, SecretSource, SshFlag};
 use super::times::Times;
@@ -53,6 +54,8 @@ pub struct Config {
     pub times: Times,
     /// How to speak to registries.
     pub registry: RegistryFlags,
+    /// Which registries are asked, and as whom.
+    pub mirrors: MirrorSettings,
     /// Where credentials of registries are looked for.
     pub credentials: CredentialSettings,
     /// Never unpacked to, never recorded.
@@ -247,6 +250,16 @@ pub enum ConfigError {
     #[error("{flag} `{text}`: {reason}")]
     RunFlag {
         /// The flag.
+        flag: &'static str,
+        /// As given.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A flag about registries whose value means nothing.
+    #[error("{flag} `{text}`: {reason}")]
+    RegistryFlag {
+        /// The flag or the variable.
         flag: &'static str,
         /// As given.
         text: String,
@@ -472,23 +485,13 @@ impl Config {
                 count: platforms.len(),
             });
         }
-        let cache = CacheSettings::new(
-            &flags.cache,
-            (push, &destinations),
-            &environment.working_directory,
-        )?;
-        let mount_cache = CacheSettings::for_mounts(
-            &flags.cache,
-            (push, &destinations),
-            &environment.working_directory,
-        )?;
+        let pushed = (push, destinations.as_slice());
+        let here = &environment.working_directory;
+        let cache = CacheSettings::new(&flags.cache, pushed, here)?;
+        let mount_cache = CacheSettings::for_mounts(&flags.cache, pushed, here)?;
         let mut build_args = build_args(flags, environment);
         let context = ContextSettings::new(flags, &build_args, environment)?;
-        let dockerfile = dockerfile_candidates(
-            &flags.dockerfile,
-            &environment.working_directory,
-            &context.location,
-        );
+        let dockerfile = context.dockerfiles(&flags.dockerfile, environment);
         let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
             dockerfile,
@@ -513,6 +516,7 @@ impl Config {
             compression_level: (flags.compression_level >= 0).then_some(flags.compression_level),
             image_format,
             registry: registry(flags, &absolute)?,
+            mirrors: MirrorSettings::new(&flags.mirrors, environment)?,
             credentials: CredentialSettings::new(&flags.credentials)?,
             ignore_paths: flags.ignore_path.iter().map(PathBuf::from).collect(),
             kaniko_dir: kaniko_dir(flags, environment),
@@ -548,14 +552,6 @@ fn absent(flags: &BuildFlags, environment: &Environment) -> Vec<&'static str> {
             .into_iter()
             .filter(|name| environment.is_set(name)),
     );
-    let lists = ["KANIKO_REGISTRY_MIRROR", "KANIKO_REGISTRY_MAP"];
-    let given = |name: &&str| {
-        environment
-            .variables
-            .get(*name)
-            .is_some_and(|value| !value.is_empty())
-    };
-    absent.extend(lists.into_iter().filter(given));
     absent
 }
 

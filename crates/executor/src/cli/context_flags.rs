@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgAction;
 use kigumi_context::git::{GitReference, MainRepository, Remote, UserInfo};
-use kigumi_context::{Location, Place};
+use kigumi_context::{DockerfilePlace, Location, Place, dockerfile_candidates};
 
 use super::args::go_bool;
 use super::{BuildFlags, ConfigError, Environment};
@@ -78,6 +78,11 @@ impl ContextSettings {
             repository: Some(Box::new(repository)),
             unverified_host,
         })
+    }
+
+    /// Where `--dockerfile` may be, most preferred first.
+    pub fn dockerfiles(&self, text: &str, environment: &Environment) -> Vec<DockerfilePlace> {
+        dockerfile_candidates(text, &environment.working_directory, &self.location)
     }
 
     /// The directory of this machine that is the context, if one is.
@@ -273,7 +278,8 @@ mod tests {
         };
         let token = ("GIT_TOKEN", "t");
         let (name, password) = (("GIT_USERNAME", "u"), ("GIT_PASSWORD", "p"));
-        let cases: [(&[(&str, &str)], &str, Option<UserInfo>); 5] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<UserInfo>);
+        let cases: [Case<'_>; 5] = [
             (&[], "https", None),
             (
                 &[token, name, password],

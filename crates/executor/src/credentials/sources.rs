@@ -112,10 +112,93 @@ fn of_helper(
 
 #[cfg(test)]
 mod tests {
-    use kigumi_registry::Repository;
+    use std::sync::Mutex;
+
     use kigumi_registry::keychain::Credential;
+    use kigumi_registry::{Client, Repository};
+    use kigumi_testkit::{Authentication, FakeRegistry};
 
     use super::*;
+    use crate::report::{BuildEvent, Events, hear};
+
+    /// T-AUTH-03
+    #[test]
+    fn the_log_says_which_source_was_used_and_why_and_no_value() {
+        let registry = FakeRegistry::builder()
+            .authentication(Authentication::token("me", "hunter2-right"))
+            .start();
+        let directory = tempfile::tempdir().unwrap();
+        let auths = |host: &str, password: &str| {
+            format!(r#"{{"auths":{{"{host}":{{"username":"me","password":"{password}"}}}}}}"#)
+        };
+        let path = directory.path().join("config.json");
+        std::fs::write(&path, auths(registry.authority(), "hunter2-right")).unwrap();
+        let file = format!("entry `{}` of {}", registry.authority(), path.display());
+        let inline = format!("entry `{}` of DOCKER_AUTH_CONFIG", registry.authority());
+        for (variable, expected) in [
+            (
+                auths(registry.authority(), "hunter2-right"),
+                vec![inline.clone()],
+            ),
+            (
+                auths("other.test", "hunter2-wrong"),
+                vec![format!("{file} (nothing in DOCKER_AUTH_CONFIG)")],
+            ),
+            // T-AUTH-04
+            (
+                auths(registry.authority(), "hunter2-wrong"),
+                vec![inline, file.clone()],
+            ),
+        ] {
+            let heard = Arc::new(Mutex::new(Vec::new()));
+            let sink = Arc::clone(&heard);
+            let events = Events::new(move |event| sink.lock().unwrap().push(event));
+            let variables = [
+                ("DOCKER_AUTH_CONFIG".to_owned(), variable),
+                (
+                    "DOCKER_CONFIG".to_owned(),
+                    directory.path().display().to_string(),
+                ),
+            ];
+            let environment = Environment {
+                variables: variables.into(),
+                working_directory: "/".into(),
+                ..Environment::default()
+            };
+            let client = ClientConfig::default();
+            let settings = CredentialSettings::default();
+            let redactor = Redactor::default();
+            let keychain = keychain(&settings, &environment, &client, &redactor).unwrap();
+            let client = ClientConfig {
+                keychain: Arc::new(keychain),
+                ..client
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let destination = registry.reference("app:1").parse().unwrap();
+            hear(events, || {
+                runtime.block_on(async {
+                    let client = Client::start(client).await.unwrap();
+                    client.check_push_permission(&destination).await.unwrap();
+                });
+            });
+            let heard = heard.lock().unwrap();
+            let start = format!("credentials for {}: ", registry.reference("app"));
+            let notes: Vec<&str> = heard
+                .iter()
+                .filter_map(|event| {
+                    let BuildEvent::Note { message } = event else {
+                        return None;
+                    };
+                    message.strip_prefix(&start)
+                })
+                .collect();
+            assert_eq!(notes, expected);
+            assert!(!format!("{heard:?}").contains("hunter2"), "{heard:?}");
+        }
+    }
 
     fn users(
         settings: &CredentialSettings,

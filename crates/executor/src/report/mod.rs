@@ -15,6 +15,8 @@ use std::time::Instant;
 pub use diagnostics::{excerpt, one_line, render, render_finding};
 pub use event::{BuildEvent, LayerSummary, StepPosition, Transfer};
 pub use lines::LineSplitter;
+#[cfg(test)]
+pub(crate) use trace::hear;
 pub(crate) use trace::listen;
 pub use units::{bytes, duration};
 

@@ -28,6 +28,7 @@ pub(super) fn render(
     rendered
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm an event, each a line")]
 fn lines(event: &BuildEvent) -> String {
     match event {
         BuildEvent::Started {

@@ -63,6 +63,14 @@ pub(crate) fn listen(events: Events, verbosity: Verbosity) {
     drop(tracing::subscriber::set_global_default(subscriber));
 }
 
+/// What crates below tell on this thread while `run` runs.
+#[cfg(test)]
+pub(crate) fn hear<T>(events: Events, run: impl FnOnce() -> T) -> T {
+    let ours = Targets::new().with_target("kigumi", Level::TRACE);
+    let subscriber = Registry::default().with(Bridge { events }.with_filter(ours));
+    tracing::subscriber::with_default(subscriber, run)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};

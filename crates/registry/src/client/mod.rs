@@ -37,16 +37,17 @@ use attempts::Attempts;
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
-    /// Whether pulls go by the routes.
-    routed: bool,
 }
+
+/// An endpoint from the moment that somebody has tried it out.
+type FoundEndpoint = Arc<OnceCell<Arc<Endpoint>>>;
 
 #[derive(Debug)]
 struct Inner {
     config: ClientConfig,
     transports: Transports,
     authenticator: Authenticator,
-    endpoints: Mutex<HashMap<(Registry, Direction), Arc<OnceCell<Arc<Endpoint>>>>>,
+    endpoints: Mutex<HashMap<(Registry, Direction), FoundEndpoint>>,
     /// In which place a repository was found, where it has routes.
     found: StdMutex<HashMap<Repository, Repository>>,
 }
@@ -68,7 +69,6 @@ impl Client {
                 endpoints: Mutex::default(),
                 found: StdMutex::default(),
             }),
-            routed: true,
         })
     }
 

@@ -7,30 +7,21 @@ use super::attempts::chain;
 use crate::{Error, Repository};
 
 impl Client {
-    /// The same client without routes: everything is asked for where it says itself that it is. For what was pushed by the same build,
-    /// or will be.
-    #[must_use]
-    pub fn without_routes(&self) -> Self {
-        Self {
-            routed: false,
-            ..self.clone()
-        }
+    /// Where an image is looked for.
+    pub(super) fn places(&self, repository: &Repository) -> (Repository, Vec<Repository>) {
+        self.inner.config.routes.places(repository)
     }
 
-    /// The places of a repository, the one in which it was found before the others.
-    pub(super) fn places(&self, repository: &Repository) -> (Repository, Vec<Repository>) {
-        if !self.routed {
+    /// Where a blob is looked for: where the image was found that it belongs to, then in the other places. What no image was found in, what
+    /// a build has put there itself above all, is in the repository itself.
+    pub(super) fn places_of_blobs(&self, repository: &Repository) -> (Repository, Vec<Repository>) {
+        let Some(found) = self.found(repository) else {
             return (repository.clone(), Vec::new());
-        }
-        let (first, mut rest) = self.inner.config.routes.places(repository);
-        match self.found(repository) {
-            Some(found) if found != first => {
-                rest.retain(|place| *place != found);
-                rest.insert(0, first);
-                (found, rest)
-            }
-            _ => (first, rest),
-        }
+        };
+        let (first, mut rest) = self.places(repository);
+        rest.insert(0, first);
+        rest.retain(|place| *place != found);
+        (found, rest)
     }
 
     /// Where a repository was found, if it has routes.
@@ -42,10 +33,7 @@ impl Client {
 
     /// Its layers are where its manifest was.
     pub(super) fn remember(&self, repository: &Repository, place: &Repository) {
-        if !self.routed {
-            return;
-        }
-        let (first, rest) = self.inner.config.routes.places(repository);
+        let (first, rest) = self.places(repository);
         if first == *repository && rest.is_empty() {
             return;
         }

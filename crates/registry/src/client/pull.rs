@@ -130,7 +130,7 @@ impl Client {
         descriptor: &Descriptor,
         download: &mut Download,
     ) -> Result<(), Error> {
-        let (mut place, others) = self.places(repository);
+        let (mut place, others) = self.places_of_blobs(repository);
         for next in others {
             match self.download_from(&place, descriptor, download).await {
                 Ok(()) => return Ok(()),
@@ -245,14 +245,11 @@ fn fetching(descriptor: &Descriptor, repository: &Repository) -> Operation {
 /// Whether a registry does not like to be asked for a part: it answers with another one, or with a refusal that is neither of
 /// permission nor of patience.
 fn is_no_range(error: &Error) -> bool {
-    match error {
-        Error::Protocol { .. } => true,
-        Error::Status { answer, .. } => {
-            let refused = (400..500).contains(&answer.status) || answer.status == 501;
-            refused && !matches!(answer.status, 401 | 403 | 404 | 408 | 425 | 429)
-        }
-        _ => false,
+    if let Error::Status { answer, .. } = error {
+        let refused = (400..500).contains(&answer.status) || answer.status == 501;
+        return refused && !matches!(answer.status, 401 | 403 | 404 | 408 | 425 | 429);
     }
+    matches!(error, Error::Protocol { .. })
 }
 
 fn starts_at(answered: &Answer, offset: u64) -> bool {

@@ -90,7 +90,7 @@ async fn pull(client: &Client, registry: &FakeRegistry) -> Result<Vec<u8>, Strin
     let base = reference(registry, "base:1");
     let image = client.resolve(&base, &amd64()).await;
     let image = image.map_err(|error| chain(&error))?;
-    let layer = &image.manifest.value().layers[0];
+    let layer = only_layer(image.manifest.value());
     let (_directory, writer, spool) = spool();
     let fetched = client.fetch_blob(&image.repository, layer, writer).await;
     fetched.map_err(|error| chain(&*error))?;
@@ -230,9 +230,7 @@ fn faults_of_pushes(elsewhere: &FakeRegistry) -> Vec<Case> {
     let post = |action| Fault::new(both(), action);
     let patch = |action| fault("PATCH", upload, action);
     let put = |action| fault("PUT", upload, action);
-    let asked = |action| fault("GET", upload, action);
     let lost = || Action::error(404, "BLOB_UPLOAD_UNKNOWN", "session lost");
-    let half = || Action::KeepRequestAfter(300_000);
     let at = |path: &str| format!("http://{}{path}", elsewhere.authority());
     let there = at("/v2/app/blobs/uploads/");
     let opened = at(&elsewhere.open_upload("app"));
@@ -260,31 +258,6 @@ fn faults_of_pushes(elsewhere: &FakeRegistry) -> Vec<Case> {
             "silence",
             "nothing moved for",
             vec![patch(Action::StallAfter(0))],
-        ),
-        case(
-            "half of a blob",
-            "going on at byte 300000",
-            vec![patch(half())],
-        ),
-        case(
-            "half of a blob, and not the rest",
-            "uploading from the beginning",
-            vec![patch(half()), patch(error(416))],
-        ),
-        case(
-            "half of a blob, and a false word about it",
-            "uploading from the beginning",
-            vec![patch(half()), asked(standing("0-1000"))],
-        ),
-        case(
-            "half of a blob, and more than was sent",
-            "no answer",
-            vec![patch(half()), asked(standing("0-99999999"))],
-        ),
-        case(
-            "half of a blob, then the token expires",
-            "going on at byte 300000",
-            vec![patch(half()), asked(Action::ExpireTokens)],
         ),
         case(
             "a token that expires before the bytes",
@@ -325,6 +298,41 @@ fn faults_of_pushes(elsewhere: &FakeRegistry) -> Vec<Case> {
     ]
 }
 
+/// Uploads that break in the middle.
+fn faults_of_halves() -> Vec<Case> {
+    let upload = "/blobs/uploads/upload";
+    let patch = |action| fault("PATCH", upload, action);
+    let asked = |action| fault("GET", upload, action);
+    let half = || Action::KeepRequestAfter(300_000);
+    vec![
+        case(
+            "half of a blob",
+            "going on at byte 300000",
+            vec![patch(half())],
+        ),
+        case(
+            "half of a blob, and not the rest",
+            "uploading from the beginning",
+            vec![patch(half()), patch(error(416))],
+        ),
+        case(
+            "half of a blob, and a false word about it",
+            "uploading from the beginning",
+            vec![patch(half()), asked(standing("0-1000"))],
+        ),
+        case(
+            "half of a blob, and more than was sent",
+            "no answer",
+            vec![patch(half()), asked(standing("0-99999999"))],
+        ),
+        case(
+            "half of a blob, then the token expires",
+            "going on at byte 300000",
+            vec![patch(half()), asked(Action::ExpireTokens)],
+        ),
+    ]
+}
+
 /// Where an upload stands, truly or not.
 fn standing(range: &str) -> Action {
     Action::WithHeaders(vec![("Range".to_owned(), range.to_owned())])
@@ -336,7 +344,8 @@ async fn whatever_fails_on_the_way_the_blob_that_is_pushed_is_right_and_the_log_
     let elsewhere = FakeRegistry::start();
     let blob = bytes(SIZE);
     let digest = Digest::of(&blob);
-    for case in faults_of_pushes(&elsewhere) {
+    let cases = faults_of_pushes(&elsewhere).into_iter();
+    for case in cases.chain(faults_of_halves()) {
         // The base is there, and may not be mounted.
         let registry = guarded().mounts(Mounts::Refused).start();
         registry.put_blob("base", &blob);

@@ -67,6 +67,11 @@ pub(crate) fn spool() -> (tempfile::TempDir, SpoolWriter, Spool) {
     (directory, writer, spool)
 }
 
+/// The layer of an image that has one.
+pub(crate) fn only_layer(manifest: &kigumi_oci::Manifest) -> &Descriptor {
+    manifest.layers.first().unwrap()
+}
+
 /// A spool that has come to its end.
 pub(crate) fn full_spool(bytes: &[u8]) -> Spool {
     let (_directory, mut writer, spool) = spool();

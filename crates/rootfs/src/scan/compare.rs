@@ -139,46 +139,13 @@ impl Comparison<'_> {
         }
         let is_untouched = prior.is_none() && self.is_foreign(stat, &path);
         if !is_untouched || stat.is_directory() {
-            let here = self.describe(directory, name, stat, (prior, is_untouched))?;
+            let here = describe(directory, name, stat, (prior, is_untouched))?;
             findings.list.push(Finding::Here(Box::new(here)));
         }
         Ok(match (stat.is_directory(), same_kind) {
             (false, _) => Descend::No,
             (true, true) => Descend::Into(prior),
             (true, false) => Descend::Into(None),
-        })
-    }
-
-    fn describe(
-        &self,
-        directory: &Directory<'_, Beside>,
-        name: &[u8],
-        stat: &Stat,
-        (prior, is_scaffold): (Option<NodeId>, bool),
-    ) -> Result<Here, Error> {
-        let path = directory.path.join(name);
-        if name.starts_with(b".wh.") {
-            return Err(Error::WhiteoutName { path });
-        }
-        let what = match stat.identity.kind() {
-            FileType::Symlink => {
-                let target = rustix::fs::readlinkat(directory.fd, name, Vec::new())
-                    .map_err(|source| Error::file("read link", &path, source))?;
-                What::Other(Entry::Symlink(target.to_bytes().into()))
-            }
-            FileType::Directory => What::Other(Entry::Directory),
-            FileType::CharacterDevice => What::Other(Entry::CharDevice(stat.device)),
-            FileType::BlockDevice => What::Other(Entry::BlockDevice(stat.device)),
-            FileType::Fifo => What::Other(Entry::Fifo),
-            FileType::RegularFile | FileType::Socket | FileType::Unknown => What::File,
-        };
-        Ok(Here {
-            stat: *stat,
-            what,
-            xattrs: xattrs(directory, name, &path)?,
-            prior,
-            is_scaffold,
-            path,
         })
     }
 
@@ -240,6 +207,38 @@ impl Comparison<'_> {
             }
         }
     }
+}
+
+fn describe(
+    directory: &Directory<'_, Beside>,
+    name: &[u8],
+    stat: &Stat,
+    (prior, is_scaffold): (Option<NodeId>, bool),
+) -> Result<Here, Error> {
+    let path = directory.path.join(name);
+    if name.starts_with(b".wh.") {
+        return Err(Error::WhiteoutName { path });
+    }
+    let what = match stat.identity.kind() {
+        FileType::Symlink => {
+            let target = rustix::fs::readlinkat(directory.fd, name, Vec::new())
+                .map_err(|source| Error::file("read link", &path, source))?;
+            What::Other(Entry::Symlink(target.to_bytes().into()))
+        }
+        FileType::Directory => What::Other(Entry::Directory),
+        FileType::CharacterDevice => What::Other(Entry::CharDevice(stat.device)),
+        FileType::BlockDevice => What::Other(Entry::BlockDevice(stat.device)),
+        FileType::Fifo => What::Other(Entry::Fifo),
+        FileType::RegularFile | FileType::Socket | FileType::Unknown => What::File,
+    };
+    Ok(Here {
+        stat: *stat,
+        what,
+        xattrs: xattrs(directory, name, &path)?,
+        prior,
+        is_scaffold,
+        path,
+    })
 }
 
 fn xattrs(

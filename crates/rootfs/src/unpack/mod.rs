@@ -465,9 +465,8 @@ impl<'a> Unpacker<'a> {
                 return Ok((Some(Virtual::Absent(why)), Some(digest)));
             }
         };
-        let fd = match self.hand_on(fd, path, (file.size, metadata), content)? {
-            None => return Ok((None, None)),
-            Some(fd) => fd,
+        let Some(fd) = self.hand_on(fd, path, (file.size, metadata), content)? else {
+            return Ok((None, None));
         };
         let digest = self.copy(content, Some(&fd), path, file.size)?;
         let refused = writers::dress(&fd, path, metadata)?;

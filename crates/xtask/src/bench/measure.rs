@@ -218,13 +218,14 @@ fn digests(image: &Image) -> Vec<String> {
 
 const LIMIT: &str = r#"
 export uploads=$1
-unpack() { mkdir "unpacked-${1##*:}"; curl -sSf "$1" | pigz -dc | tar -x --numeric-owner -C "unpacked-${1##*:}"; }
+unpack() { mkdir "unpacked-${1##*:}"; curl -sSf --noproxy '*' "$1" | pigz -dc | tar -x --numeric-owner -C "unpacked-${1##*:}"; }
 send() {
   pigz -c "$1" | tee packed | sha256sum > digest
   sha256sum "$1" > diff_id
-  location=$(curl -sSf -o /dev/null -D - -X POST -H 'Content-Length: 0' "$uploads" | sed -n 's/\r$//; s/^[Ll]ocation: //p')
+  location=$(curl -sSf --noproxy '*' -o /dev/null -D - -X POST -H 'Content-Length: 0' "$uploads" | sed -n 's/\r$//; s/^[Ll]ocation: //p')
+  case $location in /*) location="${uploads%%/v2/*}$location";; esac
   joint='?'; case $location in *\?*) joint='&';; esac
-  curl -sSf -T packed -H 'Content-Type: application/octet-stream' "$location${joint}digest=sha256:$(cut -d' ' -f1 digest)"
+  curl -sSf --noproxy '*' -T packed -H 'Content-Type: application/octet-stream' "$location${joint}digest=sha256:$(cut -d' ' -f1 digest)"
 }
 export -f unpack send
 xargs -r -P2 -I{} bash -euo pipefail -c 'unpack {}' < fetch

@@ -197,7 +197,7 @@ impl Means<'_> {
     fn archive(&self, reader: impl Read, name: &str) -> Result<Arrived, BuildError> {
         let file = self.scratch_file()?;
         let sink = file.try_clone().map_err(|source| self.keep(source))?;
-        let limits = self.limits(&file);
+        let limits = Self::limits(&file);
         let mut spool = Spool::new(BufWriter::new(sink), CONTENTS);
         let read = read_context(reader, name, &mut spool, &limits);
         if let Some(signal) = self.stop.0.signal() {
@@ -210,7 +210,7 @@ impl Means<'_> {
         Ok((tree, file, bytes))
     }
 
-    fn limits(&self, file: &File) -> ContextLimits {
+    fn limits(file: &File) -> ContextLimits {
         let mut limits = ContextLimits::default();
         if let Ok(space) = rustix::fs::fstatvfs(file) {
             let free = space.f_bavail.saturating_mul(space.f_frsize);

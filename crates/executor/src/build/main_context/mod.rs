@@ -58,16 +58,6 @@ pub(crate) struct Fetched {
 }
 
 impl MainContext {
-    /// For tests that need none.
-    #[cfg(test)]
-    pub(crate) fn none() -> Self {
-        Self {
-            files: Files::Directory(PathBuf::new()),
-            dockerfile: DockerfilePlace::Disk(PathBuf::new()),
-            name: String::new(),
-        }
-    }
-
     /// Fetches the context if it is not here, and reads the Dockerfile: the first of the places where there is one counts (K-CLI-11).
     ///
     /// # Errors
@@ -90,6 +80,16 @@ impl MainContext {
             name: fetch::shown(settings),
         };
         Ok((context, bytes))
+    }
+
+    /// A directory that is not looked at, for tests of what does not need it.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            files: Files::Directory(PathBuf::new()),
+            dockerfile: DockerfilePlace::Disk(PathBuf::new()),
+            name: String::new(),
+        }
     }
 
     /// Which Dockerfile it is.

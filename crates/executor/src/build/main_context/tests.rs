@@ -63,6 +63,9 @@ fn ok(body: &[u8]) -> Vec<u8> {
     answer("200 OK", body, body.len())
 }
 
+/// More than one buffer of anybody.
+static LARGE: [u8; 100_000] = [b'x'; 100_000];
+
 /// The files of the tests: a Dockerfile, what it hides, and a directory.
 fn archive() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -71,7 +74,7 @@ fn archive() -> Vec<u8> {
         ("./.dockerignore", b"secret\nDockerfile\n"),
         ("./secret", b"s"),
         ("./sub/Dockerfile", b"FROM scratch\n# in sub\n"),
-        ("./sub/file", &[b'x'; 100_000]),
+        ("./sub/file", LARGE.as_slice()),
     ] {
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
@@ -110,11 +113,9 @@ impl Outcome {
     }
 
     fn says(&self, text: &str) -> bool {
-        let mut messages = self.told.iter().filter_map(|event| match event {
-            BuildEvent::Warning { message } => Some(message),
-            _ => None,
-        });
-        messages.any(|message| message.contains(text))
+        let mut events = self.told.iter();
+        events
+            .any(|event| matches!(event, BuildEvent::Warning { message } if message.contains(text)))
     }
 }
 
@@ -432,7 +433,7 @@ fn variables_open_a_repository_and_are_shown_nowhere() {
             &[("GIT_USERNAME", "user"), ("GIT_PASSWORD", "pass")],
         ),
     ] {
-        let directory = directory.path().join(&header[6..]);
+        let directory = directory.path().join(header.replace("Basic ", ""));
         std::fs::create_dir(&directory).unwrap();
         let (server, _) = git_server(&directory, Some(header));
         let context = format!("--context=git://{}/r.git", server.authority());
@@ -465,5 +466,5 @@ fn the_bytes_of_files_are_those_of_the_archive() {
         .unwrap()
         .read_to_end(&mut bytes)
         .unwrap();
-    assert!(bytes == vec![b'x'; 100_000]);
+    assert!(bytes == LARGE);
 }

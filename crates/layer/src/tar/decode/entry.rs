@@ -103,10 +103,9 @@ fn symlink(target: &[u8]) -> Result<Entry, TarFault> {
 
 fn link_target(target: &[u8], dialect: Dialect) -> Result<ImagePath, TarFault> {
     let target = match dialect {
-        Dialect::Layer => ImagePath::parse(target),
-        Dialect::Archive => ImagePath::clamp(target),
         Dialect::Context if target.starts_with(b"/") => return Err(TarFault::Absolute),
-        Dialect::Context => ImagePath::parse(target),
+        Dialect::Layer | Dialect::Context => ImagePath::parse(target),
+        Dialect::Archive => ImagePath::clamp(target),
     }
     .map_err(|source| TarFault::LinkTarget { source })?;
     if target.is_root() {

@@ -168,15 +168,7 @@ impl Client {
         if let Some((session, offset)) = self.resumable(push, course).await {
             tracing::info!("{}: going on at byte {offset}", push.operation);
             let uploaded = self.upload(push, course, session, offset).await;
-            return uploaded.map_err(|setback| match setback {
-                Setback::Failed(error) | Setback::Refused(error) | Setback::NotResumed(error)
-                    if error.status().is_some_and(|status| status != 401)
-                        && !error.is_transient() =>
-                {
-                    Setback::NotResumed(error)
-                }
-                other => other,
-            });
+            return uploaded.map_err(not_resumed);
         }
         let mut opened = None;
         if let Some(finished) = push.finished()? {
@@ -230,5 +222,19 @@ impl Client {
             tracing::debug!(%error, "the upload stays open");
         }
         Ok(())
+    }
+}
+
+/// What a setback means when an upload was taken up again: a refusal is one of that.
+fn not_resumed(setback: Setback) -> Setback {
+    match setback {
+        Setback::Failed(error) | Setback::Refused(error) | Setback::NotResumed(error) => {
+            let refused = error.status().is_some_and(|status| status != 401);
+            if refused && !error.is_transient() {
+                Setback::NotResumed(error)
+            } else {
+                Setback::Failed(error)
+            }
+        }
     }
 }

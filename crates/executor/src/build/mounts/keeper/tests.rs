@@ -79,7 +79,7 @@ impl Cluster {
             (cancel, stopped),
             self.runtime.handle().clone(),
             disk.path(),
-            Arc::new(MainContext::none()),
+            Arc::new(MainContext::nowhere()),
         );
         let cache = MountCache::open(settings, self.client.clone(), events, now).unwrap();
         let content = disk.path().join("content");
