@@ -67,7 +67,9 @@ fn lines(event: &BuildEvent) -> String {
             of,
             name,
             base,
-        } => format!("stage {number}/{of} {name}: from {base}"),
+        } => {
+            format!("stage {number}/{of} {name}: from {base}")
+        }
         BuildEvent::Unpacked {
             layers,
             entries,
@@ -83,11 +85,18 @@ fn lines(event: &BuildEvent) -> String {
         }
         BuildEvent::Output { line, .. } => format!("    {line}"),
         BuildEvent::StepFinished { step, took, layer } => {
-            let made = layer.as_ref().map(|layer| format!(", {}", summary(layer)));
-            let (step, took) = (position(step), duration(*took));
-            format!("{step} done in {took}{}", made.unwrap_or_default())
+            let made = layer
+                .as_ref()
+                .map_or_else(String::new, |layer| format!(", {}", summary(layer)));
+            format!("{} done in {}{made}", position(step), duration(*took))
         }
-        BuildEvent::StepCached { step, digest, size } => cached(step, digest, *size),
+        BuildEvent::StepCached { step, digest, size } => {
+            format!(
+                "{} is in the cache: {digest} ({})",
+                position(step),
+                bytes(*size)
+            )
+        }
         BuildEvent::StageSkipped { number, of, name } => {
             format!("stage {number}/{of} {name} is not needed: what is taken of it is in the cache")
         }
@@ -97,8 +106,12 @@ fn lines(event: &BuildEvent) -> String {
             size,
             how,
         } => {
-            let (how, size) = (verb(*how), bytes(*size));
-            format!("{how} {digest} ({size}) in {repository}")
+            let verb = match how {
+                Transfer::Existed => "found",
+                Transfer::Mounted => "mounted",
+                Transfer::Uploaded => "pushed",
+            };
+            format!("{verb} {digest} ({}) in {repository}", bytes(*size))
         }
         BuildEvent::ImagePushed { reference, digest } => format!("pushed {reference} as {digest}"),
         BuildEvent::Written { what, path } => format!("wrote the {what} to {}", path.display()),
@@ -106,22 +119,6 @@ fn lines(event: &BuildEvent) -> String {
         BuildEvent::Detail { message } => format!("debug: {message}"),
         BuildEvent::Finished { digest, took } => format!("built {digest} in {}", duration(*took)),
         BuildEvent::Note { message } | BuildEvent::Failed { message } => message.clone(),
-    }
-}
-
-fn cached(step: &StepPosition, digest: &dyn std::fmt::Display, size: u64) -> String {
-    format!(
-        "{} is in the cache: {digest} ({})",
-        position(step),
-        bytes(size)
-    )
-}
-
-fn verb(how: Transfer) -> &'static str {
-    match how {
-        Transfer::Existed => "found",
-        Transfer::Mounted => "mounted",
-        Transfer::Uploaded => "pushed",
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kigumi_layer::{Change, ImagePath};
 use kigumi_oci::{Compression, Descriptor, DiffId, Digest, layer_compression};
 use kigumi_plan::cache_key::{self, Identity, Lineage};
-use kigumi_plan::{Base, CacheKey, CopySource, Op, StageId, StagePlan, Step, rfc3339};
+use kigumi_plan::{Base, CacheKey, CopySource, Op, StageId, StagePlan, Step};
 
 use super::super::layers::{Layer, NewLayer};
 use super::super::stage::{NumberedLayer, Stages};
@@ -209,13 +209,6 @@ impl Stages<'_> {
             latest: self.factory.recipe.latest,
             spool: None,
         };
-        events.emit(BuildEvent::Detail {
-            message: format!(
-                "the cache entry {} was made at {}",
-                key.short(),
-                rfc3339(hit.created)
-            ),
-        });
         let repository = match &hit.source {
             BlobPlace::Repository(repository) => Some(repository.clone()),
             BlobPlace::Layout(_) => None,
