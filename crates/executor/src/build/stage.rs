@@ -542,8 +542,6 @@ impl Stages<'_> {
         }
         let Standing { state, layers, .. } = standing;
         let tree = match state {
-            // Its layers tell everything, if anybody asks.
-            State::Latent => None,
             State::Value { tree, .. } => (is_parent || is_read).then(|| Arc::new(tree)),
             // Its layers are kept, and tell everything that anybody may ask.
             State::Live(index) if is_parent => {
@@ -551,7 +549,8 @@ impl Stages<'_> {
                 None
             }
             State::Live(index) if is_read => Some(Arc::new(self.keep(stage.id, *index)?)),
-            State::Live(_) => None,
+            // Its layers tell everything, if anybody asks.
+            State::Latent | State::Live(_) => None,
         };
         Ok(FinishedStage { tree, layers })
     }

@@ -21,7 +21,7 @@ fn settings() -> CacheSettings {
     CacheSettings {
         place: crate::cli::CachePlace::Directory("/cache".into()),
         writes: true,
-        ttl: std::time::Duration::from_secs(60),
+        ttl: std::time::Duration::from_mins(1),
         copy_layers: true,
         run_layers: true,
         trust: crate::cli::Trust::Off,
@@ -67,7 +67,7 @@ impl Case {
             let keys = &self.keys[&stage.id];
             let mut lineage = match stage.base {
                 Base::Stage(id) => lineages[&id],
-                _ => Lineage::of_state(&keys.start),
+                Base::Scratch | Base::Image(_) | Base::Context(_) => Lineage::of_state(&keys.start),
             };
             for (step, key) in stage.steps.iter().zip(&keys.steps) {
                 let Some(key) = key else { continue };
@@ -112,7 +112,9 @@ fn keys(plan: &BuildPlan) -> Keys {
     for stage in &plan.stages {
         let start = match stage.base {
             Base::Stage(id) => keys[&id].end.unwrap(),
-            _ => cache_key::scratch(&stage.platform),
+            Base::Scratch | Base::Image(_) | Base::Context(_) => {
+                cache_key::scratch(&stage.platform)
+            }
         };
         let mut known = StageKeys {
             start,
@@ -241,8 +243,8 @@ fn which_instructions_are_kept_the_flags_say() {
         (true, true, [true, true, true, false]),
     ] {
         let settings = CacheSettings {
-            run_layers,
             copy_layers,
+            run_layers,
             ..settings()
         };
         let caches = all.iter().map(|op| keys::caches(op, &settings));
