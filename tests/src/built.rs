@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::image::digest_of;
+use crate::lab::Request;
 use crate::{Context, Image, Lab, Outcome, Pod};
 
 /// What of the pod must never be in an image.
@@ -27,6 +28,8 @@ pub struct Built {
     pub image: Image,
     /// The pod that made it.
     pub outcome: Outcome,
+    /// What the plain registry was asked meanwhile, by this pod and by others.
+    pub requests: Vec<Request>,
 }
 
 impl Built {
@@ -41,12 +44,14 @@ impl Built {
     pub fn by(pod: Pod<'_>, lab: &Lab, context: Context, arguments: &[&str]) -> Result<Self> {
         let name = Lab::unique_name("built");
         let destination = lab.destination(&name);
+        let mark = lab.plain().mark();
         let outcome = pod
             .context(context)
             .args(["--destination", &destination])
             .args(arguments.iter().copied())
             .run()?;
         outcome.success()?;
+        let requests = lab.plain().requests_since(mark)?;
         let image = Image::pull(lab.plain(), &name)?;
         image.strict()?;
         for path in OF_THE_POD {
@@ -57,6 +62,7 @@ impl Built {
             name,
             image,
             outcome,
+            requests,
         })
     }
 

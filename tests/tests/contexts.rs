@@ -80,8 +80,8 @@ fn layer(lab: &Lab, pod: Pod<'_>, context: &str) -> Result<(String, Outcome)> {
         found == [".dockerignore", "src/", "src/main"],
         "{context}: {found:?}\n{outcome}"
     );
-    let layers = &image.manifest.value["layers"];
-    Ok((layers[0]["digest"].to_string(), outcome))
+    let digest = image.manifest.value.pointer("/layers/0/digest");
+    Ok((digest.context("a layer")?.to_string(), outcome))
 }
 
 // K-CTX-01, K-CTX-02, K-CTX-05, T-IGN-06

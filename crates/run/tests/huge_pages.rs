@@ -1,4 +1,5 @@
 //! The executor does without huge pages, and what it runs does not notice. Alone in its process: the setting is the whole process's.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 
 use kigumi_run::{Cancel, Exit, InPlace, ProcessSpec, Runner, Stream, avoid_huge_pages};
 

@@ -123,28 +123,30 @@ fn a_second_build_in_a_fresh_container_moves_no_layer_and_makes_the_same_image()
         RUN true\nRUN busybox rm file\nCOPY --from=made /out /out\nCMD [\"x\"]\n";
     let first = case.cached(dockerfile, "text\n", &[])?;
     ensure!(reused(&first).is_empty(), "{}", first.outcome);
-    let mark = case.lab.plain().mark();
     let second = case.cached(dockerfile, "text\n", &[])?;
-    let requests = case.lab.plain().requests_since(mark)?;
     ensure!(reused(&second).len() == 6, "{}", second.outcome);
     second.outcome.says("stage 1/2 made is not needed")?;
     let (repository, _) = second.name.split_once(':').unwrap_or_default();
-    let moved = moved(&requests, &[repository, &case.base, &case.cache]);
+    let moved = moved(&second.requests, &[repository, &case.base, &case.cache]);
     for layer in &second.image.layers {
         let digest = &layer.digest;
         let touched = moved.iter().any(|blob| blob.contains(digest.as_str()));
         ensure!(!touched, "{digest}: {moved:#?}");
     }
-    let sent = moved.iter().filter(|blob| blob.starts_with("P")).count();
+    let sent = moved.iter().filter(|blob| blob.starts_with('P')).count();
     ensure!(sent <= 2, "more than the config: {moved:#?}");
     // Two for each of the seven entries, and what every build needs.
     let own = [repository, case.base.as_str(), case.cache.as_str()];
-    let asked = requests.iter().filter(|request| {
+    let asked = second.requests.iter().filter(|request| {
         own.iter()
             .any(|name| request.target.starts_with(&format!("/v2/{name}/")))
     });
     let (asked, layers) = (asked.count(), second.image.layers.len());
-    ensure!(asked <= 2 * 7 + 2 * layers + 12, "{asked}: {requests:#?}");
+    ensure!(
+        asked <= 2 * 7 + 2 * layers + 12,
+        "{asked}: {:#?}",
+        second.requests
+    );
     second.holds("/w/result", "text\n")?;
     second.has_not("w/file")?;
     same_image(&second, &first)?;
@@ -223,7 +225,8 @@ fn truncate_blobs(directory: &Path) -> Result<usize> {
         let bytes = fs::read(&path)?;
         // Of the blobs only layers are no text.
         if bytes.starts_with(&[0x1f, 0x8b]) {
-            fs::write(&path, &bytes[..bytes.len() / 2])?;
+            let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+            fs::write(&path, half)?;
             count += 1;
         }
     }

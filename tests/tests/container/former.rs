@@ -17,9 +17,10 @@ RUN touch here";
 const WAIT: &str = "RUN echo half > /half && touch /workspace/reached && sleep 1000";
 
 /// A shell in the directory `/src` of the root, which begins with the line of the executor and goes on when it is told to.
-fn shell(lab: &Lab, script: &str) -> String {
+fn shell(lab: &Lab, prepare: &str, script: &str) -> String {
     format!(
-        "mkdir -p /src /root/.docker && cd /src && echo kept > file && mkfifo pipe && echo '{{}}' > /root/.docker/config.json
+        "mkdir -p /src && cd /src && echo kept > file && mkfifo pipe
+        {prepare}
         arguments='--context=dir:///workspace --insecure-registry={} --no-push'
         build() {{ /kaniko/executor $arguments \"$@\"; }}
         meet() {{ echo \"at $1\"; until [ -e /workspace/$1 ]; do sleep 0.1; done; }}
@@ -79,7 +80,11 @@ fn three_builds_in_one_debug_container_the_second_failing_and_the_third_interrup
     );
     // On the root filesystem, so that it is kept from RUN and comes back.
     let pod = Pod::new(lab)
-        .script(&shell(lab, &script))
+        .script(&shell(
+            lab,
+            "mkdir -p /root/.docker && echo '{}' > /root/.docker/config.json",
+            &script,
+        ))
         .env("DOCKER_CONFIG", "/root/.docker");
     let (outcome, before, after) = before_and_after(lab, pod)?;
     ensure_same(&outcome, &before, &after)?;
@@ -101,7 +106,7 @@ fn what_a_killed_build_left_is_removed_by_the_next_and_the_root_is_as_it_was() -
     let script = "interrupt KILL
         test -e /half && test ! -e /src/file || exit 1
         build -f good || exit 2";
-    let pod = Pod::new(lab).script(&shell(lab, script));
+    let pod = Pod::new(lab).script(&shell(lab, "", script));
     let (outcome, before, after) = before_and_after(lab, pod)?;
     ensure_same(&outcome, &before, &after)?;
     outcome.says("a build in this container was killed")?;
@@ -119,7 +124,7 @@ fn without_cleanup_the_root_is_left_as_the_build_made_it_and_the_next_build_sees
         build -f good --no-push=false --destination={destination} || exit 2
         test -e /usr/deep/er/f || exit 3; mkdir -p /src; cd /src; echo kept > file; /busybox/ln -sf /busybox/sh /bin/sh"
     );
-    let (outcome, ..) = before_and_after(lab, Pod::new(lab).script(&shell(lab, &script)))?;
+    let (outcome, ..) = before_and_after(lab, Pod::new(lab).script(&shell(lab, "", &script)))?;
     outcome.success()?;
     Image::pull(lab.plain(), &product)?.strict()
 }

@@ -9,7 +9,7 @@ fn looked_at<'a>(lab: &'a Lab, dockerfile: &str, run: &str, look: &str) -> Resul
         .file("Dockerfile", dockerfile)?
         .file("a", "from the context\n")?;
     let script = format!(
-        "export PATH=/busybox; EXECUTOR='/kaniko/executor --context=/workspace --insecure --no-push'; {run}; {look}"
+        "export PATH=/busybox; EXECUTOR='/kaniko/executor --context=/workspace --insecure --no-push --cleanup=false'; {run}; {look}"
     );
     Ok(Pod::new(lab).context(context).script(&script))
 }

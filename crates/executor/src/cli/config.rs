@@ -427,9 +427,7 @@ impl Config {
         let context = ContextSettings::new(flags, &build_args, environment)?;
         let dockerfile = context.dockerfiles(&flags.dockerfile, environment);
         snapshot_mode(flags.accepted.snapshot_mode.as_deref())?;
-        let mut targets = targets(flags).into_iter();
-        let target = targets.next();
-        let other_targets: Vec<String> = targets.collect();
+        let (target, other_targets) = first_and_others(targets(flags));
         let counts = (platforms.len(), other_targets.len() + 1);
         let times = Times::new(&flags.times, environment, &mut build_args);
         Ok(Self {
@@ -552,6 +550,11 @@ fn targets(flags: &BuildFlags) -> Vec<String> {
         }
     }
     targets
+}
+
+fn first_and_others(targets: Vec<String>) -> (Option<String>, Vec<String>) {
+    let mut targets = targets.into_iter();
+    (targets.next(), targets.collect())
 }
 
 /// It changes nothing, but a word that means nothing is a mistake.

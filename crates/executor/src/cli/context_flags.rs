@@ -270,6 +270,7 @@ mod tests {
     // K-CTX-02
     #[test]
     fn variables_say_who_asks_and_how() {
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<UserInfo>);
         let user = |variables: &[(&str, &str)]| {
             let found = repository_of(variables, &["-c=git://h/r"]);
             let Remote::Http { url, user } = found.remote else {
@@ -279,7 +280,6 @@ mod tests {
         };
         let token = ("GIT_TOKEN", "t");
         let (name, password) = (("GIT_USERNAME", "u"), ("GIT_PASSWORD", "p"));
-        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<UserInfo>);
         let cases: [Case<'_>; 5] = [
             (&[], "https", None),
             (

@@ -204,7 +204,9 @@ fn entries(path: &Path) -> Vec<String> {
                 let seconds = metadata.mtime.seconds;
                 format!("{path} {uid}:{gid} {seconds}")
             }
-            other => format!("-{}", other.path()),
+            Change::Link { path, .. } | Change::Delete { path } | Change::ClearDir { path } => {
+                format!("-{path}")
+            }
         });
     }
     entries

@@ -11,7 +11,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("KANIKO_NO_PUSH", kaniko_no_push),
     ("--insecure", || allows_http("--insecure", Direction::Push)),
     ("--insecure-pull", || {
-        allows_http("--insecure-pull", Direction::Pull)
+        allows_http("--insecure-pull", Direction::Pull);
     }),
     ("--insecure-registry", || {
         allows_http("--insecure-registry=HOST", Direction::Push);
@@ -22,7 +22,7 @@ pub(crate) const ROWS: &[Row] = &[
         trusts("--skip-tls-verify", Direction::Pull);
     }),
     ("--skip-tls-verify-pull", || {
-        trusts("--skip-tls-verify-pull", Direction::Pull)
+        trusts("--skip-tls-verify-pull", Direction::Pull);
     }),
     ("--skip-tls-verify-registry", || {
         trusts("--skip-tls-verify-registry=HOST", Direction::Push);
@@ -34,10 +34,10 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("--skip-push-permission-check", skip_push_permission_check),
     ("SSL_CERT_FILE", || {
-        with_certificates("SSL_CERT_FILE", "ca.pem")
+        with_certificates("SSL_CERT_FILE", "ca.pem");
     }),
     ("SSL_CERT_DIR", || {
-        with_certificates("SSL_CERT_DIR", "certificates")
+        with_certificates("SSL_CERT_DIR", "certificates");
     }),
     ("HTTP_PROXY", http_proxy),
     ("UPSTREAM_CLIENT_TYPE", upstream_client_type),

@@ -7,10 +7,10 @@ pub(crate) const ROWS: &[Row] = &[
     ("KANIKO_DIR", kaniko_dir),
     ("KANIKO_PRINT_PLAN", kaniko_print_plan),
     ("SNAPSHOT_TIMEOUT_DURATION", || {
-        has_no_effect(&["SNAPSHOT_TIMEOUT_DURATION", "SNAPSHOT_TIMEOUT"])
+        has_no_effect(&["SNAPSHOT_TIMEOUT_DURATION", "SNAPSHOT_TIMEOUT"]);
     }),
     ("KANIKO_IGNORE_ASSERTIONS", || {
-        has_no_effect(&["KANIKO_IGNORE_ASSERTIONS"])
+        has_no_effect(&["KANIKO_IGNORE_ASSERTIONS"]);
     }),
     ("KANIKO_TELEMETRY_*", || {
         has_no_effect(&[

@@ -77,6 +77,10 @@ fn object_url(
             }
         })
     };
+    let is_named_so = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if bucket.is_empty() || !bucket.bytes().all(is_named_so) {
+        return Err(wrong());
+    }
     let base = own.map_or_else(aws, |own| Ok(own.clone()))?;
     // Certificates cover one label in front of the host, and an address has none in front of it.
     let in_path = match (own, base.host()) {
@@ -86,10 +90,6 @@ fn object_url(
     };
     if in_path || bucket.contains('.') {
         return below(&base, &encoded(&name, PATH), &name);
-    }
-    let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if bucket.is_empty() || !bucket.bytes().all(is_label) {
-        return Err(wrong());
     }
     let mut url = base.clone();
     let host = base.host_str().unwrap_or_default();
