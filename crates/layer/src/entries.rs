@@ -89,7 +89,7 @@ impl Entries {
         Some(id)
     }
 
-    pub(crate) fn iter(&self) -> Iter<'_> {
+    pub(crate) fn in_order(&self) -> Iter<'_> {
         Iter {
             pieces: self.pieces.iter(),
             names: &[],
@@ -223,7 +223,7 @@ impl<'a> Iterator for Iter<'a> {
 impl PartialEq for Entries {
     /// How they are cut into pieces tells nothing.
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.in_order().eq(other.in_order())
     }
 }
 
@@ -232,7 +232,7 @@ impl Eq for Entries {}
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |(name, id): (&[u8], NodeId)| (name.escape_ascii().to_string(), id);
-        f.debug_map().entries(self.iter().map(shown)).finish()
+        f.debug_map().entries(self.in_order().map(shown)).finish()
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
 
     fn as_map(entries: &Entries) -> Vec<(Vec<u8>, NodeId)> {
         let owned = |(name, id): (&[u8], NodeId)| (name.to_vec(), id);
-        entries.iter().map(owned).collect()
+        entries.in_order().map(owned).collect()
     }
 
     proptest! {

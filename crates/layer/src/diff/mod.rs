@@ -106,7 +106,7 @@ impl<'a> Differ<'a> {
         let entries = |tree: &'a Tree, id: Option<NodeId>| {
             id.and_then(|id| tree.node(id).entries())
                 .unwrap_or(&NOTHING)
-                .iter()
+                .in_order()
                 .peekable()
         };
         Frame::new(

@@ -107,7 +107,7 @@ impl Tree {
         self.node(directory)
             .entries()
             .into_iter()
-            .flat_map(Entries::iter)
+            .flat_map(Entries::in_order)
     }
 
     /// Every path with its node, parents first, in the order of [`ImagePath`]; the root comes first.
@@ -180,7 +180,7 @@ impl Tree {
                 continue;
             }
             if let Kind::Directory(entries) = &node.kind {
-                doomed.extend(entries.iter().map(|(_, id)| id));
+                doomed.extend(entries.in_order().map(|(_, id)| id));
             }
             if let Some(slot) = self.nodes.slot(id.number()) {
                 *slot = None;

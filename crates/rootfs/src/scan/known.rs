@@ -72,12 +72,11 @@ impl Known {
     pub(super) fn note(&mut self, id: NodeId, identity: Identity) {
         self.newest = self.newest.max(identity.ctime);
         self.forget(id);
-        let record = match self.shares.pack(&identity) {
-            Some(packed) => Record::Seen(packed),
-            None => {
-                self.wide.insert(id, identity.into());
-                Record::Wide
-            }
+        let record = if let Some(packed) = self.shares.pack(&identity) {
+            Record::Seen(packed)
+        } else {
+            self.wide.insert(id, identity.into());
+            Record::Wide
         };
         let number = id.number();
         let piece = number / PIECE;
