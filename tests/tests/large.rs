@@ -111,24 +111,3 @@ fn a_file_of_the_base_costs_little_memory() -> Result<()> {
     );
     Ok(())
 }
-
-// T-RES-01
-#[test]
-fn a_run_that_writes_many_small_files_stays_within_the_bound() -> Result<()> {
-    let lab = Lab::get()?;
-    let files = 50_000;
-    let name = Lab::unique_name("written");
-    let script = format!(
-        "i=0; while [ $i -lt {files} ]; do d=/d$((i / 100)); [ -d $d ] || mkdir $d; echo $i >$d/file-$i; i=$((i + 1)); done"
-    );
-    let outcome = Pod::new(lab)
-        .memory("256m")
-        .dockerfile(format!("FROM {}\nRUN {script}\n", lab.busybox()?))
-        .args(["--destination", &lab.destination(&name)])
-        .run()?;
-    within_bounds(&outcome)?;
-    let tree = Image::pull(lab.plain(), &name)?.flatten();
-    let last = tree.get(&format!("/d{}/file-{}", (files - 1) / 100, files - 1));
-    ensure!(last.is_some_and(|node| node.size == 6), "the last file");
-    Ok(())
-}
