@@ -14,7 +14,7 @@ const MEMORY: u64 = 64 * MEBIBYTE;
 const GROWTH: u64 = 4 * MEBIBYTE;
 
 /// What a file of the base may cost, in the tree and in the record of what was seen.
-const BYTES_PER_FILE: u64 = 360;
+const BYTES_PER_FILE: u64 = 300;
 
 #[expect(
     clippy::print_stdout,
