@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Device, FileContent, ImagePath, Kind, Metadata};
+use crate::{Device, Entries, FileContent, ImagePath, Kind, Metadata};
 
 /// One entry of a changeset. image-spec v1.1 layer.md § Change Types.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,7 +103,7 @@ impl Entry {
 
     pub(crate) fn into_kind(self) -> Kind {
         match self {
-            Self::Directory => Kind::Directory(std::collections::BTreeMap::new()),
+            Self::Directory => Kind::Directory(Entries::new()),
             Self::File(content) => Kind::File(content),
             Self::Symlink(target) => Kind::Symlink(target),
             Self::CharDevice(device) => Kind::CharDevice(device),

@@ -49,6 +49,7 @@
 mod change;
 mod compress;
 mod diff;
+mod entries;
 mod error;
 mod hashing;
 pub mod limits;
@@ -65,6 +66,7 @@ pub use compress::{
     decompress_as,
 };
 pub use diff::diff;
+pub use entries::Entries;
 pub use error::Error;
 pub use hashing::HashingRead;
 pub use node::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kigumi_oci::Digest;
 
-use crate::tree::NodeId;
+use crate::entries::Entries;
 
 /// Permission bits with set-id and sticky bits, twelve in all. Prints octal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -214,7 +214,7 @@ impl FileContent {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A directory and its entries by name.
-    Directory(BTreeMap<Box<[u8]>, NodeId>),
+    Directory(Entries),
     /// A regular file.
     File(FileContent),
     /// A symbolic link and the text of its target.
@@ -252,7 +252,7 @@ impl Node {
     }
 
     /// The entries of a directory by name.
-    pub(crate) fn entries(&self) -> Option<&BTreeMap<Box<[u8]>, NodeId>> {
+    pub(crate) fn entries(&self) -> Option<&Entries> {
         match &self.kind {
             Kind::Directory(entries) => Some(entries),
             Kind::File(_)

@@ -1,8 +1,8 @@
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet, btree_map};
+use std::collections::{HashMap, HashSet};
 use std::iter::Peekable;
 
-use crate::{Change, Entry, ImagePath, NodeId, Tree};
+use crate::{Change, Entries, Entry, ImagePath, NodeId, Tree};
 
 /// The changeset that makes `after` of `before`, in the order in which a layer lists it: parents first, the first name of a
 /// group of hard links as the file and the others as links to it.
@@ -31,13 +31,13 @@ struct Differ<'a> {
     parents: Vec<(ImagePath, NodeId)>,
 }
 
-type Entries<'a> = Peekable<btree_map::Iter<'a, Box<[u8]>, NodeId>>;
+type Names<'a> = Peekable<crate::entries::Iter<'a>>;
 
 /// A directory whose entries are being compared.
 struct Frame<'a> {
     path: ImagePath,
-    old: Entries<'a>,
-    new: Entries<'a>,
+    old: Names<'a>,
+    new: Names<'a>,
 }
 
 /// What one name leads to in both trees.
@@ -48,7 +48,7 @@ struct Pair<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn new(path: ImagePath, old: Entries<'a>, new: Entries<'a>) -> Self {
+    fn new(path: ImagePath, old: Names<'a>, new: Names<'a>) -> Self {
         Self { path, old, new }
     }
 
@@ -64,8 +64,8 @@ impl<'a> Frame<'a> {
         let (name, _) = new.or(old)?;
         Some(Pair {
             name,
-            old: old.map(|(_, id)| *id),
-            new: new.map(|(_, id)| *id),
+            old: old.map(|(_, id)| id),
+            new: new.map(|(_, id)| id),
         })
     }
 }
@@ -102,11 +102,11 @@ impl<'a> Differ<'a> {
     }
 
     fn frame(&self, path: ImagePath, old: Option<NodeId>, new: NodeId) -> Frame<'a> {
-        static NOTHING: BTreeMap<Box<[u8]>, NodeId> = BTreeMap::new();
+        static NOTHING: Entries = Entries::new();
         let entries = |tree: &'a Tree, id: Option<NodeId>| {
             id.and_then(|id| tree.node(id).entries())
                 .unwrap_or(&NOTHING)
-                .iter()
+                .in_order()
                 .peekable()
         };
         Frame::new(

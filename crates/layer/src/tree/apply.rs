@@ -2,7 +2,8 @@ use std::collections::HashSet;
 
 use super::ROOT;
 use crate::{
-    Change, Entry, Error, Follow, ImagePath, Kind, Metadata, Mode, Node, NodeId, Timestamp, Tree,
+    Change, Entries, Entry, Error, Follow, ImagePath, Kind, Metadata, Mode, Node, NodeId,
+    Timestamp, Tree,
 };
 
 /// What applying a change did, for whoever does the same on a disk. All paths are free of links.
@@ -255,7 +256,7 @@ impl Tree {
                         effect.removed.push(at());
                     }
                     let id = self.allocate(Node {
-                        kind: Kind::Directory(std::collections::BTreeMap::new()),
+                        kind: Kind::Directory(Entries::new()),
                         metadata: Metadata::root_owned(Mode::DIRECTORY, Timestamp::default()),
                         links: 1,
                         layer: self.layer,

@@ -3,9 +3,9 @@ mod nodes;
 mod resolve;
 mod walk;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use crate::{ImagePath, Kind, Metadata, Mode, Node, Timestamp};
+use crate::{Entries, ImagePath, Kind, Metadata, Mode, Node, Timestamp};
 
 pub use apply::Effect;
 use nodes::Nodes;
@@ -48,7 +48,7 @@ impl Tree {
     /// A tree that holds nothing but a root directory 0755 root:root.
     pub fn new() -> Self {
         let root = Node {
-            kind: Kind::Directory(BTreeMap::new()),
+            kind: Kind::Directory(Entries::new()),
             metadata: Metadata::root_owned(Mode::DIRECTORY, Timestamp::default()),
             links: 1,
             layer: 0,
@@ -99,7 +99,7 @@ impl Tree {
 
     /// One entry of a directory.
     pub fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
-        self.node(directory).entries()?.get(name).copied()
+        self.node(directory).entries()?.get(name)
     }
 
     /// The entries of a directory in order of their names; none for anything else.
@@ -107,8 +107,7 @@ impl Tree {
         self.node(directory)
             .entries()
             .into_iter()
-            .flatten()
-            .map(|(name, id)| (&**name, *id))
+            .flat_map(Entries::in_order)
     }
 
     /// Every path with its node, parents first, in the order of [`ImagePath`]; the root comes first.
@@ -136,14 +135,14 @@ impl Tree {
         all.map(NodeId).filter(move |id| !free.contains(id))
     }
 
-    /// One more than the largest number of a node.
-    pub fn numbers(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// Whether there is nothing but the root.
     pub fn is_empty(&self) -> bool {
         self.len() == 1
+    }
+
+    #[cfg(test)]
+    pub(crate) fn id(number: u32) -> NodeId {
+        NodeId(number)
     }
 
     fn allocate(&mut self, node: Node) -> NodeId {
@@ -161,7 +160,7 @@ impl Tree {
 
     fn set_entry(&mut self, directory: NodeId, name: &[u8], id: NodeId) {
         if let Kind::Directory(entries) = &mut self.node_mut(directory).kind {
-            entries.insert(name.into(), id);
+            entries.insert(name, id);
         }
     }
 
@@ -181,7 +180,7 @@ impl Tree {
                 continue;
             }
             if let Kind::Directory(entries) = &node.kind {
-                doomed.extend(entries.values());
+                doomed.extend(entries.in_order().map(|(_, id)| id));
             }
             if let Some(slot) = self.nodes.slot(id.number()) {
                 *slot = None;
@@ -192,4 +191,4 @@ impl Tree {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -36,10 +36,13 @@ impl Nodes {
 
     pub(super) fn push(&mut self, node: Node) {
         if self.length.is_multiple_of(CHUNK) {
-            self.chunks.push(Arc::default());
+            self.chunks.push(Arc::new(Vec::new()));
         }
         if let Some(last) = self.chunks.last_mut() {
-            Arc::make_mut(last).push(Some(node));
+            let chunk = Arc::make_mut(last);
+            // At once, and never more: a list that grows by doubling leaves half of it unused and its former places behind.
+            chunk.reserve_exact(CHUNK - chunk.len());
+            chunk.push(Some(node));
             self.length += 1;
         }
     }
@@ -47,14 +50,12 @@ impl Nodes {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::{Kind, Metadata};
+    use crate::{Entries, Kind, Metadata};
 
     fn node(links: u32) -> Node {
         Node {
-            kind: Kind::Directory(BTreeMap::new()),
+            kind: Kind::Directory(Entries::new()),
             metadata: Metadata::default(),
             links,
             layer: 0,

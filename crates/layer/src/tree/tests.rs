@@ -1,7 +1,12 @@
 use std::fmt::Write as _;
 
 use crate::notation::{parse_changes, parse_tree};
-use crate::{Effect, Error, Follow, ImagePath, Tree};
+use crate::{Effect, Error, Follow, ImagePath, NodeId, Tree};
+
+/// So many ids, to fill other tables with.
+pub(crate) fn ids(count: u32) -> Vec<NodeId> {
+    (0..count).map(Tree::id).collect()
+}
 
 fn path(text: &str) -> ImagePath {
     ImagePath::parse(text.as_bytes()).unwrap()

@@ -288,7 +288,7 @@ impl Here {
     /// where it differs from what was recorded.
     pub(super) fn metadata(
         &self,
-        prior: Option<(&Metadata, &Seen)>,
+        prior: Option<(&Metadata, Seen)>,
         partial: Option<&Virtual>,
     ) -> Metadata {
         let now = &self.stat.identity;

@@ -1,5 +1,6 @@
 mod compare;
 mod known;
+mod packed;
 mod record;
 mod walk;
 
@@ -48,7 +49,7 @@ impl Index {
         root.forget(&ImagePath::root());
         let known = Known::default();
         let recording = Recording {
-            known: Mutex::new(Known::with_room(tree.numbers())),
+            known: Mutex::new(Known::default()),
             comparison: Comparison {
                 tree: &tree,
                 known: &known,
@@ -218,7 +219,7 @@ impl Index {
     fn is_survivor(&self, here: &Here) -> bool {
         here.prior
             .and_then(|id| self.known.seen(id))
-            .is_some_and(|seen| here.continues(seen))
+            .is_some_and(|seen| here.continues(&seen))
     }
 
     fn as_put(
@@ -421,13 +422,12 @@ mod tests {
         // As if the clock had been set back after the file was recorded.
         let future = Timestamp::from_seconds(1 << 40);
         index.known.newest = future;
-        let seen = index.known.seen_mut(id).unwrap();
-        let real = seen.identity.ctime;
-        seen.identity.ctime = future;
+        let real = index.known.seen(id).unwrap().identity.ctime;
+        index.known.set_ctime(id, future);
         index.settle(&root).unwrap();
-        let seen = index.known.seen_mut(id).unwrap();
-        assert!(seen.is_suspect);
-        seen.identity.ctime = real;
+        assert!(index.known.seen(id).unwrap().is_suspect);
+        index.known.set_ctime(id, real);
+        assert!(index.known.seen(id).unwrap().is_suspect);
         let stat = disk::stat_at(&root, b"f").unwrap();
         assert!(!index.known.is_unchanged(id, &stat), "it has to be read");
         let before = index.scan(&root, &exclusions).unwrap();
