@@ -1,5 +1,5 @@
 //! A TCP proxy that stops the world after a given number of bytes, so that "a random moment of a
-//! push" is a count and not a sleep.
+//! push" is a count and not a sleep; or that breaks one connection there, as networks do.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -41,6 +41,16 @@ struct State {
     limit: Option<(Direction, u64)>,
     stopped: bool,
     released: bool,
+    /// Connections that are yet to be broken: each by its direction and the bytes it may carry.
+    breaks: Vec<(Direction, u64)>,
+}
+
+/// What may pass of the bytes at hand.
+#[derive(Debug, Clone, Copy)]
+struct Passage {
+    bytes: usize,
+    /// Their connection ends after them.
+    breaks: bool,
 }
 
 impl Proxy {
@@ -72,6 +82,19 @@ impl Proxy {
     /// Lets exactly this many bytes pass in the direction and then nothing more in any.
     pub fn stop_after(&self, direction: Direction, bytes: u64) {
         self.valve.lock().limit = Some((direction, bytes));
+    }
+
+    /// Breaks the first connection that would carry more bytes than this in the direction, after exactly so many. All others live on, and
+    /// so do those that come later.
+    ///
+    /// The bytes of one connection are counted, from its beginning: what goes on beside a large blob cannot be hit in its place.
+    pub fn break_after(&self, direction: Direction, bytes: u64) {
+        self.valve.lock().breaks.push((direction, bytes));
+    }
+
+    /// How many connections are yet to be broken.
+    pub fn breaks_to_come(&self) -> usize {
+        self.valve.lock().breaks.len()
     }
 
     /// Waits until the limit is reached; false when the time passes first or `ended` says that
@@ -114,6 +137,15 @@ impl State {
         }
     }
 
+    /// How many more bytes a connection may carry if it is to break within the next ones; that it breaks is settled then.
+    fn break_within(&mut self, direction: Direction, carried: u64, next: usize) -> Option<usize> {
+        let end = carried + next as u64;
+        let is_due = |(way, limit): &(Direction, u64)| *way == direction && *limit < end;
+        let due = self.breaks.iter().position(is_due)?;
+        let (_, limit) = self.breaks.remove(due);
+        usize::try_from(limit.saturating_sub(carried)).ok()
+    }
+
     /// How many of these bytes may pass; fewer than offered means stop.
     fn admit(&mut self, direction: Direction, bytes: &[u8]) -> usize {
         if direction == Direction::ToRegistry && !self.counting {
@@ -147,17 +179,22 @@ impl Valve {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while the world is stopped, then says how many bytes may pass; nothing when the
-    /// connection is to be dropped.
-    fn admit(&self, direction: Direction, bytes: &[u8]) -> Option<usize> {
+    /// Waits while the world is stopped, then says how many bytes may pass on a connection that has carried so many; nothing when it
+    /// is to be dropped.
+    fn admit(&self, direction: Direction, bytes: &[u8], carried: u64) -> Option<Passage> {
         let mut state = self.lock();
         if !state.stopped {
-            let admitted = state.admit(direction, bytes);
-            if admitted < bytes.len() {
+            let last = state.break_within(direction, carried, bytes.len());
+            let (offered, _) = bytes.split_at(last.unwrap_or(bytes.len()));
+            let admitted = state.admit(direction, offered);
+            if admitted < offered.len() {
                 state.stopped = true;
                 self.changed.notify_all();
             }
-            return Some(admitted);
+            return Some(Passage {
+                bytes: admitted,
+                breaks: last.is_some(),
+            });
         }
         while state.stopped && !state.released {
             state = self
@@ -183,17 +220,19 @@ fn connect(client: TcpStream, upstream: &str, valve: &Arc<Valve>) {
 
 fn pump(mut from: TcpStream, mut to: TcpStream, direction: Direction, valve: &Valve) {
     let mut buffer = vec![0_u8; 1 << 14];
+    let mut carried = 0;
     while let Ok(count) = from.read(&mut buffer) {
         if count == 0 {
             break;
         }
         let (mut rest, _) = buffer.split_at(count);
         while !rest.is_empty() {
-            let Some(admitted) = valve.admit(direction, rest) else {
+            let Some(passage) = valve.admit(direction, rest, carried) else {
                 return close(&from, &to);
             };
-            let (now, later) = rest.split_at(admitted);
-            if to.write_all(now).is_err() {
+            let (now, later) = rest.split_at(passage.bytes);
+            carried += now.len() as u64;
+            if to.write_all(now).is_err() || passage.breaks {
                 return close(&from, &to);
             }
             rest = later;

@@ -5,6 +5,7 @@ mod cache_mounts;
 mod cached;
 mod confinement;
 mod copies;
+mod faults;
 mod former;
 mod git;
 mod kaniko_bugs;

@@ -2,6 +2,7 @@
 //! manager with a private registry, a compiler over a mounted context, a clone with a forwarded key.
 
 mod c;
+mod caches;
 mod go;
 mod node;
 mod python;
