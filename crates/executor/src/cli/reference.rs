@@ -215,13 +215,7 @@ mod tests {
 
     #[test]
     fn every_flag_is_explained() {
-        let unexplained = page()
-            .lines()
-            .filter(|line| line.ends_with("| refused |"))
-            .count();
-        let absent = command();
-        let absent = absent.get_arguments();
-        let absent = absent.filter(|argument| argument.get_help_heading() == Some("Not there yet"));
-        assert_eq!(unexplained, absent.count());
+        let refused = page().lines().any(|line| line.ends_with("| refused |"));
+        assert!(!refused);
     }
 }
