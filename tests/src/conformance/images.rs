@@ -12,9 +12,7 @@ use super::archive;
 use super::case::{Entry, EntryKind, ImageSpec, LayerSpec, Packing, TarFormat};
 use super::server::Resource;
 use crate::image::digest_of;
-use crate::tool;
-
-const BUSYBOX: &str = "/usr/bin/busybox";
+use crate::{Lab, tool};
 
 /// The directories of the base image, with their permission bits.
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -130,8 +128,9 @@ impl BaseImage {
 }
 
 fn base_entries() -> Result<Vec<Entry>> {
-    let program = fs::read(BUSYBOX).with_context(|| format!("read {BUSYBOX}"))?;
-    let listed = tool::run(Command::new(BUSYBOX).arg("--list"))?.stdout;
+    let busybox = Lab::get()?.busybox_program()?;
+    let program = fs::read(&busybox).with_context(|| format!("read {}", busybox.display()))?;
+    let listed = tool::run(Command::new(&busybox).arg("--list"))?.stdout;
     let directory = |(path, mode): &(&str, u32)| Entry::of(path, EntryKind::Dir).with_mode(*mode);
     let mut entries = vec![Entry::of(".", EntryKind::Dir)];
     entries.extend(DIRECTORIES.iter().map(directory));

@@ -179,7 +179,15 @@ impl Doorstep {
 
     fn give_to(&self, directory: &Path) {
         // A directory that is gone, or that is not ours, has no time to give back.
-        if let (Some(modified), Ok(directory)) = (self.modified, std::fs::File::open(directory)) {
+        let (Some(modified), Ok(directory)) = (self.modified, std::fs::File::open(directory))
+        else {
+            return;
+        };
+        let now = directory
+            .metadata()
+            .and_then(|metadata| metadata.modified());
+        // A build that was refused has written nothing, and this must not be the exception.
+        if now.is_ok_and(|now| now != modified) {
             drop(directory.set_modified(modified));
         }
     }

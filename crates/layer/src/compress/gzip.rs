@@ -32,6 +32,15 @@ pub(super) struct ParallelGzip<W> {
     dictionary: Vec<u8>,
     checksum: Hasher,
     bytes: u64,
+    /// Buffers of blocks that are written, for those that come: made and freed by different threads they would pile up in the allocator.
+    spare: Vec<Buffers>,
+}
+
+/// What a block is in, before and after.
+#[derive(Debug, Default)]
+struct Buffers {
+    plain: Vec<u8>,
+    compressed: Vec<u8>,
 }
 
 /// Threads that live as long as this does.
@@ -43,7 +52,7 @@ struct Pool {
 }
 
 struct Job {
-    block: Vec<u8>,
+    buffers: Buffers,
     dictionary: Vec<u8>,
     last: bool,
     level: u32,
@@ -51,7 +60,7 @@ struct Job {
 }
 
 struct Compressed {
-    bytes: Vec<u8>,
+    buffers: Buffers,
     checksum: Hasher,
 }
 
@@ -67,12 +76,16 @@ impl<W: Write> ParallelGzip<W> {
             dictionary: Vec::new(),
             checksum: Hasher::new(),
             bytes: 0,
+            spare: Vec::new(),
         })
     }
 
-    /// Compresses one more block. Where blocks begin and end decides about the bytes, so the caller has to cut them always the same way.
-    pub(super) fn block(&mut self, block: Vec<u8>, level: u32) -> io::Result<()> {
-        self.submit(block, level, false)
+    /// Compresses one more block and gives an empty buffer for the next. Where blocks begin and end decides about the bytes, so the caller has to
+    /// cut them always the same way.
+    pub(super) fn block(&mut self, block: Vec<u8>, level: u32) -> io::Result<Vec<u8>> {
+        self.submit(block, level, false)?;
+        let spare = self.spare.last_mut();
+        Ok(spare.map_or_else(Vec::new, |buffers| std::mem::take(&mut buffers.plain)))
     }
 
     /// Compresses the last block, which may be empty, writes what is pending and the trailer.
@@ -95,11 +108,15 @@ impl<W: Write> ParallelGzip<W> {
             self.write_oldest()?;
         }
         self.bytes += block.len() as u64;
+        let spare = self.spare.pop().unwrap_or_default();
         let start = block.len().saturating_sub(WINDOW);
         let end = block.get(start..).unwrap_or_default().to_vec();
         let (reply, answer) = sync_channel(1);
         let job = Job {
-            block,
+            buffers: Buffers {
+                plain: block,
+                compressed: spare.compressed,
+            },
             dictionary: std::mem::replace(&mut self.dictionary, end),
             last,
             level,
@@ -115,7 +132,12 @@ impl<W: Write> ParallelGzip<W> {
         };
         let compressed = answer.recv().map_err(|_| thread_died())??;
         self.checksum.combine(&compressed.checksum);
-        self.sink.write_all(&compressed.bytes)
+        let mut buffers = compressed.buffers;
+        self.sink.write_all(&buffers.compressed)?;
+        buffers.plain.clear();
+        buffers.compressed.clear();
+        self.spare.push(buffers);
+        Ok(())
     }
 }
 
@@ -167,23 +189,36 @@ fn work(queue: &Mutex<Receiver<Job>>) {
             Err(_) => return,
         };
         let Ok(job) = job else { return };
-        let compressed = compress(&job);
+        let compressed = compress(job.buffers, &job.dictionary, job.level, job.last);
         // Nobody waits for it any more when the writer was dropped.
         drop(job.reply.send(compressed));
     }
 }
 
-fn compress(job: &Job) -> io::Result<Compressed> {
+fn compress(
+    mut buffers: Buffers,
+    dictionary: &[u8],
+    level: u32,
+    last: bool,
+) -> io::Result<Compressed> {
     let mut checksum = Hasher::new();
-    checksum.update(&job.block);
-    Ok(Compressed {
-        bytes: deflate(&job.block, &job.dictionary, job.level, job.last)?,
-        checksum,
-    })
+    checksum.update(&buffers.plain);
+    deflate(
+        &buffers.plain,
+        &mut buffers.compressed,
+        dictionary,
+        (level, last),
+    )?;
+    Ok(Compressed { buffers, checksum })
 }
 
-/// One block of a deflate stream; the stream ends with the last one.
-fn deflate(block: &[u8], dictionary: &[u8], level: u32, last: bool) -> io::Result<Vec<u8>> {
+/// One block of a deflate stream, into an empty buffer; the stream ends with the last one.
+fn deflate(
+    block: &[u8],
+    out: &mut Vec<u8>,
+    dictionary: &[u8],
+    (level, last): (u32, bool),
+) -> io::Result<()> {
     let mut compressor = Compress::new(Compression::new(level), false);
     if !dictionary.is_empty() {
         compressor
@@ -195,12 +230,12 @@ fn deflate(block: &[u8], dictionary: &[u8], level: u32, last: bool) -> io::Resul
     } else {
         FlushCompress::Sync
     };
-    let mut out = Vec::with_capacity(block.len() + EXPANSION);
+    out.reserve(block.len() + EXPANSION);
     loop {
         let consumed = usize::try_from(compressor.total_in()).map_err(io::Error::other)?;
         let rest = block.get(consumed..).unwrap_or_default();
         let status = compressor
-            .compress_vec(rest, &mut out, flush)
+            .compress_vec(rest, out, flush)
             .map_err(io::Error::other)?;
         // zlib has flushed all when it leaves room in the output.
         let flushed = out.len() < out.capacity();
@@ -209,7 +244,7 @@ fn deflate(block: &[u8], dictionary: &[u8], level: u32, last: bool) -> io::Resul
             Status::Ok | Status::BufError => !last && flushed,
         };
         if done {
-            return Ok(out);
+            return Ok(());
         }
         out.reserve(EXPANSION);
     }

@@ -123,8 +123,8 @@ impl<W: Write> Encoder<Measured<W>> {
         match self {
             Self::None(sink) => sink.write_all(block)?,
             Self::Gzip { gzip, level } => {
-                let full = std::mem::replace(block, Vec::with_capacity(BLOCK));
-                gzip.block(full, *level)?;
+                *block = gzip.block(std::mem::take(block), *level)?;
+                block.reserve_exact(BLOCK);
             }
             Self::Zstd(zstd) => zstd.write_all(block)?,
         }

@@ -16,7 +16,7 @@ use super::workload::{Bases, Ground, Workload};
 pub(super) enum Builder {
     Kigumi,
     Buildah,
-    /// Plain tools doing the unavoidable part: see [`limit`].
+    /// Plain tools doing the unavoidable part: see the module `limit`.
     Limit,
 }
 
