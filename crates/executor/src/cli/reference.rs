@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::{command, variables};
+use super::{WarmCommand, command, variables};
 
 const HEAD: &str = "\
 # Reference
@@ -31,6 +31,9 @@ pub fn page() -> String {
             subcommand,
         );
     }
+    let mut warmer = WarmCommand::usage();
+    warmer.build();
+    describe(&mut page, "warmer", &warmer);
     environment(&mut page);
     page
 }

@@ -4,8 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use kigumi_oci::Digest;
+use kigumi_plan::ImageId;
+use kigumi_registry::ClientConfig;
 use kigumi_testkit::{FakeRegistry, PublishedImage, TestImage};
+use tokio::runtime::Handle;
 
+use super::super::contents::Contents;
+use super::super::found::{FoundImage, Home};
+use super::super::images::Images;
 use super::*;
 use crate::cli::WarmCommand;
 
@@ -218,4 +224,54 @@ fn two_warmers_at_once_leave_a_whole_entry_k_warm_04() {
     });
     check(&lab.entry(&image), image.manifest.digest());
     assert_eq!(names(&lab.cache()).len(), 1);
+}
+
+/// The layers of an image as a build gets them that knows the cache.
+async fn layers(lab: &Lab, name: &str) -> Vec<Vec<u8>> {
+    let client = Client::start(ClientConfig::default()).await.unwrap();
+    let reference = lab.registry.reference(name).parse().unwrap();
+    let platform = Platform::new("linux", "amd64", None);
+    let image = client.resolve(&reference, &platform).await.unwrap();
+    let found = FoundImage {
+        reference: name.to_owned(),
+        home: Home::Registry(image.repository),
+        manifest: image.manifest,
+        config: image.config,
+        descriptor: image.descriptor,
+    };
+    let work = lab.directory.path().to_owned();
+    let mut contents = Contents::new(&work).unwrap();
+    let (_sender, stopped) = tokio::sync::watch::channel(false);
+    let cache = BaseCache::at(lab.cache(), Duration::from_hours(1));
+    let entries = [(found, false)];
+    let (handle, cache) = (Handle::current(), Some(cache));
+    let mut images = Images::new(client, handle, stopped, work, cache, entries);
+    let mut layers = Vec::new();
+    for (_, number) in images.described(ImageId(0), &mut contents).unwrap() {
+        let (spool, _) = images.bytes(number).unwrap().unwrap();
+        let read = spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut spool.reader(), &mut bytes).unwrap();
+            bytes
+        });
+        layers.push(read.await.unwrap());
+    }
+    layers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_fetches_only_what_the_cache_does_not_have_or_has_wrong_k_warm_04() {
+    let lab = Lab::new();
+    let image = lab.publish("base");
+    assert_eq!(layers(&lab, "base").await, image.blobs);
+    assert_eq!(lab.fetched(&image), 2, "nothing is there");
+    std::thread::scope(|scope| scope.spawn(|| lab.warm_well(&[&lab.image("base")])).join())
+        .unwrap();
+    lab.registry.clear_log();
+    assert_eq!(layers(&lab, "base").await, image.blobs);
+    assert_eq!(lab.fetched(&image), 0, "all is there");
+    let layer = image.layers.first().unwrap();
+    fs::write(blob(&lab.entry(&image), layer.digest), "x").unwrap();
+    assert_eq!(layers(&lab, "base").await, image.blobs);
+    assert_eq!(lab.fetched(&image), 1, "one is wrong");
 }
