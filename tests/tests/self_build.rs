@@ -227,6 +227,6 @@ fn the_warmer_image_that_kigumi_builds_is_started_by_its_own_name() -> Result<()
         .args(["--image=example.invalid/base"])
         .run()?
         .exits_with(1)?
-        .says("`warmer` is not implemented yet")?;
+        .says("an image is not put into the cache: `example.invalid/base`")?;
     Ok(())
 }

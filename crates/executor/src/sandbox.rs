@@ -13,7 +13,7 @@ use kigumi_context::DockerfilePlace;
 use kigumi_run::sandbox::{self, Bind, SandboxSpec};
 use tempfile::NamedTempFile;
 
-use crate::cli::{Config, Environment, Place, SecretSource};
+use crate::cli::{BaseCacheSettings, Config, Environment, Place, SecretSource};
 use crate::credentials::credential_files;
 use crate::error::BuildError;
 
@@ -108,6 +108,15 @@ fn spec(
             writable: true,
         }));
     }
+    let bases = config
+        .base_cache
+        .iter()
+        .filter_map(BaseCacheSettings::named);
+    binds.extend(
+        bases
+            .filter(|path| path.is_dir())
+            .map(|path| readable(path, path)),
+    );
     let mut env: Vec<(OsString, OsString)> = environment
         .variables
         .iter()

@@ -8,7 +8,7 @@ use crate::build::{self, Entrusted};
 use crate::called;
 use crate::cli::{
     self, BUILD_ID, BuildFlags, Command, Config, ConfigError, Environment, LintCommand, LogOptions,
-    LoginCommand,
+    LoginCommand, WarmCommand,
 };
 use crate::error::{BuildError, chain};
 use crate::lint;
@@ -30,11 +30,14 @@ pub fn start() -> u8 {
         drop(writeln!(std::io::stderr(), "error: {message}"));
         return 1;
     }
+    if called::is_warmer(std::env::args_os().next().as_deref()) {
+        return warmer();
+    }
     let args = match cli::parse(std::env::args_os()) {
         Ok(args) => args,
         // Help and version are no errors; a wrong command line is exit code 1 (K-CLI-03).
         Err(error) => {
-            tell(&error);
+            tell(&error, &cli::command());
             let is_lint = std::env::args_os()
                 .nth(1)
                 .is_some_and(|word| word == "lint");
@@ -66,10 +69,36 @@ pub fn start() -> u8 {
     }
 }
 
+/// The program of that name.
+fn warmer() -> u8 {
+    match WarmCommand::read(std::env::args_os()) {
+        Ok(command) => logging(
+            LogOptions::new(&command.log),
+            |events| warm(&command, events),
+            BuildError::exit_code,
+        ),
+        Err(error) => {
+            tell(&error, &WarmCommand::usage());
+            u8::from(error.use_stderr())
+        }
+    }
+}
+
+fn warm(command: &WarmCommand, events: &Events) -> Result<u8, BuildError> {
+    let environment = environment()?;
+    let settings = command.settings(&environment).map_err(BuildError::Config)?;
+    let cancel = match supervision()? {
+        Supervision::Over(code) => return Ok(code),
+        Supervision::Begun(cancel) => cancel,
+    };
+    install_crypto();
+    build::warm(&settings, &environment, events, &cancel)
+}
+
 /// Help goes to where it was asked for; the last line about a wrong command line says what is wrong (K-EXIT-07).
-fn tell(error: &clap::Error) {
+fn tell(error: &clap::Error, command: &clap::Command) {
     if error.use_stderr() {
-        let message = cli::usage_error(error, &cli::command());
+        let message = cli::usage_error(error, command);
         drop(writeln!(std::io::stderr(), "{message}"));
     } else {
         drop(error.print());

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use kigumi_layer::Tree;
 use kigumi_oci::{Descriptor, layer_compression};
 use kigumi_plan::ImageId;
-use kigumi_registry::{Client, OciLayout, Repository, Spool};
+use kigumi_registry::{Client, OciLayout, Repository, Spool, SpoolWriter};
 use kigumi_run::Cancel;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
+use super::base_cache::{self, BaseCache};
 use super::contents::Contents;
 use super::found::{self, FoundImage, Home};
 use super::ground;
@@ -27,6 +28,7 @@ pub(crate) struct Images {
     stopped: watch::Receiver<bool>,
     work: PathBuf,
     permits: Arc<Semaphore>,
+    warmed: Option<BaseCache>,
     entries: Vec<Image>,
 }
 
@@ -39,12 +41,13 @@ struct Image {
 }
 
 impl Images {
-    /// The images of a plan in its order; `keep` says whose layers stay after their first use.
+    /// The images of a plan in its order; `keep` says whose layers stay after their first use. Those that are `warmed` are not fetched.
     pub(crate) fn new(
         client: Client,
         handle: Handle,
         stopped: watch::Receiver<bool>,
         work: PathBuf,
+        warmed: Option<BaseCache>,
         images: impl IntoIterator<Item = (FoundImage, bool)>,
     ) -> Self {
         let entries = images
@@ -62,6 +65,7 @@ impl Images {
             stopped,
             work,
             permits: Arc::new(Semaphore::new(FETCHES)),
+            warmed,
             entries,
         }
     }
@@ -126,7 +130,7 @@ impl Images {
 
     fn fetch(&self, image: &FoundImage, descriptor: &Descriptor) -> Result<Spool, BuildError> {
         match &image.home {
-            Home::Registry(repository) => self.pull(repository, descriptor),
+            Home::Registry(repository) => self.pull(image, repository, descriptor),
             Home::Layout(layout) => self.read(layout, descriptor),
         }
     }
@@ -138,12 +142,19 @@ impl Images {
         })
     }
 
-    fn pull(&self, repository: &Repository, descriptor: &Descriptor) -> Result<Spool, BuildError> {
+    fn pull(
+        &self,
+        image: &FoundImage,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Spool, BuildError> {
         let (writer, spool) = Spool::create(&self.work).map_err(|source| BuildError::Registry {
             operation: "make a file for a layer of the base".to_owned(),
             source: Arc::new(source),
         })?;
         let (client, permits) = (self.client.clone(), Arc::clone(&self.permits));
+        let warmed = self.warmed.as_ref();
+        let warmed = warmed.and_then(|cache| cache.layout(image.descriptor.digest));
         let mut stopped = self.stopped.clone();
         let (repository, blob) = (repository.clone(), descriptor.clone());
         self.handle.spawn(async move {
@@ -152,12 +163,33 @@ impl Images {
             };
             // Whoever reads the spool gets the error; a writer that is dropped fails its readers too.
             tokio::select! {
-                _ = client.fetch_blob(&repository, &blob, writer) => {}
+                () = arrive(&client, &repository, &blob, warmed, writer) => {}
                 _ = stopped.wait_for(|stopped| *stopped) => {}
             }
         });
         Ok(spool)
     }
+}
+
+/// A layer from beside the build, else from the registry.
+async fn arrive(
+    client: &Client,
+    repository: &Repository,
+    blob: &Descriptor,
+    warmed: Option<OciLayout>,
+    mut writer: SpoolWriter,
+) {
+    if let Some(layout) = warmed {
+        let wanted = blob.clone();
+        let copying = move || base_cache::copy(&layout, &wanted, writer);
+        match tokio::task::spawn_blocking(copying).await {
+            Ok(Some(unused)) => writer = unused,
+            // A panic drops the writer, which fails the readers.
+            Ok(None) | Err(_) => return,
+        }
+    }
+    // Whoever reads the spool gets the error.
+    drop(client.fetch_blob(repository, blob, writer).await);
 }
 
 /// Layers of a manifest with the content that its config promises; the client has checked that there are as many of both.

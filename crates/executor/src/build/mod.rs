@@ -1,6 +1,7 @@
 //! A build from the plan to the pushed image.
 
 mod archives;
+mod base_cache;
 mod caching;
 mod confinement;
 mod contents;
@@ -36,6 +37,7 @@ mod stage;
 mod standing;
 mod stored;
 mod tags;
+mod warm;
 mod workshop;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +60,7 @@ pub(crate) use found::find as find_image;
 pub(crate) use rounds::{find_dockerfile, inputs as planner_inputs};
 pub(crate) use setup::{client_config, proxies};
 pub(crate) use stored::push as push_stored;
+pub(crate) use warm::warm;
 
 use crate::cache::{Cache, MountCache};
 use crate::cli::{CacheSettings, Config, ContextFlag, Environment, LintMode};
@@ -67,6 +70,7 @@ use crate::lint;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
+use base_cache::BaseCache;
 use caching::{Caching, Hashed};
 use confinement::Grants;
 use contents::Contents;
@@ -667,6 +671,7 @@ impl<'a> Build<'a> {
             self.runtime.handle().clone(),
             self.stopped.clone(),
             workshop.work().to_owned(),
+            self.config.base_cache.as_ref().map(BaseCache::new),
             images,
         )
     }
@@ -777,6 +782,13 @@ fn own_paths(config: &Config, environment: &Environment) -> Vec<PathBuf> {
     ours.extend(config.secret_files().map(PathBuf::from));
     let caches = config.cache.iter().chain(&config.mount_cache);
     ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
+    // The usual place is a volume, or may be a directory of the image.
+    ours.extend(
+        config
+            .base_cache
+            .iter()
+            .filter_map(|cache| cache.named().map(PathBuf::from)),
+    );
     // A path that is the root itself would protect everything.
     ours.retain(|path| path.parent().is_some());
     ours

@@ -2,6 +2,7 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Sub
 use clap_complete::Shell;
 
 use super::RunFlags;
+use super::base_cache::BaseCacheFlags;
 use super::cache_flags::CacheFlags;
 use super::cleanup_flags::CleanupFlags;
 use super::context_flags::{ContextFlags, DEFAULT_CONTEXT};
@@ -210,6 +211,9 @@ pub struct BuildFlags {
     /// What is not made twice.
     #[command(flatten)]
     pub cache: CacheFlags,
+    /// Base images that are fetched already.
+    #[command(flatten)]
+    pub base_cache: BaseCacheFlags,
     /// What RUN may do and finds.
     #[command(flatten)]
     pub run: RunFlags,
@@ -224,9 +228,6 @@ pub struct BuildFlags {
     /// Accepted for kaniko's sake: what they ask for always holds, or means nothing here.
     #[command(flatten)]
     pub accepted: AcceptedFlags,
-    /// Known from kaniko and not built yet: an error that names the flag.
-    #[command(flatten)]
-    pub absent: AbsentFlags,
 }
 
 /// Flags of kaniko that ask for what kigumi always does, or for nothing that exists here (K-DROP-03).
@@ -309,26 +310,6 @@ impl AcceptedFlags {
     }
 }
 
-/// Flags of kaniko and of `docker build` whose feature does not exist yet. They are parsed so that the error can say so.
-#[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Not there yet")]
-pub struct AbsentFlags {
-    #[arg(long, hide = true)]
-    cache_dir: Option<String>,
-}
-
-impl AbsentFlags {
-    /// The flags that were given and ask for something, in the order of their declaration.
-    /// Those of the cache ask for nothing without one.
-    pub fn asked_for(&self, cached: bool) -> Vec<&'static str> {
-        let text = |flag: &Option<String>| flag.as_deref().is_some_and(|value| !value.is_empty());
-        [("--cache-dir", cached && text(&self.cache_dir))]
-            .into_iter()
-            .filter_map(|(name, given)| given.then_some(name))
-            .collect()
-    }
-}
-
 /// The words Go's `strconv.ParseBool` knows (K-CLI-02).
 pub(super) fn go_bool(text: &str) -> Result<bool, String> {
     match text {
@@ -357,7 +338,7 @@ pub fn command() -> clap::Command {
 }
 
 /// COMPAT(kaniko): the word behind a flag that takes a value is its value, whatever it begins with (K-CLI-01).
-fn as_pflag(command: clap::Command) -> clap::Command {
+pub(super) fn as_pflag(command: clap::Command) -> clap::Command {
     command.mut_args(|argument| {
         if !is_flag(&argument) {
             return argument;
@@ -490,21 +471,5 @@ mod tests {
         ]);
         assert_eq!(flags.tar_path, "t");
         assert_eq!(flags.custom_platform.as_deref(), Some("linux/arm64"));
-    }
-
-    #[test]
-    fn features_that_are_not_there_are_named() {
-        let flags = flags(&["--cache-dir=/c"]);
-        assert_eq!(flags.absent.asked_for(true), ["--cache-dir"]);
-    }
-
-    #[test]
-    fn cache_flags_without_a_cache_ask_for_nothing() {
-        assert!(
-            flags(&["--cache-ttl=6h", "--cache-dir=/cache"])
-                .absent
-                .asked_for(false)
-                .is_empty()
-        );
     }
 }

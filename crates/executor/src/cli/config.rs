@@ -5,6 +5,7 @@ use kigumi_context::DockerfilePlace;
 use kigumi_oci::{Compression, ImageFormat, Platform, Reference, parse_reference};
 
 use super::args::{BuildFlags, go_bool};
+use super::base_cache::BaseCacheSettings;
 use super::cache_flags::CacheSettings;
 use super::cleanup_flags::Cleanup;
 use super::context_flags::ContextSettings;
@@ -77,6 +78,8 @@ pub struct Config {
     pub cache_mount_dir: Option<PathBuf>,
     /// What is not made twice; none without `--cache`.
     pub cache: Option<CacheSettings>,
+    /// Base images that are fetched already; none without `--cache`.
+    pub base_cache: Option<BaseCacheSettings>,
     /// What is left of a build.
     pub cleanup: Cleanup,
     /// What RUN may do and finds.
@@ -186,9 +189,9 @@ impl Environment {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Flags of kaniko that kigumi does not have yet.
-    #[error("{} not implemented yet; remove the flag, or keep the old builder for this build", list_are(.0))]
-    NotImplemented(Vec<&'static str>),
+    /// A warmer without anything to fetch.
+    #[error("no --image and no --dockerfile: say which base images to put into the cache")]
+    NothingToWarm,
     /// Nowhere to push.
     #[error("no --destination: say where to push the image, or pass --no-push")]
     NoDestination,
@@ -363,13 +366,6 @@ pub enum ConfigError {
     },
 }
 
-fn list_are(names: &[&'static str]) -> String {
-    match names {
-        [name] => format!("{name} is"),
-        names => format!("{} are", names.join(", ")),
-    }
-}
-
 impl Config {
     /// The directories that `--build-context` names.
     pub fn context_paths(&self) -> impl Iterator<Item = &Path> {
@@ -393,10 +389,6 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first thing that is wrong, before anything is executed.
     pub fn new(flags: &BuildFlags, environment: &Environment) -> Result<Self, ConfigError> {
-        let absent = flags.absent.asked_for(flags.cache.asks_for_cache());
-        if !absent.is_empty() {
-            return Err(ConfigError::NotImplemented(absent));
-        }
         let absolute = |path: &Path| environment.working_directory.join(path);
         let destinations = flags
             .destination
@@ -465,6 +457,7 @@ impl Config {
                 .cache
                 .mount_directory(flags.cache_mount_dir.as_ref())?
                 .map(|text| environment.working_directory.join(text)),
+            base_cache: BaseCacheSettings::new(&flags.base_cache, cache.as_ref(), here),
             cache,
             cleanup: Cleanup::new(&flags.cleanup, environment, flags.shape.materialize),
             run: RunSettings::new(&flags.run)?,
@@ -806,15 +799,6 @@ mod tests {
         let cases: &[(&[&str], &str)] = &[
             (&[], "no --destination"),
             (&["--no-push", "--cache"], "--cache-repo"),
-            (
-                &[
-                    "--no-push",
-                    "--cache",
-                    "--cache-repo=r.test/c",
-                    "--cache-dir=/x",
-                ],
-                "--cache-dir is not",
-            ),
             (&["-d", "r.test/UPPER"], "--destination `r.test/UPPER`"),
             (&["--no-push", "--label", "x"], "--label `x` has no `=`"),
             (&["--no-push", "--compression=lz4"], "gzip, zstd"),

@@ -2,6 +2,7 @@
 //! is the only place that looks at a flag, at the environment or at the working directory.
 
 mod args;
+mod base_cache;
 mod cache_flags;
 mod cleanup_flags;
 mod config;
@@ -24,11 +25,13 @@ mod shape_flags;
 mod times;
 mod usage;
 mod variables;
+mod warm_command;
 
 /// What `executor version` prints, and what the marker file of the executor's own image holds.
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
 
 pub use args::{Args, BuildFlags, Command, command, parse};
+pub use base_cache::{BaseCacheFlags, BaseCacheSettings};
 pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
 pub use cleanup_flags::{Cleanup, CleanupFlags};
 pub use config::{Config, ConfigError, Environment, PlatformSource, RegistryFlags};
@@ -50,3 +53,4 @@ pub use secrets::{SecretFlag, SecretFlagError, SecretSource, SshFlag};
 pub use shape_flags::{Shape, ShapeFlags};
 pub use times::{TimeFlags, Times};
 pub use usage::usage_error;
+pub use warm_command::{WarmCommand, WarmSettings};

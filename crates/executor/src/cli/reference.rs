@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::{command, variables};
+use super::{WarmCommand, command, variables};
 
 const HEAD: &str = "\
 # Reference
@@ -31,6 +31,9 @@ pub fn page() -> String {
             subcommand,
         );
     }
+    let mut warmer = WarmCommand::usage();
+    warmer.build();
+    describe(&mut page, "warmer", &warmer);
     environment(&mut page);
     page
 }
@@ -215,13 +218,7 @@ mod tests {
 
     #[test]
     fn every_flag_is_explained() {
-        let unexplained = page()
-            .lines()
-            .filter(|line| line.ends_with("| refused |"))
-            .count();
-        let absent = command();
-        let absent = absent.get_arguments();
-        let absent = absent.filter(|argument| argument.get_help_heading() == Some("Not there yet"));
-        assert_eq!(unexplained, absent.count());
+        let refused = page().lines().any(|line| line.ends_with("| refused |"));
+        assert!(!refused);
     }
 }

@@ -26,7 +26,8 @@ pub fn usage_error(error: &clap::Error, command: &clap::Command) -> String {
         | (ErrorKind::InvalidSubcommand, _, Some(word)) => unknown_command(word, command),
         _ => first_paragraph(&error.render().to_string()),
     };
-    format!("error: {text}; see `executor --help`")
+    let program = command.get_name();
+    format!("error: {text}; see `{program} --help`")
 }
 
 fn unknown_flag(word: &str, command: &clap::Command) -> String {

@@ -200,6 +200,15 @@ impl Planner {
             .collect()
     }
 
+    /// What is wrong with what stages stand on, needed or not.
+    #[must_use]
+    pub fn stage_errors(&self) -> Vec<Diagnostic> {
+        let stages = 0..self.dockerfile.stages.len();
+        stages
+            .filter_map(|stage| graph::base_origin(self, stage).err())
+            .collect()
+    }
+
     /// The file whose time is that of the build, if that was asked for and not answered yet.
     #[must_use]
     pub fn wanted_time(&self) -> Option<&TimeQuery> {

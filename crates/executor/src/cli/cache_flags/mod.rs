@@ -379,13 +379,13 @@ fn time(text: &str) -> Result<i64, ConfigError> {
         .map_err(|error| failed(format!("neither a number nor a time of RFC 3339: {error}")))
 }
 
-fn wrong(flag: &'static str, text: &str) -> impl FnOnce(String) -> ConfigError {
+pub(super) fn wrong(flag: &'static str, text: &str) -> impl FnOnce(String) -> ConfigError {
     let text = text.to_owned();
     move |reason| ConfigError::CacheFlag { flag, text, reason }
 }
 
 /// A duration as Go's `time.ParseDuration` reads it: `336h`, `1h30m`, `1.5h`, `0`. Not below zero.
-fn go_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn go_duration(text: &str) -> Result<Duration, String> {
     let malformed = || "expected a duration such as 336h or 1h30m".to_owned();
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
