@@ -25,3 +25,4 @@ mod secrets;
 mod shield;
 mod snapshots;
 mod ssh;
+mod warmed;
