@@ -213,6 +213,42 @@ fn a_run_after_a_copy_is_in_the_cache_as_long_as_files_and_arguments_are_the_sam
     argument.holds("/a", "2\n")
 }
 
+// T-CACHE-22
+#[test]
+fn a_file_that_the_ignore_list_lets_in_again_is_looked_at() -> Result<()> {
+    let case = Case::new(&[])?;
+    let cache = format!("--cache-repo={}", case.lab.destination(&case.cache));
+    let build = |file: &str| {
+        let context = case.context("FROM BASE\nCOPY . /c\n", file)?;
+        let context = context.file(".dockerignore", "*\n!file\n")?;
+        Built::of(
+            case.lab,
+            context,
+            &["--cache", &cache, "--cache-copy-layers"],
+        )
+    };
+    build("x")?;
+    let again = build("x")?;
+    ensure!(reused(&again) == ["stage-0 1/1"], "{}", again.outcome);
+    let changed = build("y")?;
+    ensure!(reused(&changed).is_empty(), "{}", changed.outcome);
+    changed.holds("/c/file", "y")
+}
+
+// T-CACHE-17
+#[test]
+fn two_stages_may_need_and_make_the_same_entry() -> Result<()> {
+    let case = Case::new(&[])?;
+    let dockerfile =
+        "FROM BASE AS a\nRUN echo 1 > /x\nFROM BASE\nRUN echo 1 > /x\nCOPY --from=a /x /y\n";
+    for _ in 0..2 {
+        let built = case.cached(dockerfile, "", &[])?;
+        built.holds("/x", "1\n")?;
+        built.holds("/y", "1\n")?;
+    }
+    Ok(())
+}
+
 /// Cuts the ends off all large blobs below a directory.
 fn truncate_blobs(directory: &Path) -> Result<usize> {
     let mut count = 0;

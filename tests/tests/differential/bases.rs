@@ -17,7 +17,7 @@ fn rooted(lab: &Lab) -> Result<LayerBuilder> {
         .dir("tmp", 0o1777)
 }
 
-// T-BUG-09, T-BUG-10, T-BUG-14
+// T-BUG-09, T-BUG-10, T-BUG-14, T-CACHE-23
 #[test]
 fn a_base_of_many_layers_with_whiteouts_opaque_marks_and_special_files() -> Result<()> {
     let lab = Lab::get()?;

@@ -157,6 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn annotations_of_the_layers_of_a_base_stay_with_the_base_t_push_04() {
+        let mut layers = vec![layer(media::OCI_LAYER_GZIP, Compression::Gzip)];
+        let said = ("org.example.note".to_owned(), "of the base".to_owned());
+        layers[0].0.descriptor.annotations = [said].into();
+        let format = ImageFormat::Oci;
+        let image = assemble(ImageConfig::default(), layers, format, BTreeMap::new()).unwrap();
+        let manifest = image.manifest.value();
+        assert!(manifest.layers[0].annotations.is_empty());
+        assert!(manifest.annotations.is_empty());
+    }
+
+    #[test]
     fn docker_and_oci_types_are_never_mixed_t_push_01() {
         let layers = vec![
             layer(media::DOCKER_LAYER_GZIP, Compression::Gzip),

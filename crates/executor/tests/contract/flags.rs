@@ -285,7 +285,7 @@ fn kaniko_dir() {
     );
 }
 
-/// K-FLAG-04
+/// K-FLAG-04, T-PUSH-08
 fn dryrun() {
     let words = [
         "--dryrun",

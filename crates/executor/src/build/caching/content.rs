@@ -168,3 +168,63 @@ fn with_metadata(framed: Framed, metadata: &Metadata) -> Framed {
             framed.bytes(name).bytes(value)
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use kigumi_layer::{Mode, Timestamp};
+
+    use super::*;
+
+    fn directory(path: &str) -> Change {
+        Change::Put {
+            path: ImagePath::parse(path.as_bytes()).unwrap(),
+            entry: Entry::Directory,
+            metadata: Metadata::root_owned(Mode::new(0o755), Timestamp::from_seconds(1)),
+        }
+    }
+
+    fn symlink(path: &str, target: &str) -> Change {
+        let mut change = directory(path);
+        if let Change::Put { entry, .. } = &mut change {
+            *entry = Entry::Symlink(target.as_bytes().into());
+        }
+        change
+    }
+
+    fn with(change: impl FnOnce(&mut Metadata)) -> Change {
+        let mut changed = directory("a");
+        if let Change::Put { metadata, .. } = &mut changed {
+            change(metadata);
+        }
+        changed
+    }
+
+    fn digest(changes: &[Change]) -> Digest {
+        let framed = changes.iter().fold(Framed::new("tree"), with_change);
+        framed.finish().digest()
+    }
+
+    #[test]
+    fn names_and_targets_do_not_run_into_each_other_t_cache_02() {
+        assert_ne!(
+            digest(&[directory("ab"), directory("c")]),
+            digest(&[directory("a"), directory("bc")])
+        );
+        assert_ne!(digest(&[symlink("ab", "c")]), digest(&[symlink("a", "bc")]));
+        assert_ne!(digest(&[directory("a")]), digest(&[symlink("a", "")]));
+    }
+
+    #[test]
+    fn everything_but_the_time_of_a_file_is_in_the_digest_t_cache_12() {
+        let plain = digest(&[directory("a")]);
+        let later = with(|metadata| metadata.mtime = Timestamp::from_seconds(2));
+        assert_eq!(digest(&[later]), plain);
+        for other in [
+            with(|metadata| metadata.mode = Mode::new(0o700)),
+            with(|metadata| metadata.uid = 1),
+            with(|metadata| metadata.gid = 1),
+        ] {
+            assert_ne!(digest(std::slice::from_ref(&other)), plain, "{other:?}");
+        }
+    }
+}

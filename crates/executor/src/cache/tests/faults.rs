@@ -48,7 +48,7 @@ async fn a_registry_that_fails_every_third_request_ends_with_hits_or_misses() {
     );
 }
 
-/// K-CACHE-04
+/// K-CACHE-04, T-CACHE-20
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_cannot_be_written_is_one_warning() {
     let lab = Lab::new();
