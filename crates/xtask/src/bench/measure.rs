@@ -16,7 +16,7 @@ use super::workload::{Bases, Ground, Workload};
 pub(super) enum Builder {
     Kigumi,
     Buildah,
-    /// Plain tools doing the unavoidable part: see the module `limit`.
+    /// Plain tools doing the unavoidable part: see [`Bench::limit`].
     Limit,
 }
 
@@ -49,6 +49,8 @@ pub(super) struct Bench<'a> {
     pub(super) lab: &'a Lab,
     pub(super) bases: &'a Bases,
     pub(super) workload: &'a Workload,
+    /// Where the layers are that have to be unpacked for it.
+    fetched: Vec<String>,
     /// Files of uncompressed tar: the layers that the workload makes.
     made: Vec<std::path::PathBuf>,
     directory: tempfile::TempDir,
@@ -61,6 +63,24 @@ fn repository(reference: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(name, _)| name)
 }
 
+/// The URLs of the layers of a base.
+fn layers_to_unpack(lab: &Lab, bases: &Bases, ground: Ground) -> Result<Vec<String>> {
+    let base = match ground {
+        Ground::Small => &bases.small,
+        Ground::Big => &bases.big,
+        Ground::Nothing => return Ok(Vec::new()),
+    };
+    let name = base.split_once('/').map_or(base.as_str(), |(_, name)| name);
+    let image = Image::pull(lab.plain(), name)?;
+    let blobs = format!(
+        "http://{}/v2/{}/blobs",
+        lab.plain().address(),
+        repository(base)
+    );
+    let digests = digests(&image).into_iter();
+    Ok(digests.map(|digest| format!("{blobs}/{digest}")).collect())
+}
+
 impl<'a> Bench<'a> {
     /// Builds the workload once, unmeasured.
     pub(super) fn new(lab: &'a Lab, bases: &'a Bases, workload: &'a Workload) -> Result<Self> {
@@ -68,6 +88,7 @@ impl<'a> Bench<'a> {
             lab,
             bases,
             workload,
+            fetched: layers_to_unpack(lab, bases, workload.ground)?,
             made: Vec::new(),
             directory: lab.temp_dir()?,
         };
@@ -175,24 +196,8 @@ impl<'a> Bench<'a> {
     fn limit(&self) -> Result<(String, Measured)> {
         let name = Lab::unique_name("bench-limit");
         let place = self.lab.temp_dir()?;
-        let base = match self.workload.ground {
-            Ground::Small => Some(&self.bases.small),
-            Ground::Big => Some(&self.bases.big),
-            Ground::Nothing => None,
-        };
-        let mut lines = Vec::new();
-        if let Some(base) = base {
-            let image_name = base.split_once('/').map_or(base.as_str(), |(_, name)| name);
-            let image = Image::pull(self.lab.plain(), image_name)?;
-            lines.extend(digests(&image).into_iter().map(|digest| {
-                format!(
-                    "http://{}/v2/{}/blobs/{digest}",
-                    self.lab.plain().address(),
-                    repository(base)
-                )
-            }));
-        }
-        fs::write(place.path().join("fetch"), lines.join("\n")).context("write a list")?;
+        let fetched = self.fetched.join("\n");
+        fs::write(place.path().join("fetch"), fetched).context("write a list")?;
         let made = self.made.iter().map(|path| path.to_string_lossy());
         let made = made.collect::<Vec<_>>().join("\n");
         fs::write(place.path().join("send"), made).context("write a list")?;
