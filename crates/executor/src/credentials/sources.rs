@@ -29,7 +29,10 @@ pub(crate) fn keychain(
     };
     let variables = &environment.variables;
     let natives = Natives::new(&Surroundings::new(variables.clone(), http, hide));
-    let helpers = Helpers::new(program_path(environment)).with_natives(natives.clone());
+    let mut helpers = Helpers::new(program_path(environment)).with_natives(natives.clone());
+    if let Some(own) = environment.executable.parent() {
+        helpers = helpers.with_names_in(own.to_owned());
+    }
     let mut keychains = files(environment, &helpers, redactor)?;
     for helper in &settings.helpers {
         keychains.push(of_helper(*helper, variables, &natives, redactor));

@@ -12,6 +12,8 @@ use crate::{Error, Registry, Secret, limits};
 pub struct Helpers {
     path: Vec<PathBuf>,
     natives: Option<Natives>,
+    /// Where programs of the names of natives are no more than names.
+    own: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +38,7 @@ impl Helpers {
         Self {
             path,
             natives: None,
+            own: None,
         }
     }
 
@@ -51,6 +54,13 @@ impl Helpers {
         self
     }
 
+    /// Has what is built in stand in for programs in this directory, too: the image has their names there, and no programs behind them.
+    #[must_use]
+    pub fn with_names_in(mut self, directory: PathBuf) -> Self {
+        self.own = Some(directory);
+        self
+    }
+
     /// Asks `docker-credential-<helper>` for a registry. `None` when it knows nothing of it.
     ///
     /// # Errors
@@ -62,9 +72,12 @@ impl Helpers {
         registry: &Registry,
     ) -> Result<Option<Sourced>, Error> {
         let program = self.find(helper);
-        if let (None, Some(natives), Some(provider)) =
-            (&program, &self.natives, NativeProvider::of_helper(helper))
-        {
+        let is_name = |program: &Path| self.own.as_deref() == program.parent();
+        if let (None, Some(natives), Some(provider)) = (
+            program.as_deref().filter(|program| !is_name(program)),
+            &self.natives,
+            NativeProvider::of_helper(helper),
+        ) {
             let found = natives.get(provider, registry)?;
             return Ok(found.map(|found| Sourced {
                 source: format!("{}, for `{helper}` of {origin}", found.source),

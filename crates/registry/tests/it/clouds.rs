@@ -806,6 +806,28 @@ async fn helpers_of_a_config_json_are_built_in_when_there_is_no_program() {
     assert!(error.to_string().contains("no credentials for"), "{error}");
 }
 
+/// K-AUTH-02, K-IMG-01: the image has the names of the helpers beside the executor.
+#[tokio::test]
+async fn a_name_of_ours_does_not_stand_in_the_way_of_what_is_built_in() {
+    let world = World::new();
+    let token = world.file("token", "pod-token");
+    let mut variables = IRSA.to_vec();
+    variables.push(("AWS_WEB_IDENTITY_TOKEN_FILE", &token));
+    let own = TempDir::new().unwrap();
+    std::fs::write(own.path().join("docker-credential-ecr-login"), "").unwrap();
+    let helpers = || Helpers::new(vec![own.path().to_owned()]);
+    for (helpers, works) in [
+        (helpers().with_names_in(own.path().to_owned()), true),
+        (helpers(), false),
+    ] {
+        let helpers = helpers.with_natives(world.natives(&variables));
+        let text = br#"{"credsStore":"ecr-login"}"#;
+        let config = DockerConfig::parse("config.json", text, helpers).unwrap();
+        let client = world.client(config).await;
+        assert_eq!(probe(&client, ECR).await.is_ok(), works);
+    }
+}
+
 /// T-AUTH-04: a provider that fails is not the end while another source is left, nor for a public image.
 #[tokio::test]
 async fn a_provider_is_asked_only_when_nothing_before_it_was_taken() {
