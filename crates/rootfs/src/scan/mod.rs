@@ -119,6 +119,11 @@ impl Index {
     /// [`Error`] with the file that could not be looked at.
     pub fn scan(&mut self, root: &RootDir, exclusions: &Exclusions) -> Result<Tree, Error> {
         let findings = self.look(root, exclusions)?;
+        self.update(findings, root)
+    }
+
+    /// Brings the tree to what was found; returns it as it was.
+    fn update(&mut self, findings: Findings, root: &RootDir) -> Result<Tree, Error> {
         let mut update = Update {
             links: findings.anchors.into_iter().rev().collect(),
             root,
@@ -199,6 +204,14 @@ impl Index {
             },
             None => self.as_put(here, partial.as_ref(), update.root)?,
         };
+        // A further name was looked at after the first, and what is recorded of both is what the first look saw: a change between
+        // the two has to differ from it at the next scan.
+        let recorded = match &change {
+            Change::Link { target, .. } => self.tree.lookup(target),
+            Change::Put { .. } | Change::Delete { .. } | Change::ClearDir { .. } => None,
+        };
+        let recorded = recorded.and_then(|id| self.known.seen(id));
+        let recorded = recorded.map_or(identity, |seen| seen.identity);
         if identity.is_directory() {
             // What is virtual below stays so, whatever became of the directory itself.
             self.virtuals.remove(&path);
@@ -210,7 +223,7 @@ impl Index {
         }
         self.apply(change)?;
         if let Some(id) = self.tree.lookup(&path) {
-            self.known.note(id, identity);
+            self.known.note(id, recorded);
         }
         Ok(())
     }
@@ -434,6 +447,37 @@ mod tests {
         assert_eq!(kigumi_layer::diff(&before, index.tree()), []);
         let id = index.tree.lookup(&path("/f")).unwrap();
         assert!(index.known.is_unchanged(id, &stat), "it was read");
+    }
+
+    /// A file with two names is looked at twice, and between the two looks something on the host may write to it.
+    #[test]
+    fn a_change_between_the_looks_at_two_names_is_found_by_the_next_scan() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, exclusions, mut index) = recorded(directory.path());
+        let at = |name: &str| directory.path().join(name);
+        std::fs::hard_link(at("f"), at("g")).unwrap();
+        index.scan(&root, &exclusions).unwrap();
+        let file = std::fs::File::options().write(true).open(at("f")).unwrap();
+        let set = |seconds| {
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+            file.set_modified(time).unwrap();
+        };
+        let is_of = |name: &'static str| {
+            move |finding: &Finding| *finding.path() == path(&format!("/{name}"))
+        };
+        set(1);
+        let mut findings = index.look(&root, &exclusions).unwrap();
+        findings.list.retain(is_of("f"));
+        set(2);
+        let mut later = index.look(&root, &exclusions).unwrap();
+        later.list.retain(is_of("g"));
+        findings.list.append(&mut later.list);
+        assert_eq!(findings.list.len(), 2);
+        index.update(findings, &root).unwrap();
+        index.scan(&root, &exclusions).unwrap();
+        let id = index.tree.lookup(&path("/g")).unwrap();
+        let mtime = index.tree.node(id).metadata.mtime;
+        assert_eq!(mtime, Timestamp::from_seconds(2));
     }
 
     #[test]
