@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,15 @@ const DOCKER_HUB: &str = "index.docker.io";
 /// Where a pod has the files of the case.
 const WORKSPACE: &str = "/workspace";
 
+/// See [`Prepared::build_with`].
+pub(crate) const LAYERS_HERE: &str = "{{layers}}";
+
+/// Where a pod has the cache of layers: below a place that is there in any case, so that a RUN sees the same root with and without a cache.
+const LAYERS: &str = "/workspace/layers";
+
+/// What a process leaves behind, below the directory of the case.
+const LEFT: [&str; 3] = ["kaniko", "home", "layout"];
+
 /// Who builds when the tests run as root: nobody, so that nothing can need more.
 const NOBODY: u32 = 65534;
 
@@ -44,6 +54,8 @@ pub struct Prepared {
     pub images: BTreeMap<String, Vec<KnownImage>>,
     /// Relative to the directory.
     dockerfile: PathBuf,
+    /// A cache that builds of this case may share; empty at first.
+    layers: TempDir,
 }
 
 /// The ways to build a case.
@@ -116,7 +128,7 @@ impl Prepared {
         };
         let directory = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let root = directory.path();
-        for name in ["context", "beside", "secrets", "kaniko", "home"] {
+        for name in ["context", "beside", "secrets"] {
             fs::create_dir(root.join(name)).with_context(|| format!("mkdir {name}"))?;
         }
         let options = &case.options;
@@ -150,23 +162,50 @@ impl Prepared {
             agents,
             images: shelf.images,
             dockerfile,
+            layers: tempfile::Builder::new().prefix("layers-").tempdir()?,
         })
     }
 
-    /// Builds the case.
+    /// Builds the case. Nothing is there of earlier builds.
     pub fn build(&self, case: &Case, how: Build<'_>) -> Result<Finished> {
+        self.build_with(case, how, &[])
+    }
+
+    /// The same with further arguments, in which [`LAYERS_HERE`] stands for a directory that all builds of this case share.
+    pub(crate) fn build_with(
+        &self,
+        case: &Case,
+        how: Build<'_>,
+        more: &[&str],
+    ) -> Result<Finished> {
+        let words = |layers: &str| -> Vec<String> {
+            let words = more.iter();
+            words
+                .map(|word| word.replace(LAYERS_HERE, layers))
+                .collect()
+        };
         match how {
-            Build::Process { executor } => self.build_as_process(case, executor),
-            Build::Pod { lab } => self.build_in_pod(case, lab),
+            Build::Process { executor } => {
+                let layers = self.layers.path().display().to_string();
+                self.build_as_process(case, executor, &words(&layers))
+            }
+            Build::Pod { lab } => self.build_in_pod(case, lab, &words(LAYERS)),
         }
     }
 
-    fn build_as_process(&self, case: &Case, executor: &Path) -> Result<Finished> {
+    fn build_as_process(&self, case: &Case, executor: &Path, more: &[String]) -> Result<Finished> {
         let root = self.directory.path();
         let home = root.join("home");
+        for name in LEFT {
+            remove(&root.join(name))?;
+        }
+        for name in ["kaniko", "home"] {
+            fs::create_dir(root.join(name)).with_context(|| format!("mkdir {name}"))?;
+        }
         let mut command = Command::new(executor);
         command
             .args(self.arguments(case, root))
+            .args(more)
             .args(self.forwarded(|id, agent| format!("{id}={}", agent.socket().display())))
             .arg("--kaniko-dir")
             .arg(root.join("kaniko"));
@@ -177,6 +216,7 @@ impl Prepared {
         }
         if rustix::process::geteuid().is_root() {
             give(root, NOBODY)?;
+            give(self.layers.path(), NOBODY)?;
             command.uid(NOBODY).gid(NOBODY);
         }
         let said = tool::attempt(&mut command)?;
@@ -188,17 +228,21 @@ impl Prepared {
         ))
     }
 
-    fn build_in_pod(&self, case: &Case, lab: &Lab) -> Result<Finished> {
+    fn build_in_pod(&self, case: &Case, lab: &Lab, more: &[String]) -> Result<Finished> {
         // Its token would keep `/run/secrets` from being absent where it is in BuildKit.
         let mut pod = Pod::new(lab).without_service_account();
         for (id, agent) in &self.agents {
             pod = pod.mount(&agent.socket(), &agent_in_pod(id));
+        }
+        if !more.is_empty() {
+            pod = pod.volume(self.layers.path(), LAYERS);
         }
         let outcome = pod
             .context(Context::copy_of(lab, self.directory.path())?)
             .host_alias(&self.server.address().ip().to_string(), DOCKER_HUB)
             .bare()
             .args(self.arguments(case, Path::new(WORKSPACE)))
+            .args(more.iter().map(String::as_str))
             .args(self.forwarded(|id, _| format!("{id}={}", agent_in_pod(id))))
             .run()?;
         let layout = outcome.workspace().join("layout");
@@ -255,6 +299,11 @@ impl Finished {
     /// The image that was built.
     pub fn image(&self) -> Result<Image> {
         Image::from_layout(&self.layout)
+    }
+
+    /// The layout that was written.
+    pub(crate) fn layout(&self) -> &Path {
+        &self.layout
     }
 
     /// The images that were built, by platform.
@@ -360,6 +409,16 @@ fn options(options: &Options, root: &Path) -> Vec<String> {
         words.push("--reproducible".to_owned());
     }
     words
+}
+
+/// Removes a tree that may not be there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Gives a tree to another user.
