@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -34,9 +33,6 @@ pub(crate) const LAYERS_HERE: &str = "{{layers}}";
 
 /// Where a pod has the cache of layers: below a place that is there in any case, so that a RUN sees the same root with and without a cache.
 const LAYERS: &str = "/workspace/layers";
-
-/// What a process leaves behind, below the directory of the case.
-const LEFT: [&str; 3] = ["kaniko", "home", "layout"];
 
 /// Who builds when the tests run as root: nobody, so that nothing can need more.
 const NOBODY: u32 = 65534;
@@ -105,9 +101,15 @@ pub struct Finished {
     /// What it said.
     pub output: String,
     layout: PathBuf,
-    /// Holds the layout of a pod.
-    _outcome: Option<Outcome>,
+    _places: Places,
     placeholders: Vec<(String, String)>,
+}
+
+/// Held for what a build left there.
+#[derive(Debug)]
+enum Places {
+    Own(#[expect(dead_code, reason = "held, never read")] TempDir),
+    OfPod(#[expect(dead_code, reason = "held, never read")] Outcome),
 }
 
 impl Prepared {
@@ -195,20 +197,19 @@ impl Prepared {
 
     fn build_as_process(&self, case: &Case, executor: &Path, more: &[String]) -> Result<Finished> {
         let root = self.directory.path();
-        let home = root.join("home");
-        for name in LEFT {
-            remove(&root.join(name))?;
-        }
+        let own = tempfile::Builder::new().prefix("build-").tempdir_in(root)?;
+        let place = |name: &str| own.path().join(name);
+        let (home, layout) = (place("home"), place("layout"));
         for name in ["kaniko", "home"] {
-            fs::create_dir(root.join(name)).with_context(|| format!("mkdir {name}"))?;
+            fs::create_dir(place(name)).with_context(|| format!("mkdir {name}"))?;
         }
         let mut command = Command::new(executor);
         command
-            .args(self.arguments(case, root))
+            .args(self.arguments(case, root, &layout))
             .args(more)
             .args(self.forwarded(|id, agent| format!("{id}={}", agent.socket().display())))
             .arg("--kaniko-dir")
-            .arg(root.join("kaniko"));
+            .arg(place("kaniko"));
         command.env_clear().env("HOME", &home).current_dir(&home);
         // The server is the proxy: it tunnels nothing, so plain HTTP is what is left.
         for scheme in ["http_proxy", "https_proxy"] {
@@ -220,12 +221,14 @@ impl Prepared {
             command.uid(NOBODY).gid(NOBODY);
         }
         let said = tool::attempt(&mut command)?;
-        Ok(self.finished(
-            said.code,
-            said.stdout + &said.stderr,
-            root.join("layout"),
-            None,
-        ))
+        let finished = Finished {
+            code: said.code,
+            output: said.stdout + &said.stderr,
+            layout,
+            _places: Places::Own(own),
+            placeholders: self.placeholders(),
+        };
+        Ok(finished)
     }
 
     fn build_in_pod(&self, case: &Case, lab: &Lab, more: &[String]) -> Result<Finished> {
@@ -237,38 +240,33 @@ impl Prepared {
         if !more.is_empty() {
             pod = pod.volume(self.layers.path(), LAYERS);
         }
+        let workspace = Path::new(WORKSPACE);
+        let arguments = self.arguments(case, workspace, &workspace.join("layout"));
         let outcome = pod
             .context(Context::copy_of(lab, self.directory.path())?)
             .host_alias(&self.server.address().ip().to_string(), DOCKER_HUB)
             .bare()
-            .args(self.arguments(case, Path::new(WORKSPACE)))
+            .args(arguments)
             .args(more.iter().map(String::as_str))
             .args(self.forwarded(|id, _| format!("{id}={}", agent_in_pod(id))))
             .run()?;
-        let layout = outcome.workspace().join("layout");
-        let output = format!("{}{}", outcome.stdout, outcome.stderr);
-        Ok(self.finished(outcome.code, output, layout, Some(outcome)))
+        Ok(Finished {
+            code: outcome.code,
+            output: format!("{}{}", outcome.stdout, outcome.stderr),
+            layout: outcome.workspace().join("layout"),
+            _places: Places::OfPod(outcome),
+            placeholders: self.placeholders(),
+        })
     }
 
-    fn finished(
-        &self,
-        code: i32,
-        output: String,
-        layout: PathBuf,
-        outcome: Option<Outcome>,
-    ) -> Finished {
+    /// What is another text in every run, and what stands for it.
+    fn placeholders(&self) -> Vec<(String, String)> {
         let http = format!("http://{}/f", self.server.address());
         let git = format!("http://{}/git", self.server.address());
-        Finished {
-            code,
-            output,
-            layout,
-            _outcome: outcome,
-            placeholders: [(http, HTTP.to_owned()), (git, GIT.to_owned())]
-                .into_iter()
-                .chain(self.ids.iter().cloned())
-                .collect(),
-        }
+        [(http, HTTP.to_owned()), (git, GIT.to_owned())]
+            .into_iter()
+            .chain(self.ids.iter().cloned())
+            .collect()
     }
 
     /// The flags for agents.
@@ -280,13 +278,13 @@ impl Prepared {
     }
 
     /// The command line, for a builder that sees the files of the case below `root`.
-    fn arguments(&self, case: &Case, root: &Path) -> Vec<String> {
+    fn arguments(&self, case: &Case, root: &Path, layout: &Path) -> Vec<String> {
         let place = |name: &Path| root.join(name).display().to_string();
         let mut words = options(&case.options, root);
         for (flag, name) in [
             ("--dockerfile", self.dockerfile.as_path()),
             ("--context", Path::new("context")),
-            ("--oci-layout-path", Path::new("layout")),
+            ("--oci-layout-path", layout),
         ] {
             words.extend([flag.to_owned(), place(name)]);
         }
@@ -409,16 +407,6 @@ fn options(options: &Options, root: &Path) -> Vec<String> {
         words.push("--reproducible".to_owned());
     }
     words
-}
-
-/// Removes a tree that may not be there.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", path.display()))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 /// Gives a tree to another user.

@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{Context as _, Result, ensure};
 
 use super::build::{Build, Prepared};
-use super::cached::{self, Compared, Comparison};
+use super::cached::{Compared, Comparison, compare};
 use super::case::Case;
 use super::expect::Expected;
 use super::judge::{Difference, judge};
@@ -138,21 +138,19 @@ impl Suite {
         report
     }
 
-    /// Builds the cases that the filter takes without a cache, with an empty one and with a full one, several at a time. Cases of which
-    /// `unsteady` says so have RUNs that do not make the same twice.
+    /// Builds the cases that the filter takes without a cache, with an empty one and with a full one, several at a time.
     pub fn compare(
         &self,
         threads: usize,
         how: Build<'_>,
         takes: impl Fn(&Case) -> bool,
-        unsteady: impl Fn(&str) -> bool + Sync,
     ) -> Comparison {
-        let compare = |case: &Case, _: &Expected| {
-            let compared = cached::compare(case, how, unsteady(&case.name));
+        let work = |case: &Case, _: &Expected| {
+            let compared = compare(case, how);
             compared.unwrap_or_else(|error| Compared::Differs(format!("broken: {error:#}")))
         };
         Comparison {
-            cases: self.each(threads, takes, compare),
+            cases: self.each(threads, takes, work),
         }
     }
 
