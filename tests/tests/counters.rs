@@ -331,7 +331,8 @@ fn a_build_that_is_all_in_the_cache_moves_no_layer_and_asks_for_each_key_at_most
     ensure!(again.digest() == image.digest(), "another image");
     ensure!(moved(&second, &again) == 0, "{second:?}");
     ensure!(second.manifests_written == 1, "{second:?}");
-    let bound = 2 * KEYS + 2 * again.layers.len() + 12;
+    // Each key twice, each layer mounted, and what every build asks.
+    let bound = 2 * KEYS + again.layers.len() + 12;
     ensure!(second.requests <= bound, "{bound}: {second:?}");
     Ok(())
 }
