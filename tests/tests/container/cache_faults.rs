@@ -115,8 +115,8 @@ fn identity(built: &Built) -> Result<String> {
 }
 
 const STEPS: &str = "FROM BASE AS made\nRUN busybox mkdir /out && echo made > /out/x\n\
-    FROM BASE\nWORKDIR /w\nCOPY file /w/\nRUN read line < file; echo $line > result\n\
-    RUN busybox rm file\nCOPY --from=made /out /out\n";
+    FROM BASE\nCOPY file /w/\nRUN read line < /w/file; echo $line > /w/result\n\
+    COPY --from=made /out /out\n";
 
 /// A build whose base, cache and image are all behind the front.
 fn build_behind(case: &Case, front: &Front) -> Result<(Image, Outcome)> {
