@@ -114,7 +114,7 @@ fn moved(requests: &[Request], repositories: &[&str]) -> Vec<String> {
     moved
 }
 
-// T-CACHE-15, T-CACHE-16, T-RES: a fully cached build pulls no layer and pushes a config and a manifest.
+// T-CACHE-15, T-CACHE-16, T-RES, T-BUG-20, T-BUG-22: a fully cached build pulls no layer and pushes a config and a manifest.
 #[test]
 fn a_second_build_in_a_fresh_container_moves_no_layer_and_makes_the_same_image() -> Result<()> {
     let case = Case::new(&["--cache-copy-layers", EPOCH])?;
