@@ -182,12 +182,13 @@ impl LinkGroups {
                     directories.push((old, id));
                     continue;
                 }
-                let old_links = old.map_or(0, |old| before.node(old).links());
-                if node.links() < 2 && old_links < 2 {
+                let old_links = old.map_or(0, |old| before.links(old));
+                let links = after.links(id);
+                if links < 2 && old_links < 2 {
                     continue;
                 }
                 let heir = old.filter(|old| node.unchanged_since(before.node(*old)));
-                groups.add(id, node.links(), heir, old_links);
+                groups.add(id, links, heir, old_links);
             }
         }
         groups

@@ -1,7 +1,9 @@
 mod compare;
 mod known;
+mod narrow;
 mod packed;
 mod record;
+mod slots;
 mod walk;
 
 use std::collections::HashMap;
