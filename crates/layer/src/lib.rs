@@ -65,7 +65,7 @@ pub use compress::{
     CompressionSettings, Decompressor, FinishedLayer, LayerWriter, StreamFormat, decompress,
     decompress_as,
 };
-pub use diff::diff;
+pub use diff::{Changes, diff};
 pub use entries::Entries;
 pub use error::Error;
 pub use hashing::HashingRead;

@@ -147,15 +147,14 @@ impl Ground {
             .map_err(failed("look at the root filesystem"))
     }
 
-    /// What a RUN did.
-    pub(crate) fn changes(&mut self, index: &mut Index) -> Result<Vec<Change>, BuildError> {
+    /// Looks at what a RUN did; gives the tree as it was before.
+    pub(crate) fn scan(&mut self, index: &mut Index) -> Result<Tree, BuildError> {
         self.exclusions
             .refresh()
             .map_err(failed("read the mounts"))?;
-        let before = index
+        index
             .scan(&self.root, &self.exclusions)
-            .map_err(failed("take a snapshot of the root filesystem"))?;
-        Ok(kigumi_layer::diff(&before, index.tree()))
+            .map_err(failed("take a snapshot of the root filesystem"))
     }
 
     /// The bytes of a file on the root.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kigumi_context::Owner;
-use kigumi_layer::{Change, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree};
+use kigumi_layer::{
+    Change, Changes, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree,
+};
 use kigumi_plan::{
     Base, BuildPlan, CopyOp, CopySource, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
 };
@@ -536,14 +538,16 @@ impl Stages<'_> {
         ran?;
         ended?;
         restored?;
-        let changes = ground.changes(&mut index)?;
+        let before = ground.scan(&mut index)?;
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
         };
         let wanted = self.needs.layers_of(stage);
-        let layer = self.factory.write(wanted, for_cache, &changes, &open)?;
-        for (path, digest) in &layer.digests {
-            index.learn(path, *digest);
+        let changes = Changes::between(&before, index.tree());
+        let mut layer = self.factory.write(wanted, for_cache, changes, &open)?;
+        let digests = std::mem::take(&mut layer.digests);
+        if !digests.is_empty() {
+            index.learn_all(&before, digests);
         }
         Ok((State::Live(index), layer))
     }
