@@ -4,9 +4,9 @@
 //!
 //! | podman 4.3 | here |
 //! |---|---|
-//! | knows Pods, no Jobs | the pod of a Job's template is taken, as the Job controller does |
+//! | knows pods, no jobs | the pod of a Job's template is taken, as the Job controller does |
 //! | one set of names for all pods of this machine | pods, claims, secrets and `emptyDir`s get names of their own |
-//! | does not read `seccompProfile` | the annotation that it reads says RuntimeDefault's profile, whatever the document says |
+//! | does not read `seccompProfile` | the annotation that it reads says `RuntimeDefault`'s profile, whatever the document says |
 //! | has eleven capabilities by default | its configuration has containerd's fourteen |
 //! | does not decode what a Secret holds | it gets the Secret decoded |
 //! | does not read `items` of a secret, and falls over where `optional` is absent | the secret's keys are the paths already; `optional: false` |
@@ -14,6 +14,10 @@
 //! | mounts no termination log | it is mounted |
 //!
 //! An `emptyDir` of `medium: Memory` lies on the disk, requests of resources and `automountServiceAccountToken` say nothing to podman.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "documents: what a JSON value does not have is null, which no test of these takes for something"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -171,10 +175,9 @@ impl<'a> Play<'a> {
             if volume.get("emptyDir").is_some() {
                 let own = format!("{name}-{suffix}");
                 volume["name"] = json!(own);
-                for mount in mounts(spec)? {
-                    if mount["name"] == json!(name) {
-                        mount["name"] = json!(own);
-                    }
+                let of_it = mounts(spec)?.iter_mut();
+                for mount in of_it.filter(|mount| mount["name"] == json!(name)) {
+                    mount["name"] = json!(own);
                 }
                 playing.volumes.push(own);
             } else if let Some(claim) = volume.get_mut("persistentVolumeClaim") {

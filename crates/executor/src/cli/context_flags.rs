@@ -213,7 +213,7 @@ pub(crate) fn context_below_root(
 }
 
 /// The default of `--context`.
-pub(super) const DEFAULT_CONTEXT: &str = "/workspace/";
+pub(crate) const DEFAULT_CONTEXT: &str = "/workspace/";
 
 #[cfg(test)]
 mod tests {

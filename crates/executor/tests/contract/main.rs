@@ -14,6 +14,7 @@ mod credentials;
 mod flags;
 mod harness;
 mod lists;
+mod mistakes;
 mod outputs;
 mod push;
 mod registries;
