@@ -25,7 +25,7 @@ pub(crate) fn advice(error: &BuildError, environment: &Environment) -> Option<St
         let status = registry
             .and_then(kigumi_registry::Error::answer)
             .map(|answer| answer.status);
-        return credentials::about_refusal(credential, status, environment);
+        return Some(credentials::about_refusal(credential, status, environment));
     }
     if let Some(kigumi_run::Error::Credentials { source, .. }) = cause::<kigumi_run::Error>(error)
         && source.kind() == io::ErrorKind::PermissionDenied
