@@ -36,7 +36,7 @@ pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
 pub use cleanup_flags::{Cleanup, CleanupFlags};
 pub use config::{Config, ConfigError, Environment, PlatformSource, RegistryFlags};
 pub use context_flags::{ContextFlags, ContextSettings};
-pub(crate) use context_flags::{DEFAULT_CONTEXT, default_context};
+pub(crate) use context_flags::{DEFAULT_CONTEXT, context_below_root, default_context};
 pub use contexts::{ContextFlag, ContextPlace};
 pub use credential_flags::{CredentialFlags, CredentialHelper, CredentialSettings};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};

@@ -46,7 +46,7 @@ fn a_secret_that_is_missing_misnamed_incomplete_or_wrong_is_told_apart() {
             r#"{"auths":{}}"#.to_owned(),
             "has no entry for this registry",
         ),
-        ("config.json", entry("expired-1"), "wrong or has expired"),
+        ("config.json", entry("an-old-one"), "wrong or has expired"),
     ] {
         with_secret(&registry, name, &content).fails(expected);
     }
@@ -71,9 +71,9 @@ fn a_copy_of_what_the_ignore_file_hides_names_that_file() {
             .fails("`/a` not found: the ignore file (`.dockerignore`)");
     }
     // What is not there at all is not blamed on it.
-    let outcome = built("FROM scratch\nCOPY none /\n", &["--no-push"]);
+    let outcome = built("FROM scratch\nCOPY nothing /\n", &["--no-push"]);
     outcome
-        .fails("`/none` not found in the build context")
+        .fails("`/nothing` not found in the build context")
         .is_silent_about("ignore file");
 }
 
