@@ -43,6 +43,7 @@ pub mod keychain;
 mod layout;
 mod limits;
 mod name;
+mod program;
 mod retry;
 mod routes;
 mod secret;
