@@ -1,6 +1,6 @@
 //! Flags and variables about registries.
 
-use kigumi_testkit::{Authentication, FakeRegistry, TestImage};
+use kigumi_testkit::{FakeRegistry, TestImage};
 
 use crate::Row;
 use crate::harness::{Invocation, Outcome, text};
@@ -41,14 +41,6 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("HTTP_PROXY", http_proxy),
     ("UPSTREAM_CLIENT_TYPE", upstream_client_type),
-    ("DOCKER_AUTH_CONFIG", docker_auth_config),
-    ("CI_REGISTRY", ci_registry),
-    ("CI_REGISTRY_USER", || {
-        without("CI_REGISTRY_USER");
-    }),
-    ("CI_REGISTRY_PASSWORD", || {
-        without("CI_REGISTRY_PASSWORD");
-    }),
 ];
 
 const COPY: &str = "FROM scratch\nCOPY a /\n";
@@ -96,55 +88,6 @@ fn pushes(words: &[&str], variables: &[(&str, &str)]) -> bool {
         .fold(build, |build, (name, value)| build.env(name, value));
     build.run().succeeds();
     registry.manifest("a", "1").is_some()
-}
-
-/// A push to a registry that wants a password. `HOST` in the values is the registry.
-fn pushes_with(variables: &[(&str, &str)]) -> Outcome {
-    let registry = FakeRegistry::builder()
-        .authentication(Authentication::token("me", "hunter2-right"))
-        .start();
-    let build = Invocation::build(COPY).args(&["--insecure", "-d", &registry.reference("a:1")]);
-    let build = variables.iter().fold(build, |build, (name, value)| {
-        build.env(name, &value.replace("HOST", registry.authority()))
-    });
-    let outcome = build.run();
-    assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
-    assert_eq!(outcome.code == 0, registry.manifest("a", "1").is_some());
-    outcome
-}
-
-/// K-GL-04, K-AUTH-06
-fn docker_auth_config() {
-    let auths = |password: &str| {
-        format!(r#"{{"auths":{{"HOST":{{"username":"me","password":"{password}"}}}}}}"#)
-    };
-    let pushes = |text: &str| pushes_with(&[("DOCKER_AUTH_CONFIG", text)]);
-    pushes(&auths("hunter2-right")).succeeds();
-    pushes(&auths("hunter2-wrong")).fails("DOCKER_AUTH_CONFIG is set: its entries win over");
-    let without = pushes("");
-    without.fails("a:1");
-    assert!(!without.stderr.contains("DOCKER_AUTH_CONFIG is set"));
-}
-
-const JOB: [(&str, &str); 3] = [
-    ("CI_REGISTRY", "HOST"),
-    ("CI_REGISTRY_USER", "me"),
-    ("CI_REGISTRY_PASSWORD", "hunter2-right"),
-];
-
-/// K-GL-04, K-AUTH-04: for exactly the host and port of the job's registry.
-fn ci_registry() {
-    pushes_with(&JOB).succeeds();
-    let [_, user, password] = JOB;
-    for other in ["HOST0", "127.0.0.1", "r.test", ""] {
-        pushes_with(&[("CI_REGISTRY", other), user, password]).fails("a:1");
-    }
-}
-
-/// K-GL-04
-fn without(name: &str) {
-    let rest: Vec<_> = JOB.into_iter().filter(|(one, _)| *one != name).collect();
-    pushes_with(&rest).fails("a:1");
 }
 
 fn no_push() {
