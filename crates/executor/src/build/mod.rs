@@ -395,8 +395,11 @@ impl<'a> Build<'a> {
 
     /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
     fn shield(&self) -> Result<Shield, BuildError> {
-        let shield = Shield::raise(self.environment, self.events)?;
-        let exposed = exposed(self.environment);
+        // It was read when the cache was opened.
+        let cache = self.config.cache.as_ref();
+        let key = cache.and_then(|settings| settings.sign_key.as_deref());
+        let shield = Shield::raise(self.environment, key, self.events)?;
+        let exposed = exposed(self.environment, key);
         if !exposed.is_empty() {
             let files: Vec<String> = exposed
                 .iter()

@@ -18,6 +18,7 @@ mod mistakes;
 mod outputs;
 mod push;
 mod registries;
+mod shadowed;
 mod variables;
 
 /// A row of the contract, by the name that a manifest uses, and the observation.
