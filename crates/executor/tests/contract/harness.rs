@@ -2,6 +2,7 @@
 //! needs a container.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +15,7 @@ pub(crate) struct Invocation {
     directory: TempDir,
     words: Vec<String>,
     variables: Vec<(String, String)>,
+    name: &'static str,
 }
 
 /// What became of it.
@@ -44,6 +46,7 @@ impl Invocation {
             directory,
             words: Vec::new(),
             variables: vec![("KANIKO_DIR".to_owned(), kaniko_dir)],
+            name: "executor",
         }
         .args(words)
     }
@@ -62,6 +65,11 @@ impl Invocation {
         self
     }
 
+    /// By another name of the program.
+    pub(crate) fn called(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
@@ -78,6 +86,7 @@ impl Invocation {
 
     pub(crate) fn run(self) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_executor"));
+        command.arg0(self.name);
         command.args(&self.words).current_dir(self.directory.path());
         command.env_clear().envs(self.variables);
         let output = command.output().unwrap();
@@ -191,7 +200,7 @@ fn blob(layout: &Path, digest: &str) -> PathBuf {
     layout.join("blobs").join(digest.replace(':', "/"))
 }
 
-fn entries(path: &Path) -> Vec<String> {
+pub(crate) fn entries(path: &Path) -> Vec<String> {
     let stream = decompress(fs::File::open(path).unwrap()).unwrap();
     let mut reader = LayerReader::new(stream, Dialect::Layer, 0);
     let mut entries = Vec::new();
