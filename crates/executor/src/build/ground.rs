@@ -273,11 +273,11 @@ fn apply_layer(
         }
         if let Some(unpacker) = unpacker.as_deref_mut() {
             let mut kept = kept.map(io::Cursor::new);
-            let content = entry.content.as_mut();
-            let content = content.map(|content| match &mut kept {
-                Some(kept) => kept as &mut dyn Read,
-                None => content as &mut dyn Read,
-            });
+            let content: Option<&mut dyn Read> = match (&mut kept, entry.content.as_mut()) {
+                (Some(kept), _) => Some(kept),
+                (None, Some(content)) => Some(content),
+                (None, None) => None,
+            };
             unpacker
                 .apply(tree, &entry.change, &effect, content)
                 .map_err(|source| {

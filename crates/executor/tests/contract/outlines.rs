@@ -123,17 +123,17 @@ fn names_of_users_are_known_without_the_layer_that_has_them() {
     let lab = Lab::new();
     let dockerfile = "FROM BASE\nCOPY --chown=app:staff a /opt/a\nWORKDIR /srv/new\n";
     lab.build(dockerfile, "one", &[]);
-    let second = lab.build(dockerfile, "two", &["--oci-layout-path=out"]);
-    second.succeeds();
     let owned = lab.build(dockerfile, "three", &[]);
     assert_eq!(lab.reads(), [0, 0, 0]);
-    let layer = lab.uploads().into_iter().find_map(|digest| {
-        let blob = lab.registry.blob("app", digest)?;
-        blob.starts_with(&[0x1f, 0x8b]).then_some(blob)
-    });
     let path = owned.directory.path().join("layer");
-    fs::write(&path, layer.unwrap()).unwrap();
-    let found = entries(&path);
+    let mut found = Vec::new();
+    for digest in lab.uploads() {
+        let blob = lab.registry.blob("app", digest).unwrap();
+        if blob.starts_with(&[0x1f, 0x8b]) {
+            fs::write(&path, blob).unwrap();
+            found.extend(entries(&path));
+        }
+    }
     assert!(
         found.iter().any(|entry| entry.starts_with("opt/a 70:72 ")),
         "{found:?}"
