@@ -40,7 +40,7 @@ enum Answer {
     /// Nobody has a right one.
     Missing,
     /// Somebody has it.
-    Found(FoundOutline),
+    Found(Box<FoundOutline>),
     /// It was made, or cannot be made.
     Settled,
 }
@@ -321,7 +321,7 @@ impl Stages<'_> {
             let found = self.workshop.wait(search)?;
             let found = found
                 .into_iter()
-                .map(|(name, found)| (name, Answer::Found(found)));
+                .map(|(name, found)| (name, Answer::Found(Box::new(found))));
             self.outlines.asked.extend(found);
         }
         Ok(())
@@ -338,7 +338,7 @@ impl Stages<'_> {
             if let (Some(Answer::Found(found)), false) =
                 (outlines.asked.get(name), outlines.here.contains_key(name))
             {
-                wanted.insert(*name, found.clone());
+                wanted.insert(*name, found.as_ref().clone());
             }
         }
         if wanted.is_empty() {

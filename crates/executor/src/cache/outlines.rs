@@ -196,6 +196,22 @@ fn judge(
     Ok(record)
 }
 
+/// The outline of a layer in the first of some places that has it, and what was seen on the way.
+async fn find_in(
+    places: &[Arc<Shared>],
+    layer: &LayerName,
+) -> (Option<FoundOutline>, Option<CacheError>) {
+    let mut forged = None;
+    for shared in places {
+        let (found, seen) = shared.find_outline(layer).await;
+        forged = forged.or(seen);
+        if found.is_some() {
+            return (found, forged);
+        }
+    }
+    (None, forged)
+}
+
 impl Cache {
     /// Whether outlines are kept.
     pub(crate) const fn writes(&self) -> bool {
@@ -223,15 +239,8 @@ impl Cache {
             searches.spawn(async move {
                 // Nobody closes the semaphore.
                 let _permit = permits.acquire().await;
-                let mut forged = None;
-                for shared in places {
-                    let (found, seen) = shared.find_outline(&layer).await;
-                    forged = forged.or(seen);
-                    if let Some(found) = found {
-                        return (layer, Some(found), forged);
-                    }
-                }
-                (layer, None, forged)
+                let (found, forged) = find_in(&places, &layer).await;
+                (layer, found, forged)
             });
         }
         let mut all = BTreeMap::new();

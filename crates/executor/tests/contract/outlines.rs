@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kigumi_layer::{OutlineWriter, notation};
 use kigumi_oci::{Descriptor, Digest};
 use kigumi_testkit::{FakeRegistry, PublishedImage, TestImage};
 
@@ -210,6 +213,68 @@ fn an_outline_that_is_not_what_its_entry_says_is_none_and_is_made_again() {
     assert_eq!(second.read("digest"), lab.plain(COPY, "two"));
     lab.build(COPY, "three", &[]);
     assert_eq!(lab.reads(), [0, 0, 0]);
+}
+
+/// Signed by somebody who is believed, or by nobody where nobody has to: it is refused for what it says, and nothing of it stays.
+#[test]
+fn an_outline_that_no_layer_can_have_is_fetched_around_and_replaced() {
+    let lab = Lab::new();
+    lab.build(COPY, "one", &[]);
+    let tag = lab.kept().remove(0);
+    // If the link stayed, the file would go to `/usr/a`.
+    let lies = notation::parse_changes("l 0:0 /opt -> usr\nh /x = /nowhere\n").unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = OutlineWriter::new(&mut bytes).unwrap();
+    for change in &lies {
+        writer.put(change, None).unwrap();
+    }
+    writer.finish().unwrap();
+    let lie = lab.registry.put_blob("cache", &bytes);
+    let (media_type, manifest) = lab.registry.manifest("cache", &tag).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let record = STANDARD.decode(manifest["config"]["data"].as_str().unwrap());
+    let record = String::from_utf8(record.unwrap()).unwrap();
+    let honest = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let size = format!(r#""size":{}"#, manifest["layers"][0]["size"]);
+    let text = record.replace(&honest, &lie.to_string());
+    let text = text.replace(&size, &format!(r#""size":{}"#, bytes.len()));
+    lab.registry.put_blob("cache", text.as_bytes());
+    manifest["layers"][0]["digest"] = lie.to_string().into();
+    manifest["layers"][0]["size"] = bytes.len().into();
+    manifest["config"]["digest"] = Digest::of(text.as_bytes()).to_string().into();
+    manifest["config"]["size"] = text.len().into();
+    manifest["config"]["data"] = STANDARD.encode(&text).into();
+    let changed = serde_json::to_vec(&manifest).unwrap();
+    lab.registry
+        .put_manifest("cache", Some(&tag), &media_type, &changed);
+    let second = lab.build(COPY, "two", &[]);
+    second.says("what it says of the layer makes no sense");
+    assert_eq!(lab.reads().iter().sum::<usize>(), 1);
+    assert_eq!(lab.kept(), [tag]);
+    assert_eq!(second.read("digest"), lab.plain(COPY, "two"));
+    lab.build(COPY, "three", &[]);
+    assert_eq!(lab.reads(), [0, 0, 0]);
+}
+
+#[test]
+fn layers_of_the_cache_are_known_as_well_when_they_were_read_once() {
+    let lab = Lab::new();
+    let dockerfile = "FROM BASE\nCOPY b /b\nCOPY a /a\n";
+    let cached = ["--cache-copy-layers"];
+    lab.build(dockerfile, "one", &cached);
+    let (_, manifest) = lab.registry.manifest("app", "1").unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let layer = manifest["layers"][3]["digest"].as_str().unwrap();
+    let reads = || {
+        let log = lab.registry.requests("GET");
+        let of_layer = log.iter().filter(|request| request.path.ends_with(layer));
+        of_layer.count()
+    };
+    lab.build(dockerfile, "two", &cached);
+    assert_eq!((reads(), lab.kept().len()), (1, 1));
+    let third = lab.build(dockerfile, "three", &cached);
+    assert_eq!((reads(), lab.reads()), (0, vec![0, 0, 0]));
+    assert_eq!(third.read("digest"), lab.plain(dockerfile, "three"));
 }
 
 #[test]
