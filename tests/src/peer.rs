@@ -67,10 +67,18 @@ impl<'a> Peer<'a> {
     }
 
     /// The two commands that build a context and push it to the plain registry, with a storage of their own: nothing is known before, nothing is kept.
-    pub fn buildah_cold(&self, context: &Path, name: &str, storage: &Path) -> [Command; 2] {
+    ///
+    /// With a cache repository, intermediate layers are looked for and kept there.
+    pub fn buildah_cold(
+        &self,
+        context: &Path,
+        name: &str,
+        storage: &Path,
+        cache: Option<&str>,
+    ) -> [Command; 2] {
         let local = format!("localhost/{name}");
         let command = || {
-            let mut command = self.fenced("buildah");
+            let mut command = self.forgetful("buildah", &storage.join("known"));
             command.arg("--root").arg(storage.join("root"));
             command.arg("--runroot").arg(storage.join("run"));
             let policy = self.lab.state().policy_file();
@@ -79,6 +87,10 @@ impl<'a> Peer<'a> {
         };
         let mut build = command();
         build.args(["bud", "--quiet", "--isolation=chroot", "--network=host"]);
+        if let Some(cache) = cache {
+            let cache = self.lab.destination(cache);
+            build.args(["--layers", "--cache-from", &cache, "--cache-to", &cache]);
+        }
         build
             .args(["--tls-verify=false", "--tag", &local])
             .arg(context);
@@ -138,6 +150,16 @@ impl<'a> Peer<'a> {
                 .arg(bundle),
         )?;
         Ok(Bundle { directory })
+    }
+
+    /// The same, and what containers/image keeps of earlier pulls and pushes on this machine is not there: it has a directory of its own.
+    fn forgetful(self, name: &str, known: &Path) -> Command {
+        const CACHE: &str = "/var/lib/containers/cache";
+        let script =
+            format!("mkdir -p {CACHE} \"$0\" && mount --bind \"$0\" {CACHE} && exec \"$@\"");
+        let mut command = self.fenced("sh");
+        command.arg("-c").arg(script).arg(known).arg(name);
+        command
     }
 
     /// A tool in a mount namespace of its own: what it mounts ends with it.

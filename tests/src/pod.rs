@@ -432,12 +432,21 @@ impl RunningPod<'_> {
     }
 
     /// Waits for the container's end; fails when the deadline passes first.
-    pub fn wait(self) -> Result<Outcome> {
-        self.wait_and_look(|_| Ok(()))
+    pub fn wait(mut self) -> Result<Outcome> {
+        let elapsed = self.wait_for_end()?;
+        self.conclude(elapsed)
     }
 
     /// The same, and shows the root filesystem as the container left it, without what was mounted in it.
     pub fn wait_and_look(mut self, look: impl FnOnce(&Path) -> Result<()>) -> Result<Outcome> {
+        let elapsed = self.wait_for_end()?;
+        let mounted = tool::run(self.lab.podman().args(["mount", &self.name]))?;
+        look(Path::new(mounted.stdout.trim()))?;
+        tool::run(self.lab.podman().args(["umount", &self.name]))?;
+        self.conclude(elapsed)
+    }
+
+    fn wait_for_end(&mut self) -> Result<Duration> {
         while self.podman.try_wait().context("wait for podman")?.is_none() {
             if Instant::now() > self.deadline {
                 let said = tool::tail(&self.log.text(Stream::Stderr));
@@ -447,6 +456,10 @@ impl RunningPod<'_> {
         }
         let elapsed = self.started.elapsed();
         join(std::mem::take(&mut self.readers));
+        Ok(elapsed)
+    }
+
+    fn conclude(mut self, elapsed: Duration) -> Result<Outcome> {
         let (peak_anonymous, peak_group, cpu) = self.sampler.stop();
         let state = tool::run(self.lab.podman().args([
             "inspect",
@@ -459,9 +472,6 @@ impl RunningPod<'_> {
             .trim()
             .split_once(' ')
             .context("podman inspect")?;
-        let mounted = tool::run(self.lab.podman().args(["mount", &self.name]))?;
-        look(Path::new(mounted.stdout.trim()))?;
-        tool::run(self.lab.podman().args(["umount", &self.name]))?;
         self.remove()?;
         let places = std::mem::replace(&mut self.places, Places::elsewhere(self.lab)?);
         Ok(Outcome {

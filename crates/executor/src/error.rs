@@ -133,6 +133,12 @@ pub enum BuildError {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// The build context is not there.
+    #[error("--context: there is no directory `{}`", .path.display())]
+    NoContext {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// The build context cannot be had.
     #[error("fetch the build context `{context}`{hint}")]
     FetchContext {
@@ -259,6 +265,14 @@ pub enum BuildError {
     /// COPY, ADD or WORKDIR that contradicts the files there are.
     #[error(transparent)]
     CopyEngine(Box<kigumi_context::CopyError>),
+    /// A COPY or ADD of something that the build context has not.
+    #[error("{missing}{why}")]
+    NotInContext {
+        /// What is missing, and for whom.
+        missing: Box<BuildError>,
+        /// Why; to be read behind it.
+        why: &'static str,
+    },
     /// A user that the image does not know.
     #[error("process {command} did not complete successfully: {source}")]
     User {
@@ -415,6 +429,17 @@ impl BuildError {
         }
     }
 
+    /// The path that a COPY wants and that its source does not have.
+    pub(crate) fn missing_source(&self) -> Option<&kigumi_layer::ImagePath> {
+        let Self::CopyEngine(error) = self else {
+            return None;
+        };
+        let kigumi_context::CopyError::SourceNotFound { path, .. } = error.as_ref() else {
+            return None;
+        };
+        Some(path)
+    }
+
     /// What the executor exits with: the code of a failed command, 128 + n after a signal, 42 when rules about the Dockerfile
     /// are to fail the build, else 1 (K-EXIT).
     #[expect(
@@ -428,6 +453,15 @@ impl BuildError {
             Self::Step { source, .. } => source.exit_code(),
             Self::Lint { .. } => GATE_FAILED,
             _ => 1,
+        }
+    }
+
+    /// As [`BuildError::render`], with what to do about it at the end of the last line.
+    pub(crate) fn render_with(&self, advice: Option<&str>) -> String {
+        let text = self.render();
+        match advice {
+            Some(advice) => format!("{text}; {advice}"),
+            None => text,
         }
     }
 

@@ -4,6 +4,7 @@
 //! ([`report::BuildEvent`]) on the way, and an exit code. What never happens here: parsing, planning and comparing; they are values of other crates,
 //! and this one decides only in which order the world is asked.
 
+mod advice;
 pub mod build;
 mod cache;
 mod called;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use kigumi_run::{Cancel, avoid_huge_pages, harden_self, init, signals};
 
+use crate::advice;
 use crate::build::{self, Entrusted};
 use crate::called;
 use crate::cli::{
@@ -139,8 +140,11 @@ fn logging(
     match result {
         Ok(code) => code,
         Err(error) => {
+            // Without a working directory there is no environment; that error says enough.
+            let environment = environment().ok();
+            let advice = environment.and_then(|environment| advice::advice(&error, &environment));
             events.emit(BuildEvent::Failed {
-                message: error.render(),
+                message: error.render_with(advice.as_deref()),
             });
             exit_code(&error)
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_resolver::net::NetError;
 use kigumi_oci::Digest;
 
-use crate::{Repository, SpoolFailure};
+use crate::{NoAnswer, Repository, SpoolFailure};
 
 /// What was being done, and where: the subject of every error about a registry or a file of the web. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -397,7 +397,9 @@ impl Error {
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
         if let Self::Transport { source, .. } = self {
-            return !source.is_builder() && !self.is_settled();
+            // Who answers TLS with plain HTTP will do so in a second, too.
+            let is_plain = self.no_answer() == Some(NoAnswer::PlainHttp);
+            return !source.is_builder() && !self.is_settled() && !is_plain;
         }
         matches!(self, Self::Stalled { .. } | Self::Truncated { .. })
             || self
@@ -408,27 +410,23 @@ impl Error {
     /// Whether there is no answer for a cause that will be the same in a second: a certificate that is not trusted, an
     /// address that is not allowed, a name that does not exist.
     pub(crate) fn is_settled(&self) -> bool {
-        let Self::Transport { source, .. } = self else {
-            return false;
-        };
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source);
-        while let Some(error) = cause {
+        self.transport_causes().any(|error| {
             let io = error.downcast_ref::<io::Error>();
             let tls = error.downcast_ref::<rustls::Error>();
             let name = error.downcast_ref::<NetError>();
-            if matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+            matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
                 || io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
                 || name.is_some_and(NetError::is_nx_domain)
-            {
-                return true;
-            }
-            // io::Error gives the source of what it wraps as its own: what it wraps is the next one here.
-            cause = match io.and_then(io::Error::get_ref) {
-                Some(inner) => Some(inner),
-                None => error.source(),
-            };
+        })
+    }
+
+    /// Whether a registry or its token server did not let us in, and which credential went with the request, for people.
+    pub fn refused_credential(&self) -> Option<&str> {
+        if let Self::Unauthenticated { credential, .. } = self {
+            return Some(credential);
         }
-        false
+        let answer = self.answer()?;
+        matches!(answer.status, 401 | 403).then_some(answer.credential.as_str())
     }
 
     /// Whether somebody was not allowed to do something, or is not known.

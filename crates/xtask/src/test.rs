@@ -21,6 +21,7 @@ const CONTAINER_TESTS: &[(&str, u32)] = &[
     ("interlock", 2),
     ("differential", 2),
     ("conformance", 1),
+    ("conformance_cached", 1),
     ("self_build", 1),
     ("container", 2),
     ("contexts", 2),

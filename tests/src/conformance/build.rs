@@ -28,6 +28,12 @@ const DOCKER_HUB: &str = "index.docker.io";
 /// Where a pod has the files of the case.
 const WORKSPACE: &str = "/workspace";
 
+/// See [`Prepared::build_with`].
+pub(crate) const LAYERS_HERE: &str = "{{layers}}";
+
+/// Where a pod has the cache of layers: below a place that is there in any case, so that a RUN sees the same root with and without a cache.
+const LAYERS: &str = "/workspace/layers";
+
 /// Who builds when the tests run as root: nobody, so that nothing can need more.
 const NOBODY: u32 = 65534;
 
@@ -44,6 +50,8 @@ pub struct Prepared {
     pub images: BTreeMap<String, Vec<KnownImage>>,
     /// Relative to the directory.
     dockerfile: PathBuf,
+    /// A cache that builds of this case may share; empty at first.
+    layers: TempDir,
 }
 
 /// The ways to build a case.
@@ -93,9 +101,15 @@ pub struct Finished {
     /// What it said.
     pub output: String,
     layout: PathBuf,
-    /// Holds the layout of a pod.
-    _outcome: Option<Outcome>,
+    _places: Places,
     placeholders: Vec<(String, String)>,
+}
+
+/// Held for what a build left there.
+#[derive(Debug)]
+enum Places {
+    Own(#[expect(dead_code, reason = "held, never read")] TempDir),
+    OfPod(#[expect(dead_code, reason = "held, never read")] Outcome),
 }
 
 impl Prepared {
@@ -116,7 +130,7 @@ impl Prepared {
         };
         let directory = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let root = directory.path();
-        for name in ["context", "beside", "secrets", "kaniko", "home"] {
+        for name in ["context", "beside", "secrets"] {
             fs::create_dir(root.join(name)).with_context(|| format!("mkdir {name}"))?;
         }
         let options = &case.options;
@@ -150,26 +164,52 @@ impl Prepared {
             agents,
             images: shelf.images,
             dockerfile,
+            layers: tempfile::Builder::new().prefix("layers-").tempdir()?,
         })
     }
 
-    /// Builds the case.
+    /// Builds the case. Nothing is there of earlier builds.
     pub fn build(&self, case: &Case, how: Build<'_>) -> Result<Finished> {
+        self.build_with(case, how, &[])
+    }
+
+    /// The same with further arguments, in which [`LAYERS_HERE`] stands for a directory that all builds of this case share.
+    pub(crate) fn build_with(
+        &self,
+        case: &Case,
+        how: Build<'_>,
+        more: &[&str],
+    ) -> Result<Finished> {
+        let words = |layers: &str| -> Vec<String> {
+            let words = more.iter();
+            words
+                .map(|word| word.replace(LAYERS_HERE, layers))
+                .collect()
+        };
         match how {
-            Build::Process { executor } => self.build_as_process(case, executor),
-            Build::Pod { lab } => self.build_in_pod(case, lab),
+            Build::Process { executor } => {
+                let layers = self.layers.path().display().to_string();
+                self.build_as_process(case, executor, &words(&layers))
+            }
+            Build::Pod { lab } => self.build_in_pod(case, lab, &words(LAYERS)),
         }
     }
 
-    fn build_as_process(&self, case: &Case, executor: &Path) -> Result<Finished> {
+    fn build_as_process(&self, case: &Case, executor: &Path, more: &[String]) -> Result<Finished> {
         let root = self.directory.path();
-        let home = root.join("home");
+        let own = tempfile::Builder::new().prefix("build-").tempdir_in(root)?;
+        let place = |name: &str| own.path().join(name);
+        let (home, layout) = (place("home"), place("layout"));
+        for name in ["kaniko", "home"] {
+            fs::create_dir(place(name)).with_context(|| format!("mkdir {name}"))?;
+        }
         let mut command = Command::new(executor);
         command
-            .args(self.arguments(case, root))
+            .args(self.arguments(case, root, &layout))
+            .args(more)
             .args(self.forwarded(|id, agent| format!("{id}={}", agent.socket().display())))
             .arg("--kaniko-dir")
-            .arg(root.join("kaniko"));
+            .arg(place("kaniko"));
         command.env_clear().env("HOME", &home).current_dir(&home);
         // The server is the proxy: it tunnels nothing, so plain HTTP is what is left.
         for scheme in ["http_proxy", "https_proxy"] {
@@ -177,54 +217,56 @@ impl Prepared {
         }
         if rustix::process::geteuid().is_root() {
             give(root, NOBODY)?;
+            give(self.layers.path(), NOBODY)?;
             command.uid(NOBODY).gid(NOBODY);
         }
         let said = tool::attempt(&mut command)?;
-        Ok(self.finished(
-            said.code,
-            said.stdout + &said.stderr,
-            root.join("layout"),
-            None,
-        ))
+        let finished = Finished {
+            code: said.code,
+            output: said.stdout + &said.stderr,
+            layout,
+            _places: Places::Own(own),
+            placeholders: self.placeholders(),
+        };
+        Ok(finished)
     }
 
-    fn build_in_pod(&self, case: &Case, lab: &Lab) -> Result<Finished> {
+    fn build_in_pod(&self, case: &Case, lab: &Lab, more: &[String]) -> Result<Finished> {
         // Its token would keep `/run/secrets` from being absent where it is in BuildKit.
         let mut pod = Pod::new(lab).without_service_account();
         for (id, agent) in &self.agents {
             pod = pod.mount(&agent.socket(), &agent_in_pod(id));
         }
+        if !more.is_empty() {
+            pod = pod.volume(self.layers.path(), LAYERS);
+        }
+        let workspace = Path::new(WORKSPACE);
+        let arguments = self.arguments(case, workspace, &workspace.join("layout"));
         let outcome = pod
             .context(Context::copy_of(lab, self.directory.path())?)
             .host_alias(&self.server.address().ip().to_string(), DOCKER_HUB)
             .bare()
-            .args(self.arguments(case, Path::new(WORKSPACE)))
+            .args(arguments)
+            .args(more.iter().map(String::as_str))
             .args(self.forwarded(|id, _| format!("{id}={}", agent_in_pod(id))))
             .run()?;
-        let layout = outcome.workspace().join("layout");
-        let output = format!("{}{}", outcome.stdout, outcome.stderr);
-        Ok(self.finished(outcome.code, output, layout, Some(outcome)))
+        Ok(Finished {
+            code: outcome.code,
+            output: format!("{}{}", outcome.stdout, outcome.stderr),
+            layout: outcome.workspace().join("layout"),
+            _places: Places::OfPod(outcome),
+            placeholders: self.placeholders(),
+        })
     }
 
-    fn finished(
-        &self,
-        code: i32,
-        output: String,
-        layout: PathBuf,
-        outcome: Option<Outcome>,
-    ) -> Finished {
+    /// What is another text in every run, and what stands for it.
+    fn placeholders(&self) -> Vec<(String, String)> {
         let http = format!("http://{}/f", self.server.address());
         let git = format!("http://{}/git", self.server.address());
-        Finished {
-            code,
-            output,
-            layout,
-            _outcome: outcome,
-            placeholders: [(http, HTTP.to_owned()), (git, GIT.to_owned())]
-                .into_iter()
-                .chain(self.ids.iter().cloned())
-                .collect(),
-        }
+        [(http, HTTP.to_owned()), (git, GIT.to_owned())]
+            .into_iter()
+            .chain(self.ids.iter().cloned())
+            .collect()
     }
 
     /// The flags for agents.
@@ -236,13 +278,13 @@ impl Prepared {
     }
 
     /// The command line, for a builder that sees the files of the case below `root`.
-    fn arguments(&self, case: &Case, root: &Path) -> Vec<String> {
+    fn arguments(&self, case: &Case, root: &Path, layout: &Path) -> Vec<String> {
         let place = |name: &Path| root.join(name).display().to_string();
         let mut words = options(&case.options, root);
         for (flag, name) in [
             ("--dockerfile", self.dockerfile.as_path()),
             ("--context", Path::new("context")),
-            ("--oci-layout-path", Path::new("layout")),
+            ("--oci-layout-path", layout),
         ] {
             words.extend([flag.to_owned(), place(name)]);
         }
@@ -255,6 +297,11 @@ impl Finished {
     /// The image that was built.
     pub fn image(&self) -> Result<Image> {
         Image::from_layout(&self.layout)
+    }
+
+    /// The layout that was written.
+    pub(crate) fn layout(&self) -> &Path {
+        &self.layout
     }
 
     /// The images that were built, by platform.

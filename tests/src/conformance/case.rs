@@ -264,6 +264,16 @@ impl Case {
     }
 }
 
+impl Case {
+    /// The same case with another Dockerfile.
+    #[must_use]
+    pub fn with_dockerfile(mut self, text: &str) -> Self {
+        self.dockerfile_b64 = None;
+        text.clone_into(&mut self.dockerfile);
+        self
+    }
+}
+
 impl Secret {
     /// The bytes.
     pub(crate) fn content(&self) -> Result<Vec<u8>> {

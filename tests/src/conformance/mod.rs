@@ -5,6 +5,7 @@
 
 mod archive;
 mod build;
+mod cached;
 mod case;
 mod expect;
 mod facts;
@@ -17,6 +18,7 @@ mod suite;
 mod tree;
 
 pub use build::{Build, Finished, Prepared, PublicExecutor};
+pub use cached::{Compared, Comparison, compare};
 pub use case::{Case, Entry, EntryKind, ImageSpec, Options};
 pub use expect::{BuiltImage, Expected};
 pub use facts::{Facts, Found};

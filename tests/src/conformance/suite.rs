@@ -10,6 +10,7 @@ use std::thread;
 use anyhow::{Context as _, Result, ensure};
 
 use super::build::{Build, Prepared};
+use super::cached::{Compared, Comparison, compare};
 use super::case::Case;
 use super::expect::Expected;
 use super::judge::{Difference, judge};
@@ -129,9 +130,40 @@ impl Suite {
 
     /// Builds the cases that the filter takes, several at a time.
     pub fn run(&self, threads: usize, how: Build<'_>, takes: impl Fn(&Case) -> bool) -> Report {
+        let mut report = Report::default();
+        let verdict = |case: &Case, expected: &Expected| {
+            (case.section.clone(), self.verdict(case, expected, how))
+        };
+        report.verdicts = self.each(threads, takes, verdict);
+        report
+    }
+
+    /// Builds the cases that the filter takes without a cache, with an empty one and with a full one, several at a time.
+    pub fn compare(
+        &self,
+        threads: usize,
+        how: Build<'_>,
+        takes: impl Fn(&Case) -> bool,
+    ) -> Comparison {
+        let work = |case: &Case, _: &Expected| {
+            let compared = compare(case, how);
+            compared.unwrap_or_else(|error| Compared::Differs(format!("broken: {error:#}")))
+        };
+        Comparison {
+            cases: self.each(threads, takes, work),
+        }
+    }
+
+    /// Does something with the cases that the filter takes, several at a time, and gives what came of it by their names.
+    fn each<T: Send>(
+        &self,
+        threads: usize,
+        takes: impl Fn(&Case) -> bool,
+        work: impl Fn(&Case, &Expected) -> T + Sync,
+    ) -> BTreeMap<String, T> {
         let queue: VecDeque<_> = self.cases.iter().filter(|(case, _)| takes(case)).collect();
         let queue = Mutex::new(queue);
-        let report = Mutex::new(Report::default());
+        let results = Mutex::new(BTreeMap::new());
         let next = || {
             queue
                 .lock()
@@ -140,9 +172,9 @@ impl Suite {
         };
         let work = || {
             while let Some((case, expected)) = next() {
-                let entry = (case.section.clone(), self.verdict(case, expected, how));
-                let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
-                report.verdicts.insert(case.name.clone(), entry);
+                let result = work(case, expected);
+                let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                results.insert(case.name.clone(), result);
             }
         };
         thread::scope(|scope| {
@@ -150,7 +182,7 @@ impl Suite {
                 scope.spawn(work);
             }
         });
-        report.into_inner().unwrap_or_else(PoisonError::into_inner)
+        results.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A case and what is expected of it.

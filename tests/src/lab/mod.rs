@@ -1,6 +1,7 @@
 //! The machinery: what must be installed, where state lives, the registries, the base images.
 
 mod base;
+mod bench_debs;
 mod executor;
 mod hadolint;
 mod http;
@@ -140,6 +141,11 @@ impl Lab {
     /// Debian with compilers, interpreters and a JDK in eight layers: the large base of the benchmarks. Takes minutes when first asked for.
     pub fn bench_big(&self) -> Result<String> {
         base::bench_big(self)
+    }
+
+    /// A directory of sixty Debian packages, Node.js among them, that fit upon [`Lab::bench_small`]; fetched when first asked for.
+    pub fn bench_debs(&self) -> Result<PathBuf> {
+        bench_debs::directory(self)
     }
 
     /// One static busybox with all its applets.

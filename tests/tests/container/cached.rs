@@ -7,20 +7,20 @@ use anyhow::{Result, ensure};
 use kigumi_tests::lab::Request;
 use kigumi_tests::{Built, Context, ImageBuilder, Lab, LayerBuilder, Pod};
 
-const EPOCH: &str = "--source-date-epoch=1700000000";
+pub(crate) const EPOCH: &str = "--source-date-epoch=1700000000";
 
 /// Builds that share a cache repository.
-struct Case {
-    lab: &'static Lab,
+pub(crate) struct Case {
+    pub(crate) lab: &'static Lab,
     /// The repository of a base that no other test asks for.
-    base: String,
+    pub(crate) base: String,
     /// Name of the cache repository.
-    cache: String,
+    pub(crate) cache: String,
     arguments: Vec<String>,
 }
 
 impl Case {
-    fn new(arguments: &[&str]) -> Result<Self> {
+    pub(crate) fn new(arguments: &[&str]) -> Result<Self> {
         let lab = Lab::get()?;
         let name = Lab::unique_name("own-base");
         let layer = LayerBuilder::with_shell(lab)?;
@@ -36,7 +36,7 @@ impl Case {
         })
     }
 
-    fn context(&self, dockerfile: &str, file: &str) -> Result<Context> {
+    pub(crate) fn context(&self, dockerfile: &str, file: &str) -> Result<Context> {
         let base = self.lab.destination(&self.base);
         let dockerfile = dockerfile.replace("BASE", &base);
         Context::new(self.lab)?
@@ -45,7 +45,7 @@ impl Case {
     }
 
     /// A build in a pod of its own that has the cache.
-    fn cached(&self, dockerfile: &str, file: &str, more: &[&str]) -> Result<Built> {
+    pub(crate) fn cached(&self, dockerfile: &str, file: &str, more: &[&str]) -> Result<Built> {
         let cache = format!("--cache-repo={}", self.lab.destination(&self.cache));
         let mut arguments = vec!["--cache", &cache];
         arguments.extend(self.arguments.iter().map(String::as_str));
@@ -54,7 +54,7 @@ impl Case {
     }
 
     /// The same without a cache.
-    fn plain(&self, dockerfile: &str, file: &str) -> Result<Built> {
+    pub(crate) fn plain(&self, dockerfile: &str, file: &str) -> Result<Built> {
         let arguments = self.arguments.iter().map(String::as_str);
         let arguments: Vec<&str> = arguments
             .filter(|argument| !argument.starts_with("--cache"))
@@ -64,7 +64,7 @@ impl Case {
 }
 
 /// Instructions that were not carried out, as the log shows them.
-fn reused(built: &Built) -> Vec<String> {
+pub(crate) fn reused(built: &Built) -> Vec<String> {
     let lines = built
         .outcome
         .stdout
@@ -78,7 +78,7 @@ fn reused(built: &Built) -> Vec<String> {
     lines.collect()
 }
 
-fn same_image(cached: &Built, plain: &Built) -> Result<()> {
+pub(crate) fn same_image(cached: &Built, plain: &Built) -> Result<()> {
     let layers = |built: &Built| -> Vec<String> {
         let layers = built.image.layers.iter();
         layers.map(|layer| layer.digest.clone()).collect()
@@ -114,7 +114,7 @@ fn moved(requests: &[Request], repositories: &[&str]) -> Vec<String> {
     moved
 }
 
-// T-CACHE-15, T-CACHE-16, T-RES: a fully cached build pulls no layer and pushes a config and a manifest.
+// T-CACHE-15, T-CACHE-16, T-RES, T-BUG-20, T-BUG-22: a fully cached build pulls no layer and pushes a config and a manifest.
 #[test]
 fn a_second_build_in_a_fresh_container_moves_no_layer_and_makes_the_same_image() -> Result<()> {
     let case = Case::new(&["--cache-copy-layers", EPOCH])?;

@@ -1,6 +1,7 @@
 //! Builds in a non-privileged container on real base images.
 
 mod big;
+mod cache_faults;
 mod cache_mounts;
 mod cached;
 mod confinement;

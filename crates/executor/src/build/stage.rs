@@ -314,7 +314,8 @@ impl Stages<'_> {
             source: &source,
             git: &gathered.git,
         };
-        let mut changes = copying::changes(&spec, &sources, &mut self.contents)?;
+        let changes = copying::changes(&spec, &sources, &mut self.contents);
+        let mut changes = changes.map_err(|error| self.why_missing(copy, error))?;
         self.extract(&mut changes)?;
         Ok(changes)
     }
@@ -330,6 +331,24 @@ impl Stages<'_> {
             }
             CopySource::Scratch => Ok(Arc::new(Tree::new())),
             CopySource::NamedContext(name) => self.named_tree(name),
+        }
+    }
+
+    /// Of a file of the context that is not there: whether the ignore file is to blame.
+    pub(crate) fn why_missing(&self, copy: &CopyOp, error: BuildError) -> BuildError {
+        let path = error.missing_source();
+        let Some(path) = path.filter(|_| copy.from == CopySource::Context) else {
+            return error;
+        };
+        let ignored = self.workshop.context.ignored();
+        let why = if ignored.is_ok_and(|ignored| ignored.excludes(path.as_relative())) {
+            ": the ignore file (`.dockerignore`) leaves it out of the build context"
+        } else {
+            " in the build context"
+        };
+        BuildError::NotInContext {
+            missing: Box::new(error),
+            why,
         }
     }
 

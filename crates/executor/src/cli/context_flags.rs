@@ -196,7 +196,7 @@ pub(crate) fn default_context(context: &str, working_directory: &Path) -> Option
 }
 
 /// The default of `--context`.
-pub(super) const DEFAULT_CONTEXT: &str = "/workspace/";
+pub(crate) const DEFAULT_CONTEXT: &str = "/workspace/";
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,7 @@ pub use base_cache::{BaseCacheFlags, BaseCacheSettings};
 pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
 pub use cleanup_flags::{Cleanup, CleanupFlags};
 pub use config::{Config, ConfigError, Environment, PlatformSource, RegistryFlags};
-pub(crate) use context_flags::default_context;
+pub(crate) use context_flags::{DEFAULT_CONTEXT, default_context};
 pub use context_flags::{ContextFlags, ContextSettings};
 pub use contexts::{ContextFlag, ContextPlace};
 pub use credential_flags::{CredentialFlags, CredentialHelper, CredentialSettings};

@@ -7,6 +7,17 @@ use kigumi_dockerfile::nearest;
 
 use super::args::go_bool;
 
+/// What people write who come from `docker build` or `buildah`, and what it is called here.
+const FOREIGN: [(&str, &str); 7] = [
+    ("-t", "the name of the image is `--destination`"),
+    ("--tag", "the name of the image is `--destination`"),
+    ("--file", "the Dockerfile is `--dockerfile` (`-f`)"),
+    ("--push", "a build with `--destination` pushes; `--no-push` does not"),
+    ("--no-cache", "there is no cache without `--cache`"),
+    ("--cache-from", "the cache is one repository: `--cache --cache-repo=REPOSITORY`"),
+    ("--cache-to", "the cache is one repository: `--cache --cache-repo=REPOSITORY`"),
+];
+
 /// The message for a command line that clap refuses, without an end of line.
 #[must_use]
 pub fn usage_error(error: &clap::Error, command: &clap::Command) -> String {
@@ -32,6 +43,9 @@ pub fn usage_error(error: &clap::Error, command: &clap::Command) -> String {
 
 fn unknown_flag(word: &str, command: &clap::Command) -> String {
     let name = word.split('=').next().unwrap_or(word);
+    if let Some((_, ours)) = FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
+        return format!("unknown flag `{name}`; {ours}");
+    }
     let all = flags(command);
     let meant = name
         .strip_prefix("--")
@@ -96,6 +110,11 @@ mod tests {
             ),
             (&["--frobnicate"], "unknown flag `--frobnicate`; see"),
             (&["-x"], "unknown flag `-x`"),
+            (
+                &["-t", "r/x"],
+                "unknown flag `-t`; the name of the image is `--destination`",
+            ),
+            (&["--no-cache"], "there is no cache without `--cache`"),
             (
                 &["pusch", "x"],
                 "unknown command `pusch`; did you mean `push`?",

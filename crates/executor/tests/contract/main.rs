@@ -11,6 +11,7 @@
 mod flags;
 mod harness;
 mod lists;
+mod mistakes;
 mod outlines;
 mod outputs;
 mod push;

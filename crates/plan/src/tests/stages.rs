@@ -302,6 +302,15 @@ fn another_operating_system_is_refused() {
 }
 
 #[test]
+fn a_platform_written_the_wrong_way_round_is_told_so() {
+    let problems = Build::of("FROM scratch").platform("arm64/linux").problems();
+    assert!(
+        problems.contains("`arm64/linux` is no platform: the operating system comes first, as in `linux/arm64`"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn an_unanswered_question_is_an_error_and_no_plan() {
     let file = kigumi_dockerfile::parse("FROM base", "Dockerfile").unwrap();
     let inputs = Build::of("").inputs;

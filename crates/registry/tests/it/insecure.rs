@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use kigumi_oci::{Digest, Reference};
 use kigumi_registry::{
-    BlobSource, Client, ClientCertificate, ClientConfig, Direction, Error, NameFiles, Pem, Proxies,
+    BlobSource, Client, ClientCertificate, ClientConfig, Direction, Error, NameFiles, NoAnswer, Pem,
+    Proxies,
     Registry, Relaxation, Repository, Secret, Spool,
 };
 use kigumi_testkit::{Action, FakeRegistry, Fault, When};
@@ -147,6 +148,44 @@ async fn a_certificate_is_trusted_where_it_was_named_or_is_not_looked_at() {
         .unwrap_err();
     assert!(!error.is_transient(), "{error}");
     assert!(chain(&error).contains("certificate"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_missing_answer_names_the_cause_that_a_person_can_mend() {
+    let (plain, secure) = (
+        FakeRegistry::start(),
+        FakeRegistry::builder().tls(&["registry.test"]).start(),
+    );
+    let trusting = Pem {
+        origin: "test.pem".to_owned(),
+        bytes: secure.certificate().into(),
+    };
+    let known = ClientConfig {
+        roots: vec![trusting],
+        ..named()
+    };
+    let closed: Reference = "registry.test:1/app:1".parse().unwrap();
+    let unknown: Reference = "registry.invalid:1/app:1".parse().unwrap();
+    let cases = [
+        (named(), at(&plain, "registry.test"), NoAnswer::PlainHttp),
+        (
+            named(),
+            at(&secure, "registry.test"),
+            NoAnswer::UnknownIssuer,
+        ),
+        (known, at(&secure, "other.test"), NoAnswer::OtherName),
+        (named(), closed, NoAnswer::Refused),
+        (named(), unknown, NoAnswer::UnknownHost),
+    ];
+    for (config, reference, expected) in cases {
+        let client = Client::start(config).await.unwrap();
+        let error = works(&client, &reference, Direction::Pull)
+            .await
+            .unwrap_err();
+        assert_eq!(error.no_answer(), Some(expected), "{}", chain(&error));
+        let is_closed = expected == NoAnswer::Refused;
+        assert_eq!(error.is_transient(), is_closed, "{expected:?}");
+    }
 }
 
 /// A server of TLS is not spoken to in plain HTTP because its certificate is not liked.

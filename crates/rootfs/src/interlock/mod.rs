@@ -122,7 +122,7 @@ impl fmt::Display for Reason {
             ),
             Self::HostBind { point } => write!(
                 f,
-                "`{}` may be a directory of the host, mounted writable",
+                "`{}` may be a directory of the host, mounted writable; RUN can write there, the build itself does not",
                 point.display()
             ),
         }
@@ -245,11 +245,18 @@ const RUNTIME_FILES: [&str; 5] = [
     "/run/.containerenv",
 ];
 
+/// The volume that the executor's own `debug` image declares: runtimes put a directory of theirs there, which belongs to the container.
+const SHELL: &str = "/busybox";
+
 fn suspected_binds(facts: &Facts) -> Vec<Reason> {
     let Some(mounts) = &facts.mounts else {
         return Vec::new();
     };
+    let is_own_image = facts.evidence.contains(&Evidence::ExecutorImage);
     let is_expected = |mount: &Mount| {
+        if is_own_image && mount.point == Path::new(SHELL) {
+            return true;
+        }
         RUNTIME_FILES
             .iter()
             .any(|file| mount.point == Path::new(file))

@@ -213,6 +213,15 @@ fn a_host_bind_is_a_warning_and_refused_only_when_strict() {
     }
 }
 
+#[test]
+fn the_volume_of_the_executors_own_image_is_no_host_bind() {
+    let mut facts = with_mount("5 1 8:1 /x/volumes/1/_data /busybox rw - ext4 /dev/sda1 rw");
+    let warnings = |facts: &Facts| assess(facts, PLAIN).unwrap().warnings().len();
+    assert_eq!(warnings(&facts), 0);
+    facts.evidence = vec![Evidence::OverlayRoot];
+    assert_eq!(warnings(&facts), 1);
+}
+
 fn boot_marker_in(make: impl Fn(&Path)) -> BootMarker {
     let directory = tempfile::tempdir().unwrap();
     make(

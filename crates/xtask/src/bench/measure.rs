@@ -1,33 +1,41 @@
 //! One builder, one workload, one run; everything local is empty when it starts.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use kigumi_tests::measured::{Measured, run_measured};
 use kigumi_tests::{Image, Lab, Peer, Pod};
 
-use super::workload::{Bases, Ground, Workload};
+use super::workload::{Bases, Cache, Edition, Ground, Workload};
+use super::{alone, limit};
+
+/// Nothing that is measured takes as long.
+const DEADLINE: Duration = Duration::from_mins(20);
 
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Builder {
     Kigumi,
     Buildah,
-    /// Plain tools doing the unavoidable part: see [`Bench::limit`].
+    /// Plain tools doing the unavoidable part: see [`limit`].
     Limit,
+    /// Nobody: the RUN commands by themselves, in an ordinary container of what they find in the build.
+    Alone,
 }
 
 impl Builder {
-    pub(super) const ALL: [Self; 3] = [Self::Kigumi, Self::Buildah, Self::Limit];
+    pub(super) const ALL: [Self; 4] = [Self::Kigumi, Self::Buildah, Self::Limit, Self::Alone];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Kigumi => "kigumi",
             Self::Buildah => "buildah",
             Self::Limit => "limit",
+            Self::Alone => "RUN alone",
         }
     }
 }
@@ -40,19 +48,27 @@ pub(super) struct Sample {
     pub(super) memory: u64,
     pub(super) pulled: u64,
     pub(super) pushed: u64,
+    /// Bytes of layers that existed before, moved in any direction.
+    pub(super) old_layers: u64,
     pub(super) requests: u64,
 }
 
 /// A workload that has been built once, so that it is known what plain tools have to do for it.
 #[derive(Debug)]
 pub(super) struct Bench<'a> {
-    pub(super) lab: &'a Lab,
-    pub(super) bases: &'a Bases,
-    pub(super) workload: &'a Workload,
-    /// Where the layers are that have to be unpacked for it.
+    lab: &'a Lab,
+    bases: &'a Bases,
+    workload: &'a Workload,
+    /// Cache repositories that were filled before, of kigumi and of buildah.
+    filled: Option<[String; 2]>,
+    /// Layers of the bases and of what was built before.
+    old: BTreeSet<String>,
+    /// URLs of the layers that have to be unpacked for it.
     fetched: Vec<String>,
     /// Files of uncompressed tar: the layers that the workload makes.
-    made: Vec<std::path::PathBuf>,
+    made: Vec<PathBuf>,
+    /// Images that hold what RUN commands find, and the commands.
+    prepared: Vec<(String, Vec<String>)>,
     directory: tempfile::TempDir,
 }
 
@@ -63,68 +79,144 @@ fn repository(reference: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(name, _)| name)
 }
 
-/// The URLs of the layers of a base.
-fn layers_to_unpack(lab: &Lab, bases: &Bases, ground: Ground) -> Result<Vec<String>> {
-    let base = match ground {
-        Ground::Small => &bases.small,
-        Ground::Big => &bases.big,
-        Ground::Nothing => return Ok(Vec::new()),
-    };
-    let name = base.split_once('/').map_or(base.as_str(), |(_, name)| name);
+fn unique_repository(prefix: &str) -> String {
+    repository(&Lab::unique_name(prefix)).to_owned()
+}
+
+/// Blobs of the layers of a reference in the lab's registry, in order.
+fn layers(lab: &Lab, reference: &str) -> Result<Vec<String>> {
+    let name = reference.strip_prefix(lab.plain().address());
+    let name = name.unwrap_or(reference).trim_start_matches('/');
     let image = Image::pull(lab.plain(), name)?;
-    let blobs = format!(
-        "http://{}/v2/{}/blobs",
-        lab.plain().address(),
-        repository(base)
-    );
-    let digests = digests(&image).into_iter();
-    Ok(digests.map(|digest| format!("{blobs}/{digest}")).collect())
+    let layers = image.layers.into_iter();
+    Ok(layers.map(|layer| layer.descriptor.digest).collect())
 }
 
 impl<'a> Bench<'a> {
-    /// Builds the workload once, unmeasured.
+    /// Builds the workload once, unmeasured, and what the measured runs find in caches.
     pub(super) fn new(lab: &'a Lab, bases: &'a Bases, workload: &'a Workload) -> Result<Self> {
+        let (small, big) = (layers(lab, &bases.small)?, layers(lab, &bases.big)?);
+        let (ground, below) = match workload.ground {
+            Ground::Small => (&bases.small, small.as_slice()),
+            Ground::Big => (&bases.big, big.as_slice()),
+            Ground::Nothing => (&bases.small, [].as_slice()),
+        };
         let mut bench = Self {
             lab,
             bases,
             workload,
-            fetched: layers_to_unpack(lab, bases, workload.ground)?,
+            filled: None,
+            fetched: below
+                .iter()
+                .map(|digest| blob_url(lab, repository(ground), digest))
+                .collect(),
+            old: small.iter().chain(&big).cloned().collect(),
             made: Vec::new(),
+            prepared: Vec::new(),
             directory: lab.temp_dir()?,
         };
-        let (name, _) = bench.kigumi()?;
-        let image = Image::pull(lab.plain(), &name)?;
-        let below = [&bases.small, &bases.big].map(|base| {
-            let name = base.split_once('/').map_or(base.as_str(), |(_, name)| name);
-            Image::pull(lab.plain(), name).map(|image| digests(&image))
-        });
-        let below = below.into_iter().collect::<Result<Vec<_>>>()?.concat();
-        let new = digests(&image);
-        for digest in new.iter().filter(|digest| !below.contains(digest)) {
-            let path = bench
-                .directory
-                .path()
-                .join(format!("new-{}", bench.made.len()));
-            let mut blob = lab.plain().blob(repository(&name), digest)?;
-            let packed = path.with_extension("gz");
-            let mut file = fs::File::create(&packed).context("keep a new layer")?;
-            std::io::copy(&mut blob, &mut file).context("keep a new layer")?;
-            let unpacked = fs::File::create(&path).context("keep a new layer")?;
-            let mut unpack = Command::new("pigz");
-            let unpack = unpack.arg("-dc").arg(&packed).stdout(unpacked);
-            ensure!(unpack.status()?.success(), "pigz -dc of a new layer");
-            bench.made.push(path);
+        bench.fill()?;
+        let (name, _) = bench.kigumi(1)?;
+        for digest in layers(lab, &name)? {
+            if !bench.old.contains(&digest) {
+                bench.keep(&name, &digest)?;
+            }
         }
+        bench.prepare()?;
         Ok(bench)
     }
 
+    /// The builds whose caches the measured ones find.
+    fn fill(&mut self) -> Result<()> {
+        match self.workload.cache {
+            Cache::None | Cache::Empty => return Ok(()),
+            Cache::Same | Cache::Other { .. } => {}
+        }
+        self.filled = Some([
+            unique_repository("bench-kigumi-cache"),
+            unique_repository("bench-buildah-cache"),
+        ]);
+        let (name, _) = self.kigumi(0)?;
+        self.buildah(0)?;
+        for digest in layers(self.lab, &name)? {
+            // What was built before lies on the base, and is unpacked with it.
+            if self.old.insert(digest.clone()) && self.workload.ground != Ground::Nothing {
+                let url = blob_url(self.lab, repository(&name), &digest);
+                self.fetched.push(url);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a new layer as plain tools have to make it.
+    fn keep(&mut self, name: &str, digest: &str) -> Result<()> {
+        let directory = self.directory.path();
+        let path = directory.join(format!("new-{}", self.made.len()));
+        let mut blob = self.lab.plain().blob(repository(name), digest)?;
+        let packed = path.with_extension("gz");
+        let mut file = fs::File::create(&packed).context("keep a new layer")?;
+        std::io::copy(&mut blob, &mut file).context("keep a new layer")?;
+        let unpacked = fs::File::create(&path).context("keep a new layer")?;
+        let mut unpack = Command::new("pigz");
+        let unpack = unpack.arg("-dc").arg(&packed).stdout(unpacked);
+        ensure!(unpack.status()?.success(), "pigz -dc of a new layer");
+        fs::remove_file(&packed).context("keep a new layer")?;
+        self.made.push(path);
+        Ok(())
+    }
+
+    /// Makes the images in which RUN commands are run by themselves, and has podman know them.
+    fn prepare(&mut self) -> Result<()> {
+        if self.workload.cache == Cache::Same {
+            // They are not run.
+            return Ok(());
+        }
+        for stage in alone::stages(&self.workload.dockerfile(self.bases))? {
+            let name = Lab::unique_name("bench-prepared");
+            let pod = Pod::new(self.lab).deadline(DEADLINE);
+            let context = self
+                .workload
+                .context(self.lab, &stage.dockerfile, self.edition(1))?;
+            let pod = pod.context(context);
+            let reference = self.lab.destination(&name);
+            pod.args(["--destination", &reference]).run()?.success()?;
+            let mut pull = self.lab.podman();
+            pull.args(["pull", "--quiet", "--tls-verify=false", &reference]);
+            kigumi_tests::run(&mut pull).context("have podman know a prepared image")?;
+            self.prepared.push((reference, stage.commands));
+        }
+        Ok(())
+    }
+
+    /// Which edition of the context a run has: one that no run had before it, if the workload is about change.
+    fn edition(&self, run: Edition) -> Edition {
+        match self.workload.cache {
+            Cache::None | Cache::Empty | Cache::Same => 0,
+            Cache::Other { .. } => run,
+        }
+    }
+
+    /// Who has anything to do for this workload.
+    pub(super) fn has(&self, builder: Builder) -> bool {
+        match builder {
+            Builder::Kigumi | Builder::Buildah => true,
+            Builder::Limit => !self.fetched.is_empty() || !self.made.is_empty(),
+            Builder::Alone => !self.prepared.is_empty(),
+        }
+    }
+
     /// One measured run.
-    pub(super) fn run(&self, builder: Builder) -> Result<Sample> {
+    pub(super) fn run(&self, builder: Builder, round: usize) -> Result<Sample> {
+        // What others wrote shall not be written while this one is measured.
+        kigumi_tests::run(&mut Command::new("sync"))?;
         let mark = self.lab.plain().mark();
-        let (name, measured) = match builder {
-            Builder::Kigumi => self.kigumi()?,
-            Builder::Buildah => self.buildah()?,
+        // 0 was built into caches, 1 to look at.
+        let run = round + 2;
+        let (names, measured) = match builder {
+            Builder::Kigumi => self.kigumi_with_cache(run)?,
+            Builder::Buildah => self.buildah(run)?,
             Builder::Limit => self.limit()?,
+            Builder::Alone => (Vec::new(), self.alone()?),
         };
         let mut sample = Sample {
             elapsed: measured.elapsed,
@@ -132,147 +224,162 @@ impl<'a> Bench<'a> {
             memory: measured.memory,
             ..Sample::default()
         };
-        self.count(mark, &name, &mut sample)?;
+        self.count(mark, &names, &mut sample)?;
         Ok(sample)
     }
 
-    fn count(&self, mark: u64, name: &str, sample: &mut Sample) -> Result<()> {
-        let own = repository(name).to_owned();
-        let names = [
-            &own,
-            repository(&self.bases.small),
-            repository(&self.bases.big),
-        ];
+    fn count(&self, mark: u64, own: &[String], sample: &mut Sample) -> Result<()> {
+        let bases = [repository(&self.bases.small), repository(&self.bases.big)];
+        let own = own.iter().map(|name| repository(name));
+        let names: Vec<&str> = own.chain(bases).collect();
         for request in self.lab.plain().requests_since(mark)? {
-            let rest = names
-                .iter()
-                .find_map(|name| request.target.strip_prefix(&format!("/v2/{name}/")));
-            let Some(rest) = rest else { continue };
+            let found = names.iter().find_map(|name| {
+                let rest = request.target.strip_prefix(&format!("/v2/{name}/"))?;
+                Some((name, rest.replace("%3A", ":")))
+            });
+            let Some((name, rest)) = found else { continue };
             sample.requests += 1;
-            if request.method == "GET" && rest.starts_with("blobs/") {
-                sample.pulled += request.bytes;
+            let read = rest.strip_prefix("blobs/");
+            let read = read.filter(|_| request.method == "GET" && request.bytes > 0);
+            let sent = rest.split_once("digest=").map(|(_, digest)| digest);
+            let sent = sent.filter(|_| request.method == "PUT");
+            let sent = sent.and_then(|digest| digest.split('&').next());
+            let mut bytes = 0;
+            if read.is_some() {
+                bytes = request.bytes;
+                sample.pulled += bytes;
+            } else if let Some(digest) = sent {
+                bytes = self.lab.plain().blob_size(name, digest)?.unwrap_or(0);
+                sample.pushed += bytes;
             }
-            let digest = rest.split("digest=").nth(1).unwrap_or_default();
-            if request.method == "PUT" && !digest.is_empty() {
-                let digest = digest.split('&').next().unwrap_or_default();
-                let digest = digest.replace("%3A", ":");
-                sample.pushed += self.lab.plain().blob_size(&own, &digest)?.unwrap_or(0);
+            if read
+                .or(sent)
+                .is_some_and(|digest| self.old.contains(digest))
+            {
+                sample.old_layers += bytes;
             }
         }
         Ok(())
     }
 
-    fn kigumi(&self) -> Result<(String, Measured)> {
+    /// The cache repository of one of the two builders, if the workload has a cache.
+    fn cache(&self, builder: usize) -> Option<String> {
+        let filled = self.filled.as_ref().and_then(|both| both.get(builder));
+        let empty = || unique_repository("bench-empty-cache");
+        let is_empty = self.workload.cache == Cache::Empty;
+        filled.cloned().or_else(|| is_empty.then(empty))
+    }
+
+    fn kigumi(&self, run: Edition) -> Result<(String, Measured)> {
+        let (names, measured) = self.kigumi_with_cache(run)?;
+        let name = names.into_iter().next().context("a build has a name")?;
+        Ok((name, measured))
+    }
+
+    /// In an ordinary container, as a pod would start it; with its cache, if any.
+    fn kigumi_with_cache(&self, run: Edition) -> Result<(Vec<String>, Measured)> {
         let name = Lab::unique_name("bench-kigumi");
-        let outcome = Pod::new(self.lab)
-            .context(self.workload.context(self.lab, self.bases)?)
-            .deadline(Duration::from_mins(20))
-            .args(["--destination", &self.lab.destination(&name)])
-            .run()?;
+        let dockerfile = self.workload.dockerfile(self.bases);
+        let context = self
+            .workload
+            .context(self.lab, &dockerfile, self.edition(run))?;
+        let cache = self.cache(0);
+        let mut pod = Pod::new(self.lab)
+            .context(context)
+            .deadline(DEADLINE)
+            .args(["--destination", &self.lab.destination(&name)]);
+        if let Some(cache) = &cache {
+            let cache = format!("--cache-repo={}", self.lab.destination(cache));
+            pod = pod.args(["--cache", "--cache-copy-layers", &cache]);
+        }
+        let outcome = pod.run()?;
         outcome.success()?;
         let measured = Measured {
             elapsed: outcome.elapsed,
             cpu: outcome.cpu,
             memory: outcome.peak_anonymous,
         };
-        Ok((name, measured))
+        Ok((
+            [Some(name), cache].into_iter().flatten().collect(),
+            measured,
+        ))
     }
 
     /// With a storage of its own, as in a pod that starts empty.
-    fn buildah(&self) -> Result<(String, Measured)> {
+    fn buildah(&self, run: Edition) -> Result<(Vec<String>, Measured)> {
         let name = Lab::unique_name("bench-buildah");
-        let context = self.workload.context(self.lab, self.bases)?;
+        let dockerfile = self.workload.dockerfile(self.bases);
+        let context = self
+            .workload
+            .context(self.lab, &dockerfile, self.edition(run))?;
         let storage = self.lab.temp_dir()?;
-        let commands = Peer::new(self.lab).buildah_cold(context.path(), &name, storage.path());
+        let cache = self.cache(1);
+        let commands = Peer::new(self.lab).buildah_cold(
+            context.path(),
+            &name,
+            storage.path(),
+            cache.as_deref(),
+        );
         let mut all = Measured::default();
         for mut command in commands {
             all = all.then(run_measured(&mut command)?);
         }
-        Ok((name, all))
+        Ok(([Some(name), cache].into_iter().flatten().collect(), all))
     }
 
-    /// What nobody can do without, by plain tools: fetch, inflate and extract the layers of the base, two at once, each into a directory of its own;
-    /// compress, hash and send what is new.
-    fn limit(&self) -> Result<(String, Measured)> {
+    fn limit(&self) -> Result<(Vec<String>, Measured)> {
         let name = Lab::unique_name("bench-limit");
         let place = self.lab.temp_dir()?;
-        let fetched = self.fetched.join("\n");
-        fs::write(place.path().join("fetch"), fetched).context("write a list")?;
-        let made = self.made.iter().map(|path| path.to_string_lossy());
-        let made = made.collect::<Vec<_>>().join("\n");
-        fs::write(place.path().join("send"), made).context("write a list")?;
         let uploads = format!(
             "http://{}/v2/{}/blobs/uploads/",
             self.lab.plain().address(),
             repository(&name)
         );
-        let mut command = Command::new("bash");
-        command.args(["-euo", "pipefail", "-c", LIMIT, "limit", &uploads]);
-        command.current_dir(place.path());
-        Ok((name, run_measured(&mut command)?))
+        let mut command = limit::command(place.path(), &self.fetched, &self.made, &uploads)?;
+        Ok((vec![name], run_measured(&mut command)?))
+    }
+
+    /// In a container like the builder's own, whose overlay is not volatile either: what a command syncs is synced in both.
+    fn alone(&self) -> Result<Measured> {
+        let mut all = Measured::default();
+        for (reference, commands) in &self.prepared {
+            let mut arguments = vec!["-c", alone::SCRIPT, "sh"];
+            arguments.extend(commands.iter().map(String::as_str));
+            let outcome = Pod::new(self.lab)
+                .image(reference)
+                .first_process("/bin/sh", &arguments)
+                .deadline(DEADLINE)
+                .run()?;
+            outcome.success()?;
+            let times = alone::nanoseconds(&outcome.stdout);
+            ensure!(times.len() == commands.len(), "not all were run\n{outcome}");
+            let kept = match self.workload.cache {
+                Cache::Other { runs } => runs,
+                Cache::None | Cache::Empty | Cache::Same => 0,
+            };
+            all = all.then(Measured {
+                elapsed: Duration::from_nanos(times.iter().skip(kept).sum()),
+                cpu: outcome.cpu,
+                memory: outcome.peak_group,
+            });
+        }
+        Ok(all)
     }
 }
 
-/// Blobs of the layers, in order.
-fn digests(image: &Image) -> Vec<String> {
-    let layers = image.layers.iter();
-    layers
-        .map(|layer| layer.descriptor.digest.clone())
-        .collect()
-}
-
-const LIMIT: &str = r#"
-export uploads=$1
-unpack() { mkdir "unpacked-${1##*:}"; curl -sSf --noproxy '*' "$1" | pigz -dc | tar -x --numeric-owner -C "unpacked-${1##*:}"; }
-send() {
-  pigz -c "$1" | tee packed | sha256sum > digest
-  sha256sum "$1" > diff_id
-  location=$(curl -sSf --noproxy '*' -o /dev/null -D - -X POST -H 'Content-Length: 0' "$uploads" | sed -n 's/\r$//; s/^[Ll]ocation: //p')
-  case $location in /*) location="${uploads%%/v2/*}$location";; esac
-  joint='?'; case $location in *\?*) joint='&';; esac
-  curl -sSf --noproxy '*' -T packed -H 'Content-Type: application/octet-stream' "$location${joint}digest=sha256:$(cut -d' ' -f1 digest)"
-}
-export -f unpack send
-xargs -r -P2 -I{} bash -euo pipefail -c 'unpack {}' < fetch
-xargs -r -I{} bash -euo pipefail -c 'send {}' < send
-"#;
-
-/// What this needs besides the lab's own tools.
-pub(super) fn ensure_tools() -> Result<()> {
-    for tool in ["pigz", "curl"] {
-        let found = Command::new(tool)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        ensure!(
-            found.is_ok(),
-            "the bench needs {tool}: apt-get install {tool}"
-        );
+impl Drop for Bench<'_> {
+    /// The prepared images are nobody else's. One that stays is in nobody's way.
+    fn drop(&mut self) {
+        for (reference, _) in &self.prepared {
+            let mut remove = self.lab.podman();
+            drop(kigumi_tests::attempt(
+                remove.args(["rmi", "--force", reference]),
+            ));
+        }
     }
-    Ok(())
 }
 
-/// The machine, for the head of a table.
-pub(super) fn machine() -> String {
-    let read = |path: &str| fs::read_to_string(Path::new(path)).unwrap_or_default();
-    let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let model = read("/proc/cpuinfo");
-    let model = model
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    let memory = read("/proc/meminfo");
-    let memory = memory.lines().next().unwrap_or_default().to_owned();
-    format!(
-        "{cpus} processors ({}), {}, Linux {}",
-        model
-            .unwrap_or_default()
-            .trim_start_matches([' ', '\t', ':']),
-        memory
-            .split_whitespace()
-            .skip(1)
-            .collect::<Vec<_>>()
-            .join(" "),
-        read("/proc/sys/kernel/osrelease").trim()
-    )
+fn blob_url(lab: &Lab, repository: &str, digest: &str) -> String {
+    let address = lab.plain().address();
+    format!("http://{address}/v2/{repository}/blobs/{digest}")
 }

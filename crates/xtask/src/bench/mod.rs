@@ -1,8 +1,14 @@
-//! How fast: this builder, Debian's buildah and plain tools, one after the other in every round, in an order that rotates.
+//! How fast: this builder, Debian's buildah and plain tools, one after the other in every round, in an order that
+//! changes from round to round.
 
+mod alone;
+mod app;
 mod base;
+mod limit;
+mod machine;
 mod measure;
 mod report;
+mod target;
 mod workload;
 
 use std::fs::File;
@@ -14,7 +20,7 @@ use kigumi_tests::Lab;
 
 use measure::{Bench, Builder};
 use report::Runs;
-use workload::{Bases, Workload};
+use workload::{Bases, Ground, Workload};
 
 /// Fewer rounds say nothing about a machine whose speed varies.
 const ROUNDS: usize = 5;
@@ -67,8 +73,12 @@ fn options(arguments: &[String]) -> Result<Options> {
 /// `bench [WORKLOAD…] [--rounds N] [--results FILE]`
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = options(arguments)?;
-    measure::ensure_tools()?;
+    limit::ensure_tools()?;
     let lab = Lab::get()?;
+    let warning = machine::warning(lab);
+    if let Some(warning) = &warning {
+        println!("{warning}");
+    }
     let needs_big = options.workloads.iter().any(Workload::needs_big);
     let bases = base::bases(lab, needs_big)?;
     let mut results = match &options.results {
@@ -77,17 +87,38 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         None => None,
     };
+    let before = machine::state(lab);
     let mut table = String::from(report::HEAD);
+    let mut targets = String::from(target::HEAD);
     for workload in &options.workloads {
         let runs = rounds(lab, &bases, workload, (options.rounds, &mut results))?;
         table.push_str(&report::rows(workload.name, &runs));
+        let must_unpack = workload.ground != Ground::Nothing;
+        targets.push_str(&target::rows(
+            workload.name,
+            workload.target,
+            must_unpack,
+            &runs,
+        ));
     }
     println!(
-        "\n{}\n{} rounds\n\n{table}",
-        measure::machine(),
+        "\nBefore: {before}\n\nAfter: {}\n\n{}\n\n{} rounds\n\n{table}\n{targets}",
+        machine::state(lab),
+        machine::versions(),
         options.rounds
     );
+    if let Some(warning) = warning {
+        println!("{warning}");
+    }
     Ok(())
+}
+
+/// The order of a round: a Latin square in which, over four rounds, each has each place once, and follows each other once. Whoever comes after somebody who
+/// wrote and deleted much is worse off, so a mere rotation would not do.
+fn order(round: usize) -> impl Iterator<Item = Builder> {
+    let all = Builder::ALL;
+    let places = [0, 1, 3, 2].into_iter();
+    places.filter_map(move |place| all.get((place + round) % all.len()).copied())
 }
 
 fn rounds(
@@ -97,13 +128,13 @@ fn rounds(
     (rounds, results): (usize, &mut Option<File>),
 ) -> Result<Runs> {
     println!("== {}", workload.name);
-    let bench = Bench::new(lab, bases, workload)?;
+    let bench = Bench::new(lab, bases, workload)
+        .with_context(|| format!("{}, before it is measured", workload.name))?;
     let mut runs = Runs::new();
     for round in 0..rounds {
-        let order = (0..Builder::ALL.len()).map(|place| (place + round) % Builder::ALL.len());
-        for builder in order.filter_map(|place| Builder::ALL.get(place).copied()) {
+        for builder in order(round).filter(|builder| bench.has(*builder)) {
             let sample = bench
-                .run(builder)
+                .run(builder, round)
                 .with_context(|| format!("{} with {}", workload.name, builder.name()))?;
             let line = report::line(workload.name, round, builder, &sample);
             println!("{line}");
@@ -118,6 +149,8 @@ fn rounds(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn parsed(words: &[&str]) -> Result<Options> {
@@ -133,6 +166,20 @@ mod tests {
         let all = parsed(&[]).unwrap();
         assert_eq!(all.workloads.len(), workload::ALL.len());
         assert_eq!(all.rounds, ROUNDS);
+    }
+
+    #[test]
+    fn in_four_rounds_each_has_each_place_once_and_follows_each_other_once() {
+        let rounds: Vec<Vec<Builder>> = (0..4).map(|round| order(round).collect()).collect();
+        let pairs: BTreeSet<_> = rounds
+            .iter()
+            .flat_map(|round| round.windows(2).map(<[Builder]>::to_vec))
+            .collect();
+        assert_eq!(pairs.len(), 12);
+        for place in 0..4 {
+            let there: BTreeSet<_> = rounds.iter().map(|round| round[place]).collect();
+            assert_eq!(there.len(), 4);
+        }
     }
 
     #[test]

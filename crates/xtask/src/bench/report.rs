@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::measure::{Builder, Sample};
 
-/// All runs of one workload.
+/// All runs of one workload, in the order of the rounds.
 pub(super) type Runs = BTreeMap<Builder, Vec<Sample>>;
 
 /// The middle of some values; of two middle ones the lower, so that it is one that was measured.
@@ -15,69 +15,109 @@ pub(super) fn median<T: Ord + Copy>(values: impl IntoIterator<Item = T>) -> Opti
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
+/// What a builder took in each round, less what the RUN commands took by themselves in the same round.
+pub(super) fn overheads(runs: &Runs, builder: Builder) -> Option<Vec<Duration>> {
+    let alone = match builder {
+        Builder::Kigumi | Builder::Buildah => runs.get(&Builder::Alone),
+        // Plain tools run nothing.
+        Builder::Limit | Builder::Alone => None,
+    };
+    let alone = alone.into_iter().flatten().map(|sample| sample.elapsed);
+    let alone = alone.chain(std::iter::repeat(Duration::ZERO));
+    let samples = runs.get(&builder)?.iter();
+    let less = samples.zip(alone);
+    Some(
+        less.map(|(sample, alone)| sample.elapsed.saturating_sub(alone))
+            .collect(),
+    )
+}
+
 pub(super) const HEAD: &str = "\
-| workload | builder | seconds (min – max) | to buildah | to the limit | CPU s | peak MiB | MB pulled | MB pushed | requests |
-|---|---|---|---|---|---|---|---|---|---|
+| workload | builder | seconds (min – max) | to buildah | to the limit | overhead, seconds (min – max) | overhead to buildah | overhead × limit | CPU s \
+| peak MiB, median | largest | MB pulled | MB pushed | requests |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 ";
 
 /// The rows of one workload.
 pub(super) fn rows(workload: &str, runs: &Runs) -> String {
-    let seconds = |builder| {
-        let of = runs.get(&builder)?;
-        median(of.iter().map(|sample| sample.elapsed))
-    };
-    Builder::ALL
-        .into_iter()
-        .filter_map(|builder| {
-            let samples = runs.get(&builder)?;
-            let middle = seconds(builder)?;
-            Some(row(
-                (workload, builder),
-                samples,
-                [
-                    ratio(middle, seconds(Builder::Buildah)),
-                    ratio(middle, seconds(Builder::Limit)),
-                ],
-            ))
-        })
+    let builders = Builder::ALL.into_iter();
+    builders
+        .filter_map(|builder| row(workload, builder, runs))
         .collect()
 }
 
-fn row((workload, builder): (&str, Builder), samples: &[Sample], ratios: [String; 2]) -> String {
-    let times = || samples.iter().map(|sample| sample.elapsed);
+fn row(workload: &str, builder: Builder, runs: &Runs) -> Option<String> {
+    let samples = runs.get(&builder)?;
+    let times = |builder| {
+        let samples = runs.get(&builder)?.iter();
+        Some(samples.map(|sample| sample.elapsed).collect::<Vec<_>>())
+    };
     let middle = |of: fn(&Sample) -> u64| median(samples.iter().map(of)).unwrap_or(0);
     let cpu = median(samples.iter().map(|sample| sample.cpu)).unwrap_or_default();
-    let [to_buildah, to_limit] = ratios;
-    format!(
-        "| {workload} | {} | {} ({} – {}) | {to_buildah} | {to_limit} | {} | {} | {} | {} | {} |\n",
-        builder.name(),
-        shown(median(times())),
-        shown(times().min()),
-        shown(times().max()),
-        shown(Some(cpu)),
-        middle(|sample| sample.memory) >> 20,
-        tenths(middle(|sample| sample.pulled)),
-        tenths(middle(|sample| sample.pushed)),
+    let largest = samples.iter().map(|sample| sample.memory).max();
+    let name = builder.name();
+    let compared = if builder == Builder::Alone {
+        format!("{} | – | – | – | – | –", spread(times(builder)))
+    } else {
+        format!(
+            "{} | {} | {} | {} | {} | {}",
+            spread(times(builder)),
+            ratio(times(builder), times(Builder::Buildah)),
+            ratio(times(builder), times(Builder::Limit)),
+            spread(overheads(runs, builder)),
+            ratio(overheads(runs, builder), overheads(runs, Builder::Buildah)),
+            ratio(overheads(runs, builder), overheads(runs, Builder::Limit)),
+        )
+    };
+    Some(format!(
+        "| {workload} | {name} | {compared} | {} | {} | {} | {} | {} | {} |\n",
+        seconds(Some(cpu)),
+        mebibytes(middle(|sample| sample.memory)),
+        mebibytes(largest.unwrap_or(0)),
+        megabytes(middle(|sample| sample.pulled)),
+        megabytes(middle(|sample| sample.pushed)),
         middle(|sample| sample.requests),
-    )
+    ))
 }
 
-fn shown(time: Option<Duration>) -> String {
+fn seconds(time: Option<Duration>) -> String {
     time.map_or_else(
         || "–".to_owned(),
         |time| format!("{:.2}", time.as_secs_f64()),
     )
 }
 
-fn ratio(time: Duration, to: Option<Duration>) -> String {
-    match to {
-        Some(to) if !to.is_zero() => format!("{:.2}", time.as_secs_f64() / to.as_secs_f64()),
-        _ => "–".to_owned(),
-    }
+fn spread(times: Option<Vec<Duration>>) -> String {
+    let times = times.unwrap_or_default();
+    let times = || times.iter().copied();
+    format!(
+        "{} ({} – {})",
+        seconds(median(times())),
+        seconds(times().min()),
+        seconds(times().max())
+    )
 }
 
-fn tenths(bytes: u64) -> String {
+fn ratio(of: Option<Vec<Duration>>, to: Option<Vec<Duration>>) -> String {
+    let middle = |times: Option<Vec<Duration>>| median(times?);
+    shown_ratio(
+        middle(of)
+            .zip(middle(to))
+            .filter(|(_, to)| !to.is_zero())
+            .map(|(of, to)| of.as_secs_f64() / to.as_secs_f64()),
+    )
+}
+
+pub(super) fn shown_ratio(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
+fn megabytes(bytes: u64) -> String {
     format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10)
+}
+
+pub(super) fn mebibytes(bytes: u64) -> String {
+    format!("{}.{}", bytes >> 20, ((bytes * 10) >> 20) % 10)
 }
 
 /// One run as a line of JSON.
@@ -91,6 +131,7 @@ pub(super) fn line(workload: &str, round: usize, builder: Builder, sample: &Samp
         "peak_anonymous": sample.memory,
         "pulled": sample.pulled,
         "pushed": sample.pushed,
+        "old_layers": sample.old_layers,
         "requests": sample.requests,
     })
     .to_string()
@@ -112,16 +153,35 @@ mod tests {
         let sample = |seconds| Sample {
             elapsed: Duration::from_secs(seconds),
             pulled: 1_250_000,
+            memory: seconds << 19,
             ..Sample::default()
         };
         let runs = Runs::from([
-            (Builder::Kigumi, vec![sample(1), sample(9), sample(2)]),
-            (Builder::Buildah, vec![sample(8), sample(8)]),
+            (Builder::Kigumi, vec![sample(3), sample(9), sample(2)]),
+            (Builder::Buildah, vec![sample(8), sample(8), sample(9)]),
+            (Builder::Alone, vec![sample(2), sample(2), sample(1)]),
         ]);
         let expected = "\
-| tiny | kigumi | 2.00 (1.00 – 9.00) | 0.25 | – | 0.00 | 0 | 1.2 | 0.0 | 0 |
-| tiny | buildah | 8.00 (8.00 – 8.00) | 1.00 | – | 0.00 | 0 | 1.2 | 0.0 | 0 |
+| tiny | kigumi | 3.00 (2.00 – 9.00) | 0.38 | – | 1.00 (1.00 – 7.00) | 0.17 | – | 0.00 | 1.5 | 4.5 | 1.2 | 0.0 | 0 |
+| tiny | buildah | 8.00 (8.00 – 9.00) | 1.00 | – | 6.00 (6.00 – 8.00) | 1.00 | – | 0.00 | 4.0 | 4.5 | 1.2 | 0.0 | 0 |
+| tiny | RUN alone | 2.00 (1.00 – 2.00) | – | – | – | – | – | 0.00 | 1.0 | 1.0 | 1.2 | 0.0 | 0 |
 ";
         assert_eq!(rows("tiny", &runs), expected);
+    }
+
+    #[test]
+    fn a_run_that_was_slower_by_itself_leaves_no_overhead() {
+        let sample = |seconds| Sample {
+            elapsed: Duration::from_secs(seconds),
+            ..Sample::default()
+        };
+        let runs = Runs::from([
+            (Builder::Kigumi, vec![sample(3)]),
+            (Builder::Alone, vec![sample(4)]),
+        ]);
+        assert_eq!(
+            overheads(&runs, Builder::Kigumi),
+            Some(vec![Duration::ZERO])
+        );
     }
 }

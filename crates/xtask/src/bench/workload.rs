@@ -1,7 +1,12 @@
 //! What is built: Dockerfiles and contexts that are the same for every builder, because everything in them comes from a seed.
 
-use anyhow::Result;
-use kigumi_tests::{Context, Lab};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use kigumi_tests::{Context, Lab, run};
+
+use super::app;
+use super::target::Target;
 
 /// Which image a workload is mostly about: the limit is measured with its layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +19,19 @@ pub(super) enum Ground {
     Nothing,
 }
 
+/// What is in the registry's cache when a workload is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cache {
+    /// There is no cache.
+    None,
+    /// A cache that is empty and is filled.
+    Empty,
+    /// The same was built before.
+    Same,
+    /// The same was built before, of another [edition](Workload::context) of the context: so many of the first RUNs are kept.
+    Other { runs: usize },
+}
+
 /// References of the bases in the lab's registry.
 #[derive(Debug, Clone)]
 pub(super) struct Bases {
@@ -21,13 +39,18 @@ pub(super) struct Bases {
     pub(super) big: String,
 }
 
+/// Which of the contexts that differ in one file: what changes between two builds.
+pub(super) type Edition = usize;
+
 /// One workload of the table in `docs/benchmarks.md`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Workload {
     pub(super) name: &'static str,
     pub(super) ground: Ground,
+    pub(super) cache: Cache,
+    pub(super) target: Target,
     dockerfile: fn(&Bases) -> String,
-    files: fn(Context) -> Result<Context>,
+    files: fn(&Lab, Context, Edition) -> Result<Context>,
 }
 
 impl Workload {
@@ -37,39 +60,80 @@ impl Workload {
             small: "small".to_owned(),
             big: "the-large-base".to_owned(),
         };
-        (self.dockerfile)(&marks).contains(&marks.big)
+        self.dockerfile(&marks).contains(&marks.big)
     }
 
-    /// Dockerfile and files, made anew.
-    pub(super) fn context(&self, lab: &Lab, bases: &Bases) -> Result<Context> {
-        let context = Context::new(lab)?.file("Dockerfile", (self.dockerfile)(bases))?;
-        (self.files)(context)
+    pub(super) fn dockerfile(&self, bases: &Bases) -> String {
+        (self.dockerfile)(bases)
+    }
+
+    /// Dockerfile and files, made anew. All have the same time, whenever they were made: nobody's cache shall miss for that.
+    pub(super) fn context(&self, lab: &Lab, dockerfile: &str, edition: Edition) -> Result<Context> {
+        let context = Context::new(lab)?.file("Dockerfile", dockerfile)?;
+        let context = (self.files)(lab, context, edition)?;
+        let mut touch = Command::new("find");
+        touch.arg(context.path()).args([
+            "-exec",
+            "touch",
+            "--no-dereference",
+            "--date=@1700000000",
+            "{}",
+            "+",
+        ]);
+        run(&mut touch).context("give a context its times")?;
+        Ok(context)
     }
 }
 
+const NO_FILES: fn(&Lab, Context, Edition) -> Result<Context> = |_, context, _| Ok(context);
+
+const TINY: Workload = Workload {
+    name: "tiny",
+    ground: Ground::Small,
+    cache: Cache::None,
+    target: Target::wall(1, 2),
+    dockerfile: |bases| format!("FROM {}\nRUN true\n", bases.small),
+    files: NO_FILES,
+};
+
+const COPY1: Workload = Workload {
+    name: "copy1",
+    ground: Ground::Nothing,
+    cache: Cache::None,
+    target: Target::wall(1, 5),
+    dockerfile: |bases| format!("FROM {}\nCOPY one /one\n", bases.big),
+    files: |_, context, edition| context.file("one", format!("small file number {edition}\n")),
+};
+
+const CACHEHIT: Workload = Workload {
+    name: "cachehit",
+    ground: Ground::Big,
+    cache: Cache::Empty,
+    target: Target::wall(1, 2),
+    dockerfile: |bases| format!("FROM {}\n{CACHED}", bases.big),
+    files: two_copies,
+};
+
 pub(super) const ALL: &[Workload] = &[
-    Workload {
-        name: "tiny",
-        ground: Ground::Small,
-        dockerfile: |bases| format!("FROM {}\nRUN true\n", bases.small),
-        files: Ok,
-    },
+    TINY,
     Workload {
         name: "meta",
         ground: Ground::Nothing,
+        target: Target::wall(1, 1),
         dockerfile: |bases| {
             format!(
                 "FROM {}\nENV A=b\nLABEL c=d\nEXPOSE 80\nCMD [\"true\"]\n",
                 bases.big
             )
         },
-        files: Ok,
+        ..TINY
     },
+    COPY1,
     Workload {
-        name: "copy1",
-        ground: Ground::Nothing,
-        dockerfile: |bases| format!("FROM {}\nCOPY one /one\n", bases.big),
-        files: |context| context.file("one", "one small file\n"),
+        name: "copy1-known",
+        cache: Cache::Other { runs: 0 },
+        target: Target::wall(1, 20).without_layers(),
+        ..COPY1
     },
     Workload {
         name: "run10",
@@ -78,19 +142,19 @@ pub(super) const ALL: &[Workload] = &[
             let runs = (0..10).map(|number| format!("RUN echo {number} > /written-{number}\n"));
             format!("FROM {}\n{}", bases.big, runs.collect::<String>())
         },
-        files: Ok,
+        ..TINY
     },
     Workload {
         name: "gig",
-        ground: Ground::Small,
+        target: Target::overhead(3),
         dockerfile: |bases| format!("FROM {}\n{GIG}", bases.small),
-        files: Ok,
+        ..TINY
     },
     Workload {
         name: "files50k",
-        ground: Ground::Small,
+        target: Target::overhead(3),
         dockerfile: |bases| format!("FROM {}\n{FILES}", bases.small),
-        files: Ok,
+        ..TINY
     },
     Workload {
         name: "multi",
@@ -104,13 +168,34 @@ pub(super) const ALL: &[Workload] = &[
                 bases.big, bases.small
             )
         },
-        files: Ok,
+        ..TINY
+    },
+    CACHEHIT,
+    Workload {
+        name: "cachehit-rebuilt",
+        ground: Ground::Nothing,
+        cache: Cache::Same,
+        target: Target::wall(1, 1).without_layers(),
+        ..CACHEHIT
+    },
+    Workload {
+        name: "cachelast",
+        cache: Cache::Other { runs: 1 },
+        ..CACHEHIT
+    },
+    Workload {
+        name: "app",
+        dockerfile: |bases| format!("FROM {}\n{}", bases.small, app::DOCKERFILE),
+        files: |lab, context, _| app::files(lab, context),
+        ..TINY
     },
     Workload {
         name: "ctx100k",
         ground: Ground::Nothing,
+        target: Target::wall(1, 3),
         dockerfile: |bases| format!("FROM {}\nCOPY . /app/\n", bases.small),
-        files: large_context,
+        files: |_, context, _| large_context(context),
+        ..TINY
     },
 ];
 
@@ -128,6 +213,29 @@ const FILES: &str = r"RUN perl -e 'srand 7; for $d (0..499) { mkdir qq(/many$d);
     print $o substr(qq(line $d $f ) x (1 + $n / 9), 0, $n); close $o } }'
 ";
 
+/// Two COPYs and two RUNs: 5000 files of hexadecimal digits in 50 directories, exponential sizes with a mean of 30 kB; then all in one.
+const CACHED: &str = r#"WORKDIR /work
+COPY first first
+RUN perl -e 'srand 7; $hex = unpack(q(H*), pack(q(N*), map { rand 4294967296 } 1..1048576)); \
+    mkdir q(made); for $d (0..49) { mkdir qq(made/$d); for $f (0..99) { open $o, q(>), qq(made/$d/$f); \
+    $n = int(-30000 * log(1 - rand)); print $o substr($hex, int(rand 4194304), $n); close $o } }'
+COPY second second
+RUN cat first/* second/* made/*/* > all
+ENV A=b
+CMD ["cat", "/work/all"]
+"#;
+
+/// Twenty files each; the edition says what one of the second twenty holds.
+fn two_copies(_: &Lab, mut context: Context, edition: Edition) -> Result<Context> {
+    for number in 0..20 {
+        let content = format!("file {number}\n").repeat(100);
+        context = context
+            .file(&format!("first/{number}"), &content)?
+            .file(&format!("second/{number}"), &content)?;
+    }
+    context.file("second/changed", format!("edition {edition}\n"))
+}
+
 /// 100 000 files, of which the ignore file leaves a thousand.
 fn large_context(mut context: Context) -> Result<Context> {
     context = context.file(".dockerignore", "node_modules\n")?;
@@ -142,4 +250,33 @@ fn large_context(mut context: Context) -> Result<Context> {
         context = context.file(&name, format!("module.exports = {number};\n"))?;
     }
     Ok(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::alone;
+    use super::*;
+
+    #[test]
+    fn every_workload_has_a_name_of_its_own_and_runs_that_can_be_taken_by_themselves() {
+        let bases = Bases {
+            small: "small".to_owned(),
+            big: "big".to_owned(),
+        };
+        let mut names: Vec<_> = ALL.iter().map(|workload| workload.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+        for workload in ALL {
+            let runs = alone::stages(&workload.dockerfile(&bases)).unwrap();
+            let runs: usize = runs.iter().map(|stage| stage.commands.len()).sum();
+            let expected = match workload.name {
+                "meta" | "copy1" | "copy1-known" | "ctx100k" => 0,
+                "run10" => 10,
+                "multi" | "app" | "cachehit" | "cachehit-rebuilt" | "cachelast" => 2,
+                _ => 1,
+            };
+            assert_eq!(runs, expected, "{}", workload.name);
+        }
+    }
 }

@@ -79,6 +79,7 @@ impl Stages<'_> {
         let mut spec = copying::spec(copy, items, owner, self.now)?;
         spec.destination = copying::anywhere();
         let failed = |error| BuildError::CopyEngine(Box::new(error));
+        let failed = |error| self.why_missing(copy, failed(error));
         let names = selected_names(&spec, &[&tree]).map_err(failed)?;
         let changes = copy_changes(&Tree::new(), &spec, &[&tree], &Archives::none());
         let mut changes = changes.map_err(failed)?;

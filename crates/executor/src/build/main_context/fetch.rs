@@ -18,7 +18,7 @@ use super::store::Store;
 use super::{CONTENTS, Fetched, Files, inside};
 use crate::build::workshop::{self, Stop};
 use crate::build::{downloads, git, hide_passwords, rounds};
-use crate::cli::{ContextSettings, Environment};
+use crate::cli::{ContextSettings, DEFAULT_CONTEXT, Environment};
 use crate::error::BuildError;
 use crate::report::{self, BuildEvent, Events};
 use crate::secrets::Secrets;
@@ -77,6 +77,10 @@ impl Means<'_> {
                     path: directory.clone(),
                     source: source.into(),
                 })?;
+            }
+            // The one that nobody named may be missing: a Dockerfile without COPY needs none.
+            if !directory.is_dir() && directory.as_path() != Path::new(DEFAULT_CONTEXT) {
+                return Err(BuildError::NoContext { path: directory });
             }
             return Ok(Files::Directory(directory));
         }
