@@ -17,7 +17,7 @@ use kigumi_run::Cancel;
 
 use super::push::Uploads;
 use super::stage::NumberedLayer;
-use crate::cache::LayerBytes;
+use crate::cache::{LayerBytes, LayerName};
 use crate::error::BuildError;
 use crate::report::{Events, LayerSummary};
 
@@ -345,6 +345,14 @@ impl Layer {
             ),
         })?;
         Ok(spool.reader())
+    }
+
+    /// What its outline is asked for by.
+    pub(crate) fn name(&self) -> LayerName {
+        LayerName {
+            digest: self.descriptor.digest,
+            diff_id: self.diff_id,
+        }
     }
 
     /// A new layer; what it is called in the image is decided with the image.

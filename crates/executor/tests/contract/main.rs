@@ -15,6 +15,7 @@ mod flags;
 mod harness;
 mod lists;
 mod mistakes;
+mod outlines;
 mod outputs;
 mod push;
 mod registries;
