@@ -126,10 +126,7 @@ fn files_that_cannot_be_used_are_told_with_what_to_do() {
     }
     // Root is not told to be root.
     let error = credentials(io::ErrorKind::PermissionDenied);
-    assert_eq!(
-        about_file(&error, io::ErrorKind::PermissionDenied, 0),
-        None
-    );
+    assert_eq!(about_file(&error, io::ErrorKind::PermissionDenied, 0), None);
 }
 
 #[test]
@@ -152,9 +149,9 @@ fn the_advice_is_the_end_of_the_last_line_k_exit_07() {
     let error = error.at(&file, span, "RUN true");
     let text = error.render_with(advice(&error, &Environment::default()).as_deref());
     let last = text.lines().last().unwrap();
+    assert!(last.starts_with("error: Dockerfile:2: run"), "{text}");
     assert!(
-        last.starts_with("error: Dockerfile:2: run"),
+        last.contains("; the container may not change users"),
         "{text}"
     );
-    assert!(last.contains("; the container may not change users"), "{text}");
 }

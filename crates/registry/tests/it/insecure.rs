@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use kigumi_oci::{Digest, Reference};
 use kigumi_registry::{
-    BlobSource, Client, ClientCertificate, ClientConfig, Direction, Error, NameFiles, NoAnswer, Pem,
-    Proxies,
-    Registry, Relaxation, Repository, Secret, Spool,
+    BlobSource, Client, ClientCertificate, ClientConfig, Direction, Error, NameFiles, NoAnswer,
+    Pem, Proxies, Registry, Relaxation, Repository, Secret, Spool,
 };
 use kigumi_testkit::{Action, FakeRegistry, Fault, When};
 
