@@ -226,15 +226,12 @@ mod tests {
             let mut expected = HashMap::new();
             for (at, identity) in steps {
                 let id = ids[at];
-                match identity {
-                    Some(identity) => {
-                        known.note(id, identity);
-                        expected.insert(id, identity);
-                    }
-                    None => {
-                        known.forget(id);
-                        expected.remove(&id);
-                    }
+                if let Some(identity) = identity {
+                    known.note(id, identity);
+                    expected.insert(id, identity);
+                } else {
+                    known.forget(id);
+                    expected.remove(&id);
                 }
             }
             for id in &ids {
