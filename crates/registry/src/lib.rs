@@ -44,6 +44,7 @@ mod layout;
 mod limits;
 mod name;
 mod no_answer;
+mod program;
 mod retry;
 mod routes;
 mod secret;

@@ -21,6 +21,7 @@ mod main_context;
 mod mounts;
 mod needs;
 mod off_disk;
+mod outlines;
 mod outputs;
 mod permission;
 mod pod_files;
@@ -85,6 +86,7 @@ use layers::{LayerFactory, Recipe, Sending};
 use main_context::{MainContext, Means};
 use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
+use outlines::Outlines;
 use product::Product;
 use push::Uploads;
 use rounds::{Planned, World};
@@ -395,8 +397,11 @@ impl<'a> Build<'a> {
 
     /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
     fn shield(&self) -> Result<Shield, BuildError> {
-        let shield = Shield::raise(self.environment, self.events)?;
-        let exposed = exposed(self.environment);
+        // It was read when the cache was opened.
+        let cache = self.config.cache.as_ref();
+        let key = cache.and_then(|settings| settings.sign_key.as_deref());
+        let shield = Shield::raise(self.environment, key, self.events)?;
+        let exposed = exposed(self.environment, key);
         if !exposed.is_empty() {
             let files: Vec<String> = exposed
                 .iter()
@@ -505,6 +510,7 @@ impl<'a> Build<'a> {
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
             caching,
+            outlines: Outlines::default(),
             hashed: Hashed::default(),
         };
         if stages.look_ahead()? {

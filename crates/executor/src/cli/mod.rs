@@ -26,6 +26,7 @@ mod times;
 mod usage;
 mod variables;
 mod warm_command;
+mod warm_keys;
 
 /// What `executor version` prints, and what the marker file of the executor's own image holds.
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
@@ -54,3 +55,4 @@ pub use shape_flags::{Shape, ShapeFlags};
 pub use times::{TimeFlags, Times};
 pub use usage::usage_error;
 pub use warm_command::{WarmCommand, WarmSettings};
+pub use warm_keys::WarmKeys;

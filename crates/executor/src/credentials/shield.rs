@@ -25,10 +25,11 @@ const LONGEST: u64 = 1 << 20;
 /// The name of the file while it is written back.
 const TEMPORARY: &str = ".kigumi-restored";
 /// Variables that name files with keys or tokens.
-const NAMED: [&str; 5] = [
+const NAMED: [&str; 6] = [
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
     "AZURE_FEDERATED_TOKEN_FILE",
     "GOOGLE_APPLICATION_CREDENTIALS",
 ];
@@ -57,17 +58,21 @@ impl std::fmt::Debug for Hidden {
 }
 
 impl Shield {
-    /// Takes the credential files away that lie on the root filesystem itself. What is mounted stays: another container of the pod may use it.
+    /// Takes the credential files away that lie on the root filesystem itself, and the `key` that signs entries of the cache. What is mounted stays: another container of the pod may use it.
     ///
     /// # Errors
     /// [`BuildError::CredentialFile`] when one cannot be taken away; those before it are back then.
-    pub(crate) fn raise(environment: &Environment, events: &Events) -> Result<Self, BuildError> {
+    pub(crate) fn raise(
+        environment: &Environment,
+        key: Option<&Path>,
+        events: &Events,
+    ) -> Result<Self, BuildError> {
         let mounts = mounts()?;
         let mut shield = Self {
             hidden: Vec::new(),
             events: events.clone(),
         };
-        for path in credential_files(environment) {
+        for path in wanted(environment, key) {
             // A link may lead into a mount, as those of Secrets do.
             let Ok(path) = path.canonicalize() else {
                 continue;
@@ -207,12 +212,22 @@ fn is_mounted(mounts: &Mounts, path: &Path) -> bool {
         .is_some_and(|mount| mount.point != Path::new("/"))
 }
 
-/// Files with credentials that a RUN can read all the same.
-pub(crate) fn exposed(environment: &Environment) -> Vec<PathBuf> {
+/// What is to be taken away: nobody needs it again, for it was read at the start.
+fn wanted(environment: &Environment, key: Option<&Path>) -> Vec<PathBuf> {
+    let key = key.map(Path::to_owned);
+    credential_files(environment)
+        .into_iter()
+        .chain(key)
+        .collect()
+}
+
+/// Files with credentials that a RUN can read all the same, the `key` of the cache among them.
+pub(crate) fn exposed(environment: &Environment, key: Option<&Path>) -> Vec<PathBuf> {
     let named = NAMED
         .iter()
         .filter_map(|name| environment.variables.get(*name));
     let named = named.filter(|text| !text.is_empty()).map(PathBuf::from);
+    let named = named.chain(key.map(Path::to_owned));
     let configs = credential_files(environment);
     let configs = configs.into_iter().filter(|path| holds_credentials(path));
     configs.chain(named.filter(|path| path.is_file())).collect()
@@ -348,8 +363,16 @@ mod tests {
             working_directory: "/".into(),
             ..Environment::default()
         };
-        assert_eq!(exposed(&environment), std::slice::from_ref(&token));
+        assert_eq!(exposed(&environment, None), std::slice::from_ref(&token));
         fs::write(&path, r#"{"auths":{"a":{"auth":"dTpw"}}}"#).unwrap();
-        assert_eq!(exposed(&environment), [path, token]);
+        assert_eq!(exposed(&environment, None), [path.clone(), token.clone()]);
+        let key = path.with_file_name("key");
+        assert_eq!(exposed(&environment, Some(&key)).len(), 2);
+        fs::write(&key, "x").unwrap();
+        assert_eq!(
+            exposed(&environment, Some(&key)),
+            [path.clone(), token, key.clone()]
+        );
+        assert_eq!(wanted(&environment, Some(&key)), [path, key]);
     }
 }

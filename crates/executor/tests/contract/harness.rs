@@ -201,7 +201,7 @@ fn blob(layout: &Path, digest: &str) -> PathBuf {
     layout.join("blobs").join(digest.replace(':', "/"))
 }
 
-fn entries(path: &Path) -> Vec<String> {
+pub(crate) fn entries(path: &Path) -> Vec<String> {
     let stream = decompress(fs::File::open(path).unwrap()).unwrap();
     let mut reader = LayerReader::new(stream, Dialect::Layer, 0);
     let mut entries = Vec::new();

@@ -15,9 +15,11 @@ mod flags;
 mod harness;
 mod lists;
 mod mistakes;
+mod outlines;
 mod outputs;
 mod push;
 mod registries;
+mod shadowed;
 mod variables;
 
 /// A row of the contract, by the name that a manifest uses, and the observation.

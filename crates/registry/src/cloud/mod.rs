@@ -11,6 +11,7 @@ pub(crate) mod cache;
 mod error;
 pub mod google;
 pub(crate) mod http;
+pub(crate) mod jwt;
 mod surroundings;
 
 pub use error::{Error, Provider};

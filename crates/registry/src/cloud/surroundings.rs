@@ -44,6 +44,11 @@ impl Surroundings {
         (!value.is_empty()).then_some(value)
     }
 
+    /// All of them, as a program that is started gets them.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.variables.iter()
+    }
+
     /// Whether a variable says yes.
     pub(crate) fn says_yes(&self, name: &str) -> bool {
         self.variable(name)

@@ -1,11 +1,10 @@
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 
 use serde::{Deserialize, Serialize};
 
 use super::{NativeProvider, Natives, Sourced, config_key, docker_config};
-use crate::{Error, Registry, Secret, limits};
+use crate::{Error, Registry, Secret, program};
 
 /// Where `docker-credential-*` programs are looked for, and what stands in for those that are not there.
 #[derive(Clone, Debug, Default)]
@@ -170,37 +169,15 @@ fn run(
     server: &str,
     input: &str,
 ) -> Result<Result<String, (ExitStatus, String)>, Error> {
-    let failed = |error: std::io::Error| failed(helper, server, error.to_string());
-    let mut child = Command::new(program)
-        .arg(verb)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(failed)?;
-    let output = converse(&mut child, input);
-    let status = child.wait().map_err(failed)?;
-    let output = output.map_err(failed)?;
-    Ok(if status.success() {
-        Ok(output)
+    let mut command = Command::new(program);
+    command.arg(verb);
+    let outcome = program::run(command, input, program::PATIENCE)
+        .map_err(|error| failed(helper, server, error.to_string()))?;
+    Ok(if outcome.status.success() {
+        Ok(outcome.output)
     } else {
-        Err((status, output))
+        Err((outcome.status, outcome.output))
     })
-}
-
-fn converse(child: &mut Child, input: &str) -> std::io::Result<String> {
-    if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(input.as_bytes()) {
-            // A helper that does not read its input may still answer.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            outcome => outcome?,
-        }
-    }
-    let mut output = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(limits::JSON).read_to_string(&mut output)?;
-    }
-    Ok(output)
 }
 
 #[cfg(test)]

@@ -16,23 +16,26 @@ use kigumi_registry::keychain::{
 };
 use kigumi_registry::{Client, ClientConfig, Error, Pem, Proxies, Repository, Secret};
 use kigumi_testkit::{FakeService, ServiceAnswer, ServiceRequest, Tunnel};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
-use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{chain, config};
 
 /// Made for this test, and trusted by nobody.
-const KEY: &str = include_str!("service-account.pem");
+pub(crate) const KEY: &str = include_str!("service-account.pem");
+/// A certificate of it.
+pub(crate) const CERTIFICATE: &str = include_str!("service-account.crt.pem");
 
-const ECR: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-const GAR: &str = "europe-west1-docker.pkg.dev";
-const ACR: &str = "myregistry.azurecr.io";
+pub(crate) const ECR: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+pub(crate) const GAR: &str = "europe-west1-docker.pkg.dev";
+pub(crate) const ACR: &str = "myregistry.azurecr.io";
 
 /// Every name that the world of a test has.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     ECR,
     GAR,
     ACR,
@@ -40,6 +43,7 @@ const NAMES: [&str; 15] = [
     "gcr.io",
     "sts.eu-central-1.amazonaws.com",
     "sts.amazonaws.com",
+    "portal.sso.eu-central-1.amazonaws.com",
     "api.ecr.eu-central-1.amazonaws.com",
     "api.ecr-public.us-east-1.amazonaws.com",
     "oauth2.googleapis.com",
@@ -59,19 +63,21 @@ struct Rules {
     given: BTreeMap<&'static str, u32>,
     /// STS and Microsoft refuse.
     refuse: bool,
+    /// Every identity service answers with a redirect to somebody else.
+    redirect: bool,
 }
 
 /// Three clouds with their registries, and the pod.
-struct World {
-    service: FakeService,
-    tunnel: Tunnel,
+pub(crate) struct World {
+    pub(crate) service: FakeService,
+    pub(crate) tunnel: Tunnel,
     rules: Arc<Mutex<Rules>>,
     files: TempDir,
-    learnt: Arc<Mutex<Vec<String>>>,
+    pub(crate) learnt: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let rules: Arc<Mutex<Rules>> = Arc::default();
         let own = Arc::clone(&rules);
         let service = FakeService::start_tls(&NAMES, move |request| {
@@ -86,12 +92,17 @@ impl World {
         }
     }
 
-    fn short_lived(self) -> Self {
+    pub(crate) fn short_lived(self) -> Self {
         self.rules.lock().unwrap().lifetime = Some(60);
         self
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn redirecting(self) -> Self {
+        self.rules.lock().unwrap().redirect = true;
+        self
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.files.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -133,7 +144,7 @@ impl World {
     }
 
     /// A client of a pod with these variables, and all built-in providers.
-    async fn pod(&self, variables: &[(&str, &str)]) -> Client {
+    pub(crate) async fn pod(&self, variables: &[(&str, &str)]) -> Client {
         let natives = self.natives(variables);
         let all = [
             NativeProvider::Google,
@@ -154,14 +165,14 @@ impl World {
         .unwrap()
     }
 
-    fn given(&self, token: &str) -> u32 {
+    pub(crate) fn given(&self, token: &str) -> u32 {
         let rules = self.rules.lock().unwrap();
         rules.given.get(token).copied().unwrap_or_default()
     }
 }
 
 /// Asks a registry for something that needs a credential.
-async fn probe(client: &Client, registry: &str) -> Result<Option<u64>, Error> {
+pub(crate) async fn probe(client: &Client, registry: &str) -> Result<Option<u64>, Error> {
     let reference = format!("{registry}/team/app:1").parse().unwrap();
     client
         .blob_size(&Repository::of(&reference), Digest::of(b"x"))
@@ -172,14 +183,19 @@ fn json_answer(status: u16, value: &Value) -> ServiceAnswer {
     ServiceAnswer::new(status, value.to_string()).header("Content-Type", "application/json")
 }
 
-fn refused(why: &str) -> ServiceAnswer {
+pub(crate) fn refused(why: &str) -> ServiceAnswer {
     ServiceAnswer::new(403, format!("refused: {why}"))
 }
 
 /// All services of the three clouds.
 fn answer(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
+    let is_registry = [ECR, GAR, ACR].contains(&request.header("host"));
+    if rules.redirect && (!is_registry || request.path == "/oauth2/exchange") {
+        return ServiceAnswer::new(307, "").header("Location", "https://gcr.io.evil.test/token");
+    }
     match (request.header("host"), request.path.as_str()) {
         ("sts.eu-central-1.amazonaws.com" | "sts.amazonaws.com", "/") => sts(request, rules),
+        ("portal.sso.eu-central-1.amazonaws.com", "/federation/credentials") => sso(request, rules),
         ("api.ecr.eu-central-1.amazonaws.com", "/") => ecr(request, rules, "ecr"),
         ("api.ecr-public.us-east-1.amazonaws.com", "/") => ecr(request, rules, "ecr-public"),
         ("oauth2.googleapis.com", "/token") => google_token(request, rules),
@@ -188,8 +204,12 @@ fn answer(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
         ("login.microsoftonline.com", "/my-tenant/oauth2/v2.0/token") => entra(request, rules),
         (ACR, "/oauth2/exchange") => acr_exchange(request, rules),
         (ACR, "/oauth2/token") => {
-            if request.field("refresh_token") == "acr-refresh" {
-                json_answer(200, &json!({ "access_token": "acr-access" }))
+            if request.field("refresh_token").starts_with("acr-refresh.") {
+                let lifetime = rules.lifetime.map_or(60, |_| 0);
+                json_answer(
+                    200,
+                    &json!({ "access_token": "acr-access", "expires_in": lifetime }),
+                )
             } else {
                 refused("the refresh token")
             }
@@ -237,6 +257,9 @@ fn end_text(rules: &Rules) -> String {
 }
 
 fn sts(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
+    if request.field("Action") == "AssumeRole" {
+        return sts_role(request, rules);
+    }
     let fields =
         ["Action", "Version", "RoleArn", "WebIdentityToken"].map(|name| request.field(name));
     let expected = [
@@ -253,24 +276,70 @@ fn sts(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
         return ServiceAnswer::new(403, text);
     }
     *rules.given.entry("sts").or_default() += 1;
+    sts_answer(rules, "AssumeRoleWithWebIdentity", OURS)
+}
+
+/// Id, key and session of who ECR knows, and of who may have the roles.
+const OURS: [&str; 3] = ["ASIA1", "secret/key+1", "session=="];
+const BASE: [&str; 3] = ["AKIABASE", "base-secret-key", ""];
+const HOP: [&str; 3] = ["ASIAHOP", "hop-secret-key", "hop-session"];
+
+fn sts_answer(rules: &Rules, action: &str, [id, key, session]: [&str; 3]) -> ServiceAnswer {
     ServiceAnswer::new(
         200,
         format!(
-            "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult>\
-             <Credentials><AccessKeyId>ASIA1</AccessKeyId><SecretAccessKey>secret/key+1</SecretAccessKey>\
-             <SessionToken>session==</SessionToken><Expiration>{}</Expiration></Credentials>\
-             </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>",
+            "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result>\
+             <Credentials><AccessKeyId>{id}</AccessKeyId><SecretAccessKey>{key}</SecretAccessKey>\
+             <SessionToken>{session}</SessionToken><Expiration>{}</Expiration></Credentials>\
+             </{action}Result></{action}Response>",
             end_text(rules)
         ),
     )
 }
 
-/// The API of ECR, which recomputes the signature from what came.
-fn ecr(request: &ServiceRequest, rules: &mut Rules, service: &str) -> ServiceAnswer {
+/// `AssumeRole`: who has keys may have `hop` and `builder`, and `hop` may have `builder` with its external id.
+fn sts_role(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
+    let content = [("content-type", "application/x-www-form-urlencoded")];
+    let is = |who| is_signed(request, who, &content, ("sts", "eu-central-1"));
+    let role = request.field("RoleArn");
+    let role = role.strip_prefix("arn:aws:iam::123456789012:role/");
+    *rules.given.entry("role").or_default() += 1;
+    match role {
+        Some("hop") if is(BASE) => sts_answer(rules, "AssumeRole", HOP),
+        Some("builder") if is(BASE) || is(OURS) => sts_answer(rules, "AssumeRole", OURS),
+        Some("builder") if is(HOP) && request.field("ExternalId") == "shared id" => {
+            sts_answer(rules, "AssumeRole", OURS)
+        }
+        _ => refused("the role"),
+    }
+}
+
+fn sso(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
+    let given = (
+        request.header("x-amz-sso_bearer_token"),
+        request.parameter("account_id"),
+        request.parameter("role_name"),
+    );
+    if given != ("sso-access-token", "123456789012", "builder") {
+        return refused("the login");
+    }
+    *rules.given.entry("sso").or_default() += 1;
+    let [id, key, session] = OURS;
+    let credentials = json!({ "accessKeyId": id, "secretAccessKey": key, "sessionToken": session, "expiration": end(rules) * 1000 });
+    json_answer(200, &json!({ "roleCredentials": credentials }))
+}
+
+/// Recomputes the signature from what came.
+fn is_signed(
+    request: &ServiceRequest,
+    [id, key, session]: [&str; 3],
+    headers: &[(&str, &str)],
+    (service, region): (&str, &str),
+) -> bool {
     let temporary = request.header("x-amz-security-token");
     let credentials = Credentials {
-        access_key_id: "ASIA1".to_owned(),
-        secret_access_key: Secret::new("secret/key+1".to_owned()),
+        access_key_id: id.to_owned(),
+        secret_access_key: Secret::new(key.to_owned()),
         session_token: (!temporary.is_empty()).then(|| Secret::new(temporary.to_owned())),
         expires: None,
         source: String::new(),
@@ -279,34 +348,39 @@ fn ecr(request: &ServiceRequest, rules: &mut Rules, service: &str) -> ServiceAns
         &request.header("x-amz-date").replace('Z', "+0000"),
         "%Y%m%dT%H%M%S%z",
     );
-    let target = if service == "ecr" {
-        "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"
-    } else {
-        "SpencerFrontendService.GetAuthorizationToken"
-    };
     let url = format!("https://{}{}", request.header("host"), request.path);
     let signed = sign(
         &SigningRequest {
             method: &request.method,
             url: &url.parse().unwrap(),
-            headers: &[
-                ("content-type", "application/x-amz-json-1.1"),
-                ("x-amz-target", target),
-            ],
+            headers,
             body: Some(&request.body),
             service,
-            region: if service == "ecr" {
-                "eu-central-1"
-            } else {
-                "us-east-1"
-            },
+            region,
         },
         &credentials,
         date.unwrap().into(),
     );
     let expected = signed.iter().find(|(name, _)| name == "authorization");
-    let session_is_right = matches!(temporary, "" | "session==");
-    if !session_is_right || request.header("authorization") != expected.unwrap().1 {
+    let session_is_right = temporary.is_empty() || temporary == session;
+    session_is_right && request.header("authorization") == expected.unwrap().1
+}
+
+/// The API of ECR.
+fn ecr(request: &ServiceRequest, rules: &mut Rules, service: &str) -> ServiceAnswer {
+    let (target, region) = if service == "ecr" {
+        (
+            "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken",
+            "eu-central-1",
+        )
+    } else {
+        ("SpencerFrontendService.GetAuthorizationToken", "us-east-1")
+    };
+    let headers = [
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", target),
+    ];
+    if !is_signed(request, OURS, &headers, (service, region)) {
         return refused("SignatureDoesNotMatch");
     }
     *rules.given.entry("ecr").or_default() += 1;
@@ -323,23 +397,22 @@ fn ecr(request: &ServiceRequest, rules: &mut Rules, service: &str) -> ServiceAns
 }
 
 fn google_token(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
-    let assertion = request.field("assertion");
-    let parts: Vec<&str> = assertion.split('.').collect();
-    let [header, claims, signature] = parts.as_slice() else {
-        return refused("no assertion");
-    };
-    let key = PrivatePkcs8KeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
-    let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
-    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
-    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
-    if public
-        .verify(format!("{header}.{claims}").as_bytes(), &signature)
-        .is_err()
-    {
-        return refused("the signature");
+    if request.field("grant_type") == "refresh_token" {
+        let given = ["client_id", "client_secret", "refresh_token"].map(|name| request.field(name));
+        return if given
+            == [
+                "gcloud-client",
+                "gcloud-secret-of-client",
+                "refresh-token-of-user",
+            ] {
+            google_token_answer(rules)
+        } else {
+            refused("the refresh token")
+        };
     }
-    let claims: Value =
-        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    let Some((_, claims)) = verified(&request.field("assertion")) else {
+        return refused("the assertion");
+    };
     let claim = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     if (claim("iss"), claim("aud")) != ("builder@p.iam", "https://oauth2.googleapis.com/token")
         || request.field("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -348,6 +421,23 @@ fn google_token(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
         return refused("the claims");
     }
     google_token_answer(rules)
+}
+
+/// The header and the claims of an assertion that our key has signed.
+fn verified(assertion: &str) -> Option<(Value, Value)> {
+    let parts: Vec<&str> = assertion.split('.').collect();
+    let [header, claims, signature] = parts.as_slice() else {
+        return None;
+    };
+    let key = PrivatePkcs8KeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
+    let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
+    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
+    let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).ok();
+    public
+        .verify(format!("{header}.{claims}").as_bytes(), &decode(signature)?)
+        .ok()?;
+    let json = |part: &str| serde_json::from_slice(&decode(part)?).ok();
+    Some((json(header)?, json(claims)?))
 }
 
 fn google_token_answer(rules: &mut Rules) -> ServiceAnswer {
@@ -383,23 +473,48 @@ fn google_exchange(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer
     )
 }
 
-fn google_impersonate(request: &ServiceRequest, rules: &Rules) -> ServiceAnswer {
-    if request.header("authorization") != "Bearer federated-token"
+fn google_impersonate(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
+    let who = request.header("authorization");
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let is_whole = body.get("lifetime").is_some() && body.get("scope").is_some();
+    if !matches!(who, "Bearer federated-token" | "Bearer google-token")
         || !request.path.ends_with("builder@p.iam:generateAccessToken")
+        || !is_whole
     {
         return refused("impersonation");
     }
+    *rules.given.entry("impersonated").or_default() += 1;
     json_answer(
         200,
         &json!({ "accessToken": "google-token", "expireTime": end_text(rules) }),
     )
 }
 
+/// As Microsoft checks an assertion that a certificate has signed.
+fn is_of_certificate(request: &ServiceRequest) -> bool {
+    let Some((header, claims)) = verified(&request.field("client_assertion")) else {
+        return false;
+    };
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap();
+    let sha1 = digest(&SHA1_FOR_LEGACY_USE_ONLY, &certificate);
+    let of = |value: &Value, name: &str| {
+        let text = value.get(name).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let audience = format!("https://{}{}", request.header("host"), request.path);
+    let claims_are = ["iss", "sub", "aud"].map(|name| of(&claims, name));
+    claims_are == ["my-client", "my-client", &audience]
+        && of(&header, "x5t") == BASE64_URL_SAFE_NO_PAD.encode(sha1)
+        && of(&header, "alg") == "RS256"
+        && of(&claims, "jti").len() == 32
+}
+
 fn entra(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
     let federated = request.field("client_assertion") == "pod-token"
         && request.field("client_assertion_type")
             == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    let secret = request.field("client_secret") == "client-secret-value";
+    let secret =
+        request.field("client_secret") == "client-secret-value" || is_of_certificate(request);
     let rest = ["client_id", "grant_type", "scope"].map(|name| request.field(name));
     let expected = [
         "my-client",
@@ -425,14 +540,18 @@ fn acr_exchange(request: &ServiceRequest, rules: &mut Rules) -> ServiceAnswer {
         return refused("the exchange");
     }
     *rules.given.entry("acr").or_default() += 1;
-    json_answer(200, &json!({ "refresh_token": "acr-refresh" }))
+    let claims = BASE64_URL_SAFE_NO_PAD.encode(json!({ "exp": end(rules) }).to_string());
+    json_answer(
+        200,
+        &json!({ "refresh_token": format!("acr-refresh.{claims}.signature") }),
+    )
 }
 
-const IRSA: [(&str, &str); 2] = [
+pub(crate) const IRSA: [(&str, &str); 2] = [
     ("AWS_REGION", "eu-central-1"),
     ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/builder"),
 ];
-const ENTRA: [(&str, &str); 2] = [
+pub(crate) const ENTRA: [(&str, &str); 2] = [
     ("AZURE_CLIENT_ID", "my-client"),
     ("AZURE_TENANT_ID", "my-tenant"),
 ];
@@ -610,7 +729,7 @@ async fn every_identity_of_google_opens_its_registries() {
     assert_eq!(world.given("google"), 1);
 }
 
-fn metadata_host(service: &FakeService) -> String {
+pub(crate) fn metadata_host(service: &FakeService) -> String {
     service.address().to_string()
 }
 
@@ -669,9 +788,9 @@ async fn a_refusal_says_who_refused_what_and_what_to_do() {
     let mut certificate = ENTRA.to_vec();
     certificate.push(("AZURE_CLIENT_CERTIFICATE_PATH", &token));
     let missing: &[(&str, &str)] = &[("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/key.json")];
-    let odd = world.file("odd.json", r#"{"type":"impersonated_service_account"}"#);
+    let odd = world.file("odd.json", r#"{"type":"gdch_service_account"}"#);
     let half: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "AKIA")];
-    let process = world.file("config", "[default]\ncredential_process = /bin/x\n");
+    let process = world.file("config", "[default]\ncredential_process = /no/bin/x\n");
     let cases: &[Refusal<'_>] = &[
         (
             ECR,
@@ -695,11 +814,7 @@ async fn a_refusal_says_who_refused_what_and_what_to_do() {
         (
             ACR,
             &certificate,
-            &[
-                "AZURE_CLIENT_CERTIFICATE_PATH",
-                "not supported",
-                "AZURE_FEDERATED_TOKEN_FILE",
-            ],
+            &["AZURE_CLIENT_CERTIFICATE_PATH", "has no RSA private key"],
         ),
         (
             GAR,
@@ -713,13 +828,13 @@ async fn a_refusal_says_who_refused_what_and_what_to_do() {
         (
             GAR,
             &[("GOOGLE_APPLICATION_CREDENTIALS", &odd)],
-            &["impersonated_service_account", "not supported"],
+            &["gdch_service_account", "not supported"],
         ),
         (ECR, half, &["AWS_SECRET_ACCESS_KEY", "set both"]),
         (
             ECR,
             &[("AWS_CONFIG_FILE", &process)],
-            &["credential_process", "not supported"],
+            &["credential_process `/no/bin/x`", "no program here"],
         ),
         (
             ECR,

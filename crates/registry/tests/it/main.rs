@@ -6,6 +6,7 @@ mod clouds;
 mod exchange;
 mod faults;
 mod heard;
+mod identities;
 mod insecure;
 mod layout;
 mod mirrors;

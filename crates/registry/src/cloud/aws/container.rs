@@ -13,6 +13,9 @@ use crate::cloud::surroundings::TokenFile;
 use crate::cloud::{Error, Provider, Surroundings};
 
 const FIX: &str = "check the association of this pod's service account with a role";
+/// Where ECS's agent is; the variable is that of the SDK for Java.
+const ECS: &str = "http://169.254.170.2";
+const ENDPOINT: &str = "AWS_CONTAINER_SERVICE_ENDPOINT";
 /// Where the agents of ECS and EKS are; no other host is asked over plain HTTP, as in the SDKs.
 const AGENTS: [[u8; 4]; 2] = [[169, 254, 170, 2], [169, 254, 170, 23]];
 const AGENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23);
@@ -53,10 +56,7 @@ impl Container {
         let full = surroundings.variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
         let (url, named_by) = match (relative, full) {
             (Some(path), _) => (
-                Url::parse("http://169.254.170.2/")
-                    .and_then(|base| base.join(path))
-                    .ok()
-                    .filter(is_allowed),
+                relative_to(surroundings.variable(ENDPOINT).unwrap_or(ECS), path),
                 "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
             ),
             (None, Some(url)) => (
@@ -135,6 +135,13 @@ impl Answer {
     }
 }
 
+/// A path at an agent that may be asked, and nowhere else.
+fn relative_to(base: &str, path: &str) -> Option<Url> {
+    let base = Url::parse(base).ok().filter(is_allowed)?;
+    let url = base.join(path).ok()?;
+    (path.starts_with('/') && url.origin() == base.origin()).then_some(url)
+}
+
 /// The SDKs' rule: HTTPS to anybody, plain HTTP to this machine and the known agents.
 fn is_allowed(url: &Url) -> bool {
     match url.scheme() {
@@ -154,6 +161,26 @@ fn is_allowed(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_relative_uri_is_a_path_at_the_agent() {
+        for (base, path, expected) in [
+            (ECS, "/v2/x?id=1", Some("http://169.254.170.2/v2/x?id=1")),
+            (
+                "http://127.0.0.1:8080",
+                "/v2",
+                Some("http://127.0.0.1:8080/v2"),
+            ),
+            ("http://agent.test", "/v2", None),
+            (ECS, "//evil.test/v2", None),
+            (ECS, "https://evil.test/v2", None),
+            (ECS, "/\\evil.test/v2", None),
+            (ECS, "v2", None),
+        ] {
+            let found = relative_to(base, path);
+            assert_eq!(found.as_ref().map(Url::as_str), expected, "{base} {path}");
+        }
+    }
 
     #[test]
     fn only_known_agents_are_asked_over_plain_http() {

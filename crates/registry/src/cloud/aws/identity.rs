@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::Credentials;
+use super::chain::{Chain, Source};
 use super::container::Container;
 use super::instance::Instance;
 use super::profile::Profiles;
@@ -77,14 +78,8 @@ impl Aws {
             return Ok(Some(leased(credentials)));
         }
         let profiles = inner.profiles.as_ref().map_err(Clone::clone)?;
-        if let Some(credentials) = profiles.credentials()? {
-            return Ok(Some(leased(credentials)));
-        }
-        if let Some(identity) = profiles.web_identity(surroundings) {
-            let credentials = identity
-                .assume(surroundings, self.sts(region.as_deref())?)
-                .await?;
-            return Ok(Some(leased(credentials)));
+        if let Some(chain) = profiles.chain()? {
+            return Ok(Some(leased(self.follow(chain).await?)));
         }
         if let Some(container) = inner.container.as_ref().map_err(Clone::clone)? {
             return Ok(Some(leased(container.credentials(surroundings).await?)));
@@ -95,12 +90,51 @@ impl Aws {
             .map(leased))
     }
 
+    /// The source of a profile, and the roles one after the other.
+    async fn follow(&self, chain: &Chain) -> Result<Credentials, Error> {
+        let surroundings = &self.0.surroundings;
+        let region = self.region();
+        let sts = || self.sts(region.as_deref());
+        let mut credentials = match &chain.source {
+            Source::Keys(keys) => keys.clone(),
+            Source::WebIdentity(identity) => identity.assume(surroundings, sts()?).await?,
+            Source::Sso(sso) => sso.credentials(surroundings, self.endpoint("SSO")?).await?,
+            Source::Process(process) => process.credentials(surroundings).await?,
+            Source::Environment => of_variables(surroundings)?
+                .ok_or_else(|| missing("Environment", "set AWS_ACCESS_KEY_ID"))?,
+            Source::Container => {
+                let container = self.0.container.as_ref().map_err(Clone::clone)?;
+                let container = container.as_ref().ok_or_else(|| {
+                    missing("EcsContainer", "it needs AWS_CONTAINER_CREDENTIALS_FULL_URI or _RELATIVE_URI, which ECS and EKS set")
+                })?;
+                container.credentials(surroundings).await?
+            }
+            Source::Instance => Instance::new(surroundings)?
+                .credentials(surroundings)
+                .await?
+                .ok_or_else(|| missing("Ec2InstanceMetadata", "give the instance a role, and let its metadata service answer pods (hop limit 2)"))?,
+        };
+        for role in &chain.roles {
+            let at = (sts()?, region.as_deref().unwrap_or("us-east-1"));
+            credentials = role.assume(surroundings, at, &credentials).await?;
+        }
+        Ok(credentials)
+    }
+
     fn sts(&self, region: Option<&str>) -> Result<url::Url, Error> {
         match self.endpoint("STS")? {
             Some(endpoint) => Ok(endpoint),
             None => super::sts::endpoint(region),
         }
     }
+}
+
+fn missing(source: &str, fix: &str) -> Error {
+    Error::configuration(
+        Provider::Aws,
+        format!("the profile has credential_source = {source}, and there are no credentials"),
+        fix,
+    )
 }
 
 fn leased(credentials: Credentials) -> Leased<Credentials> {

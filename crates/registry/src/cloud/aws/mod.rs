@@ -2,11 +2,15 @@
 //!
 //! The order is that of the AWS SDKs: variables, web identity (IRSA), shared files, container credentials (EKS Pod Identity, ECS), the instance's role.
 
+mod assume;
+mod chain;
 mod container;
 mod identity;
 mod instance;
+mod process;
 mod profile;
 mod sign;
+mod sso;
 mod sts;
 
 use std::time::SystemTime;

@@ -1,40 +1,134 @@
-//! `~/.aws/config` and `~/.aws/credentials`, as far as a pod uses them.
+//! `~/.aws/config` and `~/.aws/credentials`: their profiles, and which one is in use.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Credentials;
-use super::sts::WebIdentity;
-use crate::Secret;
+use super::chain::{Chain, resolve};
 use crate::cloud::surroundings::read_named;
 use crate::cloud::{Error, Provider, Surroundings};
 
-type Section = BTreeMap<String, String>;
+/// Settings by their names.
+pub(super) type Section = BTreeMap<String, String>;
 
-/// The profile in use.
+/// What both files say of a profile.
 #[derive(Default)]
-pub(super) struct Profiles {
+pub(super) struct Profile {
     name: String,
     section: Section,
-    secrets: Option<(Secret<String>, Option<Secret<String>>)>,
-    origin: String,
+    origins: Vec<String>,
+}
+
+/// All profiles of both files.
+#[derive(Default)]
+pub(super) struct Files {
+    profiles: BTreeMap<String, Profile>,
+    /// `[sso-session …]`
+    sessions: BTreeMap<String, Section>,
+}
+
+/// The profile in use.
+pub(super) struct Profiles {
+    used: Profile,
+    chain: Result<Option<Chain>, Error>,
 }
 
 impl std::fmt::Debug for Profiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Profiles({})", self.name)
+        write!(f, "Profiles({})", self.used.name)
     }
 }
 
-/// What says how to get credentials in a way that needs more than this program.
-const UNSUPPORTED: [(&str, &str); 6] = [
-    ("credential_process", "a program that prints credentials"),
-    ("sso_session", "IAM Identity Center"),
-    ("sso_start_url", "IAM Identity Center"),
-    ("source_profile", "a role assumed from another profile"),
-    ("credential_source", "a role assumed from the environment"),
-    ("login_session", "a console login"),
-];
+impl Profile {
+    /// A setting that is set to something.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let value = self.section.get(name)?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// ``profile `ci` of /root/.aws/config``
+    pub(super) fn title(&self) -> String {
+        format!("profile `{}` of {}", self.name, self.origins.join(" and "))
+    }
+
+    /// An error that names the profile.
+    pub(super) fn wrong(&self, what: impl std::fmt::Display, fix: impl Into<String>) -> Error {
+        Error::configuration(Provider::Aws, format!("{} {what}", self.title()), fix)
+    }
+}
+
+impl Files {
+    fn read(surroundings: &Surroundings) -> Result<Self, Error> {
+        let config = file(surroundings, "AWS_CONFIG_FILE", ".aws/config")?;
+        let keys = file(
+            surroundings,
+            "AWS_SHARED_CREDENTIALS_FILE",
+            ".aws/credentials",
+        )?;
+        let mut files = Self::default();
+        if let Some((path, text)) = config {
+            files.add(&path, &text, config_name);
+        }
+        if let Some((path, text)) = keys {
+            files.add(&path, &text, |header| Some(Header::Profile(header)));
+        }
+        Ok(files)
+    }
+
+    /// What a later file says wins.
+    fn add(&mut self, path: &Path, text: &str, kind: impl Fn(&str) -> Option<Header<'_>>) {
+        for (header, section) in sections(text) {
+            match kind(&header) {
+                Some(Header::Profile(name)) => {
+                    let profile = self.profiles.entry(name.to_owned()).or_default();
+                    name.clone_into(&mut profile.name);
+                    profile.section.extend(section);
+                    profile.origins.push(path.display().to_string());
+                }
+                Some(Header::Session(name)) => {
+                    self.sessions.insert(name.to_owned(), section);
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn profile(&self, name: &str) -> Option<&Profile> {
+        self.profiles.get(name)
+    }
+
+    pub(super) fn session(&self, name: &str) -> Option<&Section> {
+        self.sessions.get(name)
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_config(text: &str) -> Self {
+        let mut files = Self::default();
+        files.add(Path::new("config"), text, config_name);
+        files
+    }
+}
+
+/// What a header of a file names.
+enum Header<'a> {
+    Profile(&'a str),
+    Session(&'a str),
+}
+
+/// In `config`, profiles but the default one have a prefix; there are sections of other things, too.
+fn config_name(header: &str) -> Option<Header<'_>> {
+    if header == "default" {
+        return Some(Header::Profile(header));
+    }
+    match header.split_once(' ')? {
+        ("profile", name) => Some(Header::Profile(name)),
+        ("sso-session", name) => Some(Header::Session(name)),
+        _ => None,
+    }
+}
 
 impl Profiles {
     /// Files that are not there are empty, unless a variable names them.
@@ -43,95 +137,38 @@ impl Profiles {
             .variable("AWS_PROFILE")
             .or_else(|| surroundings.variable("AWS_DEFAULT_PROFILE"));
         let name = chosen.unwrap_or("default").to_owned();
-        let config = file(surroundings, "AWS_CONFIG_FILE", ".aws/config")?;
-        let keys = file(
-            surroundings,
-            "AWS_SHARED_CREDENTIALS_FILE",
-            ".aws/credentials",
-        )?;
-        let mut section = Section::new();
-        let mut origins = Vec::new();
-        for (found, prefixed) in [(config, true), (keys, false)] {
-            let Some((path, text)) = found else { continue };
-            let wanted = if prefixed && name != "default" {
-                format!("profile {name}")
-            } else {
-                name.clone()
-            };
-            if let Some(more) = sections(&text).remove(&wanted) {
-                section.extend(more);
-                origins.push(path.display().to_string());
-            }
-        }
-        if origins.is_empty()
-            && let Some(name) = chosen
-        {
+        let mut files = Files::read(surroundings)?;
+        if chosen.is_some() && files.profile(&name).is_none() {
             return Err(Error::configuration(
                 Provider::Aws,
                 format!("there is no profile `{name}`, which AWS_PROFILE names"),
                 "mount the files of ~/.aws, or unset AWS_PROFILE",
             ));
         }
-        let secrets = section.get("aws_secret_access_key").map(|key| {
-            let token = section.get("aws_session_token");
-            (
-                surroundings.secret(key.as_str()),
-                token.map(|token| surroundings.secret(token.as_str())),
-            )
-        });
+        let chain = match files.profile(&name) {
+            Some(profile) => resolve(surroundings, &files, profile),
+            None => Ok(None),
+        };
         Ok(Self {
-            name,
-            section,
-            secrets,
-            origin: origins.join(" and "),
+            used: files.profiles.remove(&name).unwrap_or_default(),
+            chain,
         })
     }
 
     pub(super) fn setting(&self, name: &str) -> Option<String> {
-        let value = self.section.get(name)?;
-        (!value.is_empty()).then(|| value.clone())
+        self.used.get(name).map(str::to_owned)
     }
 
     pub(super) fn region(&self) -> Option<String> {
         self.setting("region")
     }
 
-    /// The keys of the profile.
-    pub(super) fn credentials(&self) -> Result<Option<Credentials>, Error> {
-        if let (Some(id), Some((key, token))) = (self.setting("aws_access_key_id"), &self.secrets) {
-            return Ok(Some(Credentials {
-                access_key_id: id,
-                secret_access_key: key.clone(),
-                session_token: token.clone(),
-                expires: None,
-                source: format!("profile `{}` of {}", self.name, self.origin),
-            }));
-        }
-        for (setting, what) in UNSUPPORTED {
-            if self.setting(setting).is_some() {
-                return Err(Error::configuration(
-                    Provider::Aws,
-                    format!(
-                        "profile `{}` of {} has `{setting}` ({what}), which is not supported",
-                        self.name, self.origin
-                    ),
-                    "use keys, role_arn with web_identity_token_file, or the role of the pod",
-                ));
-            }
-        }
-        Ok(None)
-    }
-
-    /// `role_arn` and `web_identity_token_file`.
-    pub(super) fn web_identity(&self, surroundings: &Surroundings) -> Option<WebIdentity> {
-        let role = self.setting("role_arn")?;
-        let file = self.setting("web_identity_token_file")?;
-        Some(WebIdentity::new(
-            surroundings,
-            role,
-            self.setting("role_session_name"),
-            (Path::new(&file), "web_identity_token_file of the profile"),
-        ))
+    /// How the profile's credentials are had; `None` when it says nothing of them.
+    pub(super) fn chain(&self) -> Result<Option<&Chain>, Error> {
+        self.chain
+            .as_ref()
+            .map(Option::as_ref)
+            .map_err(Clone::clone)
     }
 }
 

@@ -68,22 +68,27 @@ impl WebIdentity {
         ];
         let call = Call::form(Provider::Aws, &what, endpoint, &pairs, FIX);
         let body = surroundings.http().send(&call).await?;
-        let text = String::from_utf8_lossy(&body);
-        self.read(surroundings, &text)
+        let source = format!("the web identity of role `{}`", self.role);
+        read(surroundings, &String::from_utf8_lossy(&body), source)
             .ok_or_else(|| call.useless("the answer holds no credentials"))
     }
+}
 
-    fn read(&self, surroundings: &Surroundings, answer: &str) -> Option<Credentials> {
-        let credentials = element(answer, "Credentials")?;
-        let secret = |name| Some(surroundings.secret(element(credentials, name)?));
-        Some(Credentials {
-            access_key_id: element(credentials, "AccessKeyId")?.to_owned(),
-            secret_access_key: secret("SecretAccessKey")?,
-            session_token: Some(secret("SessionToken")?),
-            expires: Some(time(element(credentials, "Expiration")?)?),
-            source: format!("the web identity of role `{}`", self.role),
-        })
-    }
+/// The credentials in an answer of STS.
+pub(super) fn read(
+    surroundings: &Surroundings,
+    answer: &str,
+    source: String,
+) -> Option<Credentials> {
+    let credentials = element(answer, "Credentials")?;
+    let secret = |name| Some(surroundings.secret(element(credentials, name)?));
+    Some(Credentials {
+        access_key_id: element(credentials, "AccessKeyId")?.to_owned(),
+        secret_access_key: secret("SecretAccessKey")?,
+        session_token: Some(secret("SessionToken")?),
+        expires: Some(time(element(credentials, "Expiration")?)?),
+        source,
+    })
 }
 
 /// Where STS is for a region; the global endpoint without one.

@@ -1,4 +1,4 @@
-//! An application with a federated token or a secret (OAuth 2.0 client credentials).
+//! An application with a federated token, a certificate or a secret (OAuth 2.0 client credentials).
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use url::Url;
 
+use super::certificate::Certificate;
 use super::{AzureCloud, Token};
 use crate::Secret;
 use crate::cloud::http::{Call, may_hold_secrets};
@@ -16,6 +17,8 @@ const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 const FEDERATED: &str = "check the federated credential of the application (issuer, namespace and service account of this pod), AZURE_CLIENT_ID and AZURE_TENANT_ID";
 const SECRET: &str =
     "check AZURE_CLIENT_ID, AZURE_TENANT_ID, and whether AZURE_CLIENT_SECRET has expired";
+
+const CERTIFICATE: &str = "check that the certificate is one of the application's and has not expired, AZURE_CLIENT_ID, AZURE_TENANT_ID and this machine's clock";
 
 /// An application and how it proves to be it.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ enum Proof {
     File(TokenFile),
     Token(Secret<String>),
     Secret(Secret<String>),
+    Certificate(Box<Certificate>),
 }
 
 impl std::fmt::Debug for Proof {
@@ -53,31 +57,29 @@ impl Application {
         let file = variable("AZURE_FEDERATED_TOKEN_FILE");
         let token = variable("AZURE_FEDERATED_TOKEN");
         let secret = variable("AZURE_CLIENT_SECRET");
-        let (proof, by) = match (file, token, secret) {
-            (_, _, Some(secret)) => (
+        let certificate = match secret {
+            Some(_) => None,
+            None => Certificate::of_variables(surroundings)?,
+        };
+        let (proof, by) = match (secret, certificate, file, token) {
+            (Some(secret), ..) => (
                 Proof::Secret(surroundings.secret(secret)),
                 "AZURE_CLIENT_SECRET",
             ),
-            (Some(file), _, None) => {
+            (None, Some(certificate), ..) => (
+                Proof::Certificate(Box::new(certificate)),
+                "AZURE_CLIENT_CERTIFICATE_PATH",
+            ),
+            (None, None, Some(file), _) => {
                 let by = "AZURE_FEDERATED_TOKEN_FILE";
                 let file = TokenFile::new(surroundings, Provider::Azure, Path::new(file), by);
                 (Proof::File(file), by)
             }
-            (None, Some(token), None) => (
+            (None, None, None, Some(token)) => (
                 Proof::Token(surroundings.secret(token)),
                 "AZURE_FEDERATED_TOKEN",
             ),
-            (None, None, None) => {
-                return if variable("AZURE_CLIENT_CERTIFICATE_PATH").is_some() {
-                    Err(Error::configuration(
-                        Provider::Azure,
-                        "AZURE_CLIENT_CERTIFICATE_PATH: a client certificate is not supported",
-                        "use workload identity (AZURE_FEDERATED_TOKEN_FILE), AZURE_CLIENT_SECRET or a managed identity",
-                    ))
-                } else {
-                    Ok(None)
-                };
-            }
+            (None, None, None, None) => return Ok(None),
         };
         let needed = |name: &'static str| {
             variable(name).ok_or_else(|| {
@@ -117,6 +119,15 @@ impl Application {
             ),
             Proof::Token(token) => (token.clone(), "the federated token", FEDERATED),
             Proof::Secret(secret) => (secret.clone(), "the client secret", SECRET),
+            Proof::Certificate(certificate) => {
+                let assertion = certificate.assertion(&self.client, &self.url, SystemTime::now());
+                let assertion = assertion.ok_or_else(|| {
+                    let what = "the key of the client certificate does not sign";
+                    Error::configuration(Provider::Azure, what, CERTIFICATE)
+                })?;
+                let assertion = surroundings.secret(assertion);
+                (assertion, "the client certificate", CERTIFICATE)
+            }
         };
         if matches!(self.proof, Proof::Secret(_)) {
             pairs.push(("client_secret", secret.expose()));

@@ -1,5 +1,6 @@
-//! Azure: tokens of Microsoft Entra ID for this pod: workload identity, a client secret, or a managed identity.
+//! Azure: tokens of Microsoft Entra ID for this pod: workload identity, a client secret or certificate, or a managed identity.
 
+mod certificate;
 mod entra;
 mod managed;
 

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
 
-use bytes::Bytes;
-use chrono::DateTime;
-use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::file::endpoint;
+use super::impersonation::Impersonation;
 use super::{AccessToken, CLOUD_PLATFORM, TokenAnswer};
 use crate::Secret;
 use crate::cloud::http::Call;
@@ -20,8 +17,6 @@ use crate::cloud::surroundings::TokenFile;
 use crate::cloud::{Error, Provider, Surroundings};
 
 const FIX: &str = "check the workload identity pool's provider (issuer, audience, attribute condition) and what the pod's token says";
-const IMPERSONATE: &str =
-    "give the federated identity `roles/iam.workloadIdentityUser` on the service account";
 
 #[derive(Deserialize)]
 pub(super) struct ExternalFile {
@@ -30,11 +25,11 @@ pub(super) struct ExternalFile {
     token_url: String,
     credential_source: Source,
     service_account_impersonation_url: Option<String>,
-    service_account_impersonation: Option<Impersonation>,
+    service_account_impersonation: Option<Lifetime>,
 }
 
 #[derive(Deserialize)]
-struct Impersonation {
+struct Lifetime {
     token_lifetime_seconds: Option<u64>,
 }
 
@@ -66,8 +61,7 @@ pub(super) struct External {
     subject: Subject,
     /// The field of JSON that holds the subject's token; `None` for plain text.
     field: Option<String>,
-    impersonate: Option<Url>,
-    lifetime: u64,
+    impersonate: Option<Impersonation>,
 }
 
 #[derive(Debug)]
@@ -121,22 +115,20 @@ impl External {
             }
             _ => return Err("has a credential_source that is neither a file nor a url".to_owned()),
         };
+        let lifetime = file.service_account_impersonation;
+        let lifetime = lifetime.and_then(|given| given.token_lifetime_seconds);
         let impersonate = file
             .service_account_impersonation_url
-            .filter(|url| !url.is_empty());
+            .filter(|url| !url.is_empty())
+            .map(|url| Impersonation::new(&url, Vec::new(), lifetime))
+            .transpose()?;
         Ok(Self {
             audience: file.audience,
             subject_token_type: file.subject_token_type,
             token_url: endpoint("token_url", &file.token_url)?,
             subject,
             field,
-            impersonate: impersonate
-                .map(|url| endpoint("service_account_impersonation_url", &url))
-                .transpose()?,
-            lifetime: file
-                .service_account_impersonation
-                .and_then(|given| given.token_lifetime_seconds)
-                .unwrap_or(3600),
+            impersonate,
         })
     }
 
@@ -172,7 +164,7 @@ impl External {
         let token = answer.read(surroundings, source);
         match &self.impersonate {
             None => Ok(token),
-            Some(url) => self.impersonate(surroundings, url, &token, scope).await,
+            Some(account) => account.token(surroundings, &token, scope).await,
         }
     }
 
@@ -216,44 +208,5 @@ impl External {
                     "check its format and subject_token_field_name",
                 )
             })
-    }
-
-    async fn impersonate(
-        &self,
-        surroundings: &Surroundings,
-        url: &Url,
-        token: &AccessToken,
-        scope: &str,
-    ) -> Result<AccessToken, Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Answer {
-            access_token: String,
-            expire_time: String,
-        }
-        let account = url.path().rsplit('/').next().unwrap_or_default();
-        let account = account.trim_end_matches(":generateAccessToken").to_owned();
-        let what = format!("impersonate the service account `{account}`");
-        let mut call = Call::get(Provider::Google, &what, url.clone(), IMPERSONATE);
-        call.method = Method::POST;
-        let body = json!({ "scope": [scope], "lifetime": format!("{}s", self.lifetime) });
-        call.body = Bytes::from(body.to_string());
-        call.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let bearer = format!("Bearer {}", token.token.expose());
-        let call = call.header("authorization", &bearer)?;
-        let answer: Answer = surroundings.http().json(&call).await?;
-        let end = DateTime::parse_from_rfc3339(&answer.expire_time);
-        let expires: SystemTime = end
-            .map_err(|_| call.useless("its expireTime is no time"))?
-            .into();
-        Ok(AccessToken {
-            token: surroundings.secret(answer.access_token),
-            expires,
-            source: format!(
-                "the service account `{account}`, impersonated by {}",
-                token.source
-            ),
-        })
     }
 }

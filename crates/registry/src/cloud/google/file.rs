@@ -1,12 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::external::{External, ExternalFile};
-use super::service_account::{ServiceAccount, ServiceAccountFile};
-use super::{AccessToken, TokenAnswer};
+use super::external::External;
+use super::impersonation::Impersonation;
+use super::service_account::ServiceAccount;
+use super::{AccessToken, CLOUD_PLATFORM, TokenAnswer};
 use crate::Secret;
 use crate::cloud::http::{Call, may_hold_secrets};
 use crate::cloud::surroundings::read_named;
@@ -22,6 +24,21 @@ pub(super) enum CredentialFile {
     ServiceAccount(Box<ServiceAccount>),
     External(Box<External>),
     User(Box<User>),
+    Impersonated(Box<Impersonated>),
+}
+
+/// A service account, and who is it for a while.
+#[derive(Debug)]
+pub(super) struct Impersonated {
+    who: CredentialFile,
+    account: Impersonation,
+}
+
+#[derive(Deserialize)]
+struct ImpersonatedFile {
+    service_account_impersonation_url: String,
+    source_credentials: Value,
+    delegates: Option<Vec<String>>,
 }
 
 /// Somebody who logged in with `gcloud`.
@@ -61,48 +78,57 @@ impl CredentialFile {
     }
 
     fn parse(surroundings: &Surroundings, path: &Path, text: &str) -> Result<Self, Error> {
-        let wrong = |what: String, fix: &str| {
-            let what = format!("`{}` {what}", path.display());
-            Error::configuration(Provider::Google, what, fix)
-        };
-        let unread = || {
-            wrong(
-                "is not the JSON of a credential".to_owned(),
-                "download it again, or mount the right key of the secret",
-            )
-        };
-        let value: Value = serde_json::from_str(text).map_err(|_quotes_values| unread())?;
-        let kind = value
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let kind = kind.to_owned();
-        match kind.as_str() {
-            "service_account" => {
-                let file: ServiceAccountFile =
-                    serde_json::from_value(value).map_err(|_| unread())?;
-                ServiceAccount::new(surroundings, file)
-                    .map(|account| Self::ServiceAccount(Box::new(account)))
-                    .map_err(|what| wrong(what, "create a new key for the service account"))
+        // The parser's words are left out: they quote values.
+        serde_json::from_str(text)
+            .map_err(|_quotes_values| Wrong::unread())
+            .and_then(|value| Self::of(surroundings, path, value))
+            .map_err(|wrong| wrong.at(path))
+    }
+
+    fn of(surroundings: &Surroundings, path: &Path, value: Value) -> Result<Self, Wrong> {
+        match kind(&value).as_str() {
+            "impersonated_service_account" => {
+                let file: ImpersonatedFile = read(value)?;
+                let fix = "create it again with `gcloud auth application-default login --impersonate-service-account`";
+                if kind(&file.source_credentials) == "impersonated_service_account" {
+                    let what = "has source_credentials that are impersonated themselves, which is not supported";
+                    return Err(Wrong::new(
+                        what,
+                        "name the accounts on the way as delegates",
+                    ));
+                }
+                let account = Impersonation::new(
+                    &file.service_account_impersonation_url,
+                    file.delegates.unwrap_or_default(),
+                    None,
+                );
+                Ok(Self::Impersonated(Box::new(Impersonated {
+                    account: account.map_err(|what| Wrong::new(what, fix))?,
+                    who: Self::own(surroundings, path, file.source_credentials)?,
+                })))
             }
-            "external_account" => {
-                let file: ExternalFile = serde_json::from_value(value).map_err(|_| unread())?;
-                External::new(surroundings, file)
-                    .map(|external| Self::External(Box::new(external)))
-                    .map_err(|what| {
-                        wrong(what, "use `gcloud iam workload-identity-pools create-cred-config` with a file or URL source")
-                    })
-            }
-            "authorized_user" => {
-                let file: UserFile = serde_json::from_value(value).map_err(|_| unread())?;
-                User::new(surroundings, file, path)
-                    .map(|user| Self::User(Box::new(user)))
-                    .ok_or_else(unread)
-            }
-            "" => Err(unread()),
-            other => Err(wrong(
+            _ => Self::own(surroundings, path, value),
+        }
+    }
+
+    /// Somebody who is nobody else.
+    fn own(surroundings: &Surroundings, path: &Path, value: Value) -> Result<Self, Wrong> {
+        match kind(&value).as_str() {
+            "service_account" => ServiceAccount::new(surroundings, read(value)?)
+                .map(|account| Self::ServiceAccount(Box::new(account)))
+                .map_err(|what| Wrong::new(what, "create a new key for the service account")),
+            "external_account" => External::new(surroundings, read(value)?)
+                .map(|external| Self::External(Box::new(external)))
+                .map_err(|what| {
+                    Wrong::new(what, "use `gcloud iam workload-identity-pools create-cred-config` with a file or URL source")
+                }),
+            "authorized_user" => User::new(surroundings, read(value)?, path)
+                .map(|user| Self::User(Box::new(user)))
+                .ok_or_else(Wrong::unread),
+            "" => Err(Wrong::unread()),
+            other => Err(Wrong::new(
                 format!("is of type `{other}`, which is not supported"),
-                "use service_account, external_account or authorized_user",
+                "use service_account, external_account, impersonated_service_account or authorized_user",
             )),
         }
     }
@@ -116,8 +142,49 @@ impl CredentialFile {
             Self::ServiceAccount(account) => account.token(surroundings, scope).await,
             Self::External(external) => external.token(surroundings, scope).await,
             Self::User(user) => user.token(surroundings).await,
+            Self::Impersonated(impersonated) => {
+                let who = &impersonated.who;
+                let who = Box::pin(who.token(surroundings, CLOUD_PLATFORM)).await?;
+                impersonated.account.token(surroundings, &who, scope).await
+            }
         }
     }
+}
+
+/// What is wrong with a file, and what to do about it.
+struct Wrong {
+    what: String,
+    fix: &'static str,
+}
+
+impl Wrong {
+    fn new(what: impl Into<String>, fix: &'static str) -> Self {
+        Self {
+            what: what.into(),
+            fix,
+        }
+    }
+
+    fn unread() -> Self {
+        Self::new(
+            "is not the JSON of a credential",
+            "download it again, or mount the right key of the secret",
+        )
+    }
+
+    fn at(self, path: &Path) -> Error {
+        let what = format!("`{}` {}", path.display(), self.what);
+        Error::configuration(Provider::Google, what, self.fix)
+    }
+}
+
+fn kind(value: &Value) -> String {
+    let kind = value.get("type").and_then(Value::as_str);
+    kind.unwrap_or_default().to_owned()
+}
+
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, Wrong> {
+    serde_json::from_value(value).map_err(|_quotes_values| Wrong::unread())
 }
 
 impl User {

@@ -2,6 +2,7 @@
 
 mod external;
 mod file;
+mod impersonation;
 mod metadata;
 mod service_account;
 

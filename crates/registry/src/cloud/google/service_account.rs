@@ -2,12 +2,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::rand::SystemRandom;
-use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
@@ -15,6 +9,7 @@ use url::Url;
 use super::file::endpoint;
 use super::{AccessToken, TokenAnswer};
 use crate::cloud::http::Call;
+use crate::cloud::jwt::Signer;
 use crate::cloud::{Error, Provider, Surroundings};
 
 const FIX: &str =
@@ -35,7 +30,7 @@ pub(super) struct ServiceAccountFile {
 #[derive(Debug)]
 pub(super) struct ServiceAccount {
     email: String,
-    key: RsaKeyPair,
+    key: Signer,
     key_id: Option<String>,
     url: Url,
 }
@@ -48,10 +43,8 @@ impl ServiceAccount {
     ) -> Result<Self, String> {
         // Every line by itself, too: a log may show it so.
         surroundings.secret(file.private_key.as_str());
-        let unusable = || "has a private key that is not RSA in PKCS#8".to_owned();
-        let key = PrivatePkcs8KeyDer::from_pem_slice(file.private_key.as_bytes())
-            .map_err(|_quotes_values| unusable())?;
-        let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|_rejected| unusable())?;
+        let key = Signer::from_pem(&file.private_key)
+            .ok_or_else(|| "has a private key that is not RSA in PEM".to_owned())?;
         let uri = file.token_uri.as_deref();
         let uri = uri.unwrap_or("https://oauth2.googleapis.com/token");
         Ok(Self {
@@ -96,20 +89,6 @@ impl ServiceAccount {
             "iat": now,
             "exp": now + LIFETIME,
         });
-        let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(header), part(claims));
-        let mut signature = vec![0; self.key.public().modulus_len()];
-        self.key
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                text.as_bytes(),
-                &mut signature,
-            )
-            .ok()?;
-        Some(format!(
-            "{text}.{}",
-            BASE64_URL_SAFE_NO_PAD.encode(signature)
-        ))
+        self.key.sign(&header, &claims)
     }
 }
