@@ -18,7 +18,9 @@ const server = spawn(
   [azurite, "--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", "0", "--cert", certificate, "--key", key],
   { env: { ...process.env, AZURITE_ACCOUNTS: `${account}:${secret}` }, stdio: ["ignore", "pipe", "inherit"] },
 );
-process.stdin.on("end", () => server.kill()).resume();
+// Gone with whoever started us, however that ended; Azurite would take its time to say goodbye.
+for (const end of ["end", "close", "error"]) process.stdin.on(end, () => server.kill("SIGKILL"));
+process.stdin.resume();
 server.on("exit", (code) => process.exit(code ?? 0));
 
 // Signed apart from the code under test, by the description of the protocol.

@@ -66,11 +66,10 @@ impl SshAgent {
     pub fn start() -> Result<Self> {
         let key = SshKey::make(&["-t", "ed25519"])?;
         let socket = key.directory.path().join("socket");
-        let process = Command::new("ssh-agent")
+        let process = tool::tied("ssh-agent")
             .arg("-D")
             .arg("-a")
             .arg(&socket)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -107,8 +106,8 @@ impl SshAgent {
 
 impl Drop for SshAgent {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.process.kill());
+        // Its shell ends it when nobody holds the other end of its input, and ends then.
+        drop(self.process.stdin.take());
         drop(self.process.wait());
     }
 }

@@ -18,7 +18,7 @@ use crate::context::copy_tree;
 use crate::{Context, Lab, RootState, Variant, tool};
 
 /// The default capabilities of containerd, and so of a pod that asks for nothing.
-const CAPABILITIES: &str = "CHOWN,DAC_OVERRIDE,FSETID,FOWNER,MKNOD,NET_RAW,SETGID,SETUID,SETFCAP,\
+pub(crate) const CAPABILITIES: &str = "CHOWN,DAC_OVERRIDE,FSETID,FOWNER,MKNOD,NET_RAW,SETGID,SETUID,SETFCAP,\
     SETPCAP,NET_BIND_SERVICE,SYS_CHROOT,KILL,AUDIT_WRITE";
 
 /// How often memory is sampled and a finished container is noticed.

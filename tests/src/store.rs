@@ -1,10 +1,12 @@
 //! An object store that runs while a test does.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -53,19 +55,26 @@ impl Store {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Its own, with whatever it starts: Azurite is a child of the program that prepares it.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("start `{shown}`"))?;
-        let mut line = String::new();
         let stdout = process.stdout.take().context("its output")?;
-        BufReader::new(stdout).read_line(&mut line)?;
-        let facts = serde_json::from_str(&line);
         let mut store = Self {
             process,
             facts: Value::Null,
             files,
         };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let facts = serde_json::from_str(&line);
         store.facts = facts.with_context(|| format!("`{shown}` did not get ready: {line}"))?;
         Ok(store)
+    }
+
+    /// The process group of the server and of whatever it started.
+    pub fn group(&self) -> u32 {
+        self.process.id()
     }
 
     /// What the server said of itself: `endpoint`, `id`, `key`.
@@ -96,9 +105,13 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // It ends when its input does; whoever does not is ended.
-        drop(self.process.stdin.take());
-        drop(self.process.kill());
+        // It ends when its input does, which is so as well when this process is killed. Here nobody waits for that.
+        if let Ok(group) = i32::try_from(self.process.id())
+            && let Some(group) = Pid::from_raw(group)
+        {
+            // It may have ended by itself.
+            kill_process_group(group, Signal::KILL).ok();
+        }
         drop(self.process.wait());
     }
 }

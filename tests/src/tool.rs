@@ -1,5 +1,7 @@
 //! Running other people's tools, with an error that shows what was run and what it said.
 
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -41,6 +43,14 @@ pub fn attempt(command: &mut Command) -> Result<Output> {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// A program that ends with this process, however that ends: a shell waits for the end of its input, which is our pipe, and ends the program then.
+pub(crate) fn tied(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#""$0" "$@" & cat >/dev/null; kill $!; wait"#]);
+    command.arg(program).stdin(Stdio::piped()).process_group(0);
+    command
 }
 
 /// The exit code as a shell shows it.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use flate2::Compression;
@@ -152,6 +153,47 @@ fn objects_of_stores_give_the_same_image() -> Result<()> {
     let (found, outcome) = layer(lab, azure_pod, &azure.azure_url()?)?;
     ensure!(found == expected, "Azure: {found}, not {expected}");
     absent(&outcome, "the key", azure_key)?;
+    Ok(())
+}
+
+/// Processes of a group that have not ended.
+fn processes(group: u32) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        // Others end while we look.
+        let stat = fs::read_to_string(entry?.path().join("stat")).unwrap_or_default();
+        let Some((name, rest)) = stat.rsplit_once(") ") else {
+            continue;
+        };
+        let fields: Vec<&str> = rest.split(' ').collect();
+        if let [state, _, of, ..] = fields.as_slice()
+            && *of == group.to_string()
+            && *state != "Z"
+        {
+            found.push(name.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn nothing_of_a_store_outlives_it() -> Result<()> {
+    let lab = Lab::get()?;
+    let (_volume, archive_file) = volume(lab)?;
+    let azure = Store::azure(lab, &archive_file)?;
+    let group = azure.group();
+    let running = processes(group)?;
+    ensure!(
+        running.len() >= 2,
+        "Azurite and who prepares it: {running:?}"
+    );
+    drop(azure);
+    // The kernel takes them away after the signal, not with it.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !processes(group)?.is_empty() {
+        ensure!(Instant::now() < deadline, "{:?}", processes(group)?);
+        std::thread::yield_now();
+    }
     Ok(())
 }
 

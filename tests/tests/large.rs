@@ -1,4 +1,7 @@
 //! Memory does not depend on the size of a layer, and hardly on the number of files.
+//!
+//! The long form compares layers of one and four gibibytes, and takes minutes:
+//! `cargo test -p kigumi-tests --test large -- --ignored --nocapture`.
 
 use std::time::Duration;
 
@@ -13,8 +16,12 @@ const MEMORY: u64 = 64 * MEBIBYTE;
 /// What a layer of four times the size may cost more.
 const GROWTH: u64 = 4 * MEBIBYTE;
 
-/// What a file of the base may cost, in the tree and in the record of what was seen.
-const BYTES_PER_FILE: u64 = 300;
+/// What a file may cost, in the tree and in the record of what was seen.
+const BYTES_PER_FILE: u64 = 200;
+
+/// What a file may cost that a RUN writes. The aim is 200 as for others, and 177 were measured; but all new files are found before the first is
+/// put into the tree, and memory of findings is not at once memory for nodes.
+const BYTES_PER_NEW_FILE: u64 = 300;
 
 #[expect(
     clippy::print_stdout,
@@ -72,6 +79,36 @@ fn a_layer_of_a_gibibyte_costs_no_more_memory_than_one_of_a_quarter() -> Result<
     Ok(())
 }
 
+/// Builds a layer of zeros, which takes no room on the disk, and gives the peak.
+fn peak_of_zeros(lab: &Lab, size: u64) -> Result<u64> {
+    let outcome = Pod::new(lab)
+        .memory("256m")
+        .deadline(Duration::from_mins(20))
+        .dockerfile(format!(
+            "FROM {}\nRUN truncate -s {size} /large",
+            lab.busybox()?
+        ))
+        .args([
+            "--destination",
+            &lab.destination(&Lab::unique_name("zeros")),
+        ])
+        .run()?;
+    within_bounds(&outcome)
+}
+
+#[test]
+#[ignore = "the long form: minutes"]
+fn a_layer_of_four_gibibytes_costs_no_more_memory_than_one_of_one() -> Result<()> {
+    let lab = Lab::get()?;
+    let small = peak_of_zeros(lab, 1024 * MEBIBYTE)?;
+    let large = peak_of_zeros(lab, 4 * 1024 * MEBIBYTE)?;
+    ensure!(
+        large < small + GROWTH,
+        "{small} bytes for 1 GiB, {large} for 4 GiB"
+    );
+    Ok(())
+}
+
 /// Builds upon a base with so many files, and gives the peak.
 fn peak_of_base(lab: &Lab, files: u64) -> Result<u64> {
     let name = Lab::unique_name("many");
@@ -107,6 +144,36 @@ fn a_file_of_the_base_costs_little_memory() -> Result<()> {
     println!("{each} bytes a file");
     ensure!(
         each <= BYTES_PER_FILE,
+        "{each} bytes a file: {small} for {few} files, {large} for {many}"
+    );
+    Ok(())
+}
+
+/// Lets a RUN write so many files, and gives the peak.
+fn peak_of_run(lab: &Lab, files: u64) -> Result<u64> {
+    let script = format!(
+        "mkdir /many && cd /many && d=0; while [ $d -lt {} ]; do mkdir $d; f=0; \
+         while [ $f -lt 100 ]; do echo $f >$d/file-$d-$f; f=$((f+1)); done; d=$((d+1)); done",
+        files / 100
+    );
+    let outcome = Pod::new(lab)
+        .memory("256m")
+        .dockerfile(format!("FROM {}\nRUN {script}\n", lab.busybox()?))
+        .args(["--destination", &lab.destination(&Lab::unique_name("new"))])
+        .run()?;
+    within_bounds(&outcome)
+}
+
+// T-RES-03
+#[test]
+fn a_file_that_a_run_writes_costs_little_memory() -> Result<()> {
+    let lab = Lab::get()?;
+    let (few, many) = (20_000, 60_000);
+    let (small, large) = (peak_of_run(lab, few)?, peak_of_run(lab, many)?);
+    let each = large.saturating_sub(small) / (many - few);
+    println!("{each} bytes a new file");
+    ensure!(
+        each <= BYTES_PER_NEW_FILE,
         "{each} bytes a file: {small} for {few} files, {large} for {many}"
     );
     Ok(())

@@ -39,8 +39,8 @@ mod tests {
         assert_eq!(shown("a/b").unwrap(), ["/", "/f", "/g"]);
         assert_eq!(shown("in").unwrap(), ["/", "/f", "/g"]);
         let linked = part(tree.clone(), &ImagePath::parse(b"a/b").unwrap()).unwrap();
-        let node = linked.get(&ImagePath::parse(b"g").unwrap()).unwrap();
-        assert_eq!(node.links(), 2, "a hard link stays one");
+        let id = linked.lookup(&ImagePath::parse(b"g").unwrap()).unwrap();
+        assert_eq!(linked.links(id), 2, "a hard link stays one");
         for (written, reason) in [
             ("out", "leads outside"),
             ("none", "not there"),

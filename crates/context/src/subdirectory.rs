@@ -100,7 +100,7 @@ pub(super) fn copied(
     names: &mut HashMap<NodeId, ImagePath>,
 ) -> Change {
     let node = tree.node(id);
-    if node.links() > 1
+    if tree.links(id) > 1
         && let Some(target) = names.get(&id)
     {
         return Change::Link {
@@ -108,7 +108,7 @@ pub(super) fn copied(
             target: target.clone(),
         };
     }
-    if node.links() > 1 && !node.is_directory() {
+    if tree.links(id) > 1 && !node.is_directory() {
         names.insert(id, path.clone());
     }
     Change::Put {

@@ -1,6 +1,7 @@
 //! What `main` does, in the order in which it has to be done.
 
 use std::io::Write;
+use std::path::Path;
 
 use kigumi_run::{Cancel, avoid_huge_pages, harden_self, init, signals};
 
@@ -9,7 +10,7 @@ use crate::build::{self, Entrusted};
 use crate::called;
 use crate::cli::{
     self, BUILD_ID, BuildFlags, Command, Config, ConfigError, Environment, LintCommand, LogOptions,
-    LoginCommand, WarmCommand,
+    LoginCommand, Remark, WarmCommand,
 };
 use crate::error::{BuildError, chain};
 use crate::lint;
@@ -191,12 +192,29 @@ fn planning(flags: &BuildFlags, environment: &Environment) -> Result<Config, Bui
     if flags.destination.is_empty() {
         flags.no_push = Some(true);
     }
-    Config::new(&flags, environment).map_err(BuildError::Config)
+    settled(&flags, environment)
+}
+
+/// What the flags mean on this machine, of which some is looked at.
+fn settled(flags: &BuildFlags, environment: &Environment) -> Result<Config, BuildError> {
+    let here = &environment.working_directory;
+    let Some(meant) = cli::context_below_root(&flags.context, here, Path::is_dir) else {
+        return Config::new(flags, environment).map_err(BuildError::Config);
+    };
+    let mut flags = flags.clone();
+    let given = std::mem::replace(&mut flags.context, meant);
+    let mut config = Config::new(&flags, environment).map_err(BuildError::Config)?;
+    config.remarks.push(Remark::note(format!(
+        "--context={given} is not in {}; taking {}",
+        here.display(),
+        flags.context
+    )));
+    Ok(config)
 }
 
 fn build_image(flags: &BuildFlags, events: &Events) -> Result<u8, BuildError> {
     let environment = environment()?;
-    let config = Config::new(flags, &environment).map_err(BuildError::Config)?;
+    let config = settled(flags, &environment)?;
     if config.sandbox {
         return sandbox::enter(&config, &environment);
     }
@@ -230,7 +248,7 @@ fn push(path: &str, flags: &BuildFlags, events: &Events) -> Result<u8, BuildErro
 }
 
 fn rebased(environment: &Environment, config: &Config) -> Environment {
-    environment.rebased(&config.kaniko_dir, std::path::Path::exists)
+    environment.rebased(&config.kaniko_dir, Path::exists)
 }
 
 fn completions(shell: clap_complete::Shell) -> String {

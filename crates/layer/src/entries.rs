@@ -7,7 +7,7 @@ const PIECE: usize = 64;
 
 /// The entries of a directory, in order of their names.
 ///
-/// There is one entry for every file of an image, so it costs its name and eight bytes: names lie one after the other, in pieces of bounded size. A
+/// There is one entry for every file of an image, so it costs its name and six bytes: names lie one after the other, in pieces of bounded size. A
 /// piece that is filled in order of the names, as archives mostly are, is left full.
 #[derive(Clone, Default)]
 pub struct Entries {
@@ -22,11 +22,17 @@ struct Piece {
 }
 
 /// Where a name ends in the names of its piece, and what it leads to.
+///
+/// Packed: there is one for every file of an image.
 #[derive(Clone, Copy)]
+#[repr(C, packed(2))]
 struct Place {
-    end: u32,
     id: NodeId,
+    end: u16,
 }
+
+/// How many bytes the names of a piece may have: as far as a place counts.
+const NAMES: usize = u16::MAX as usize;
 
 impl Entries {
     /// Of an empty directory.
@@ -58,9 +64,11 @@ impl Entries {
             }
             Err(at) => at,
         };
-        if piece.places.len() >= PIECE {
-            if is_last && at == PIECE {
+        let is_full = piece.places.len() >= PIECE || piece.names.len() + name.len() > NAMES;
+        if is_full && piece.places.len() > 1 {
+            if is_last && at == piece.places.len() {
                 piece.names.shrink_to_fit();
+                piece.places.shrink_to_fit();
                 self.pieces.push(Piece::of(name, id));
                 return;
             }
@@ -115,7 +123,7 @@ impl Piece {
 
     fn start(&self, at: usize) -> usize {
         let before = at.checked_sub(1).and_then(|before| self.places.get(before));
-        before.map_or(0, |place| place.end as usize)
+        before.map_or(0, |place| usize::from(place.end))
     }
 
     fn name(&self, at: usize) -> &[u8] {
@@ -139,13 +147,14 @@ impl Piece {
 
     fn insert(&mut self, at: usize, name: &[u8], id: NodeId) {
         let start = self.start(at);
-        // By halves rather than twice as much: most directories are small.
+        // By quarters rather than twice as much: most directories are small.
         if self.names.capacity() - self.names.len() < name.len() {
-            self.names.reserve_exact(name.len() + self.names.len() / 2);
+            self.names.reserve_exact(name.len() + self.names.len() / 4);
         }
         if self.places.capacity() == self.places.len() {
+            let left = PIECE.saturating_sub(self.places.len()).max(1);
             self.places
-                .reserve_exact((self.places.len() / 2).clamp(2, PIECE));
+                .reserve_exact((self.places.len() / 4).max(2).min(left));
         }
         self.names.splice(start..start, name.iter().copied());
         let length = place_of(name.len());
@@ -186,10 +195,10 @@ impl Piece {
 
 #[expect(
     clippy::expect_used,
-    reason = "a name has at most a few thousand bytes, and a piece 64 of them"
+    reason = "a piece is split before its names have more bytes, and a name has at most a few thousand"
 )]
-fn place_of(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("names of less than 4 GiB")
+fn place_of(bytes: usize) -> u16 {
+    u16::try_from(bytes).expect("names of less than 64 KiB")
 }
 
 /// Goes over the entries of a directory in order of their names.
@@ -207,7 +216,7 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(place) = self.places.next() {
-                let end = place.end as usize;
+                let end = usize::from(place.end);
                 let name = self.names.get(self.start..end).unwrap_or_default();
                 self.start = end;
                 return Some((name, place.id));
@@ -298,6 +307,22 @@ mod tests {
         }
     }
 
+    /// Names of 1023 bytes, which some filesystems have, fill a piece before it has 64 of them.
+    #[test]
+    fn names_may_be_as_long_as_any_filesystem_has_them() {
+        let ids = crate::tree::tests::ids(300);
+        let name = |number: usize| format!("{number:04}").repeat(600).into_bytes();
+        let orders: [fn(usize) -> usize; 3] = [|n| n, |n| 299 - n, |n| n * 7 % 300];
+        for order in orders {
+            let mut entries = Entries::new();
+            for number in (0..300).map(order) {
+                entries.insert(&name(number), ids[number]);
+            }
+            let expected: Vec<_> = (0..300).map(|n| (name(n), ids[n])).collect();
+            assert_eq!(as_map(&entries), expected);
+        }
+    }
+
     #[test]
     fn a_directory_filled_in_order_wastes_no_room() {
         let ids = crate::tree::tests::ids(6400);
@@ -309,6 +334,6 @@ mod tests {
         let bytes: usize = sizes
             .map(|piece| piece.names.capacity() + piece.places.capacity() * size_of::<Place>())
             .sum();
-        assert!(bytes < 6400 * 22, "{bytes}");
+        assert!(bytes < 6400 * 17, "{bytes}");
     }
 }

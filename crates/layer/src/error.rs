@@ -112,6 +112,28 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Writing an outline failed, or it became too large.
+    #[error("write the outline of a layer")]
+    WriteOutline {
+        /// What the writer said.
+        #[source]
+        source: io::Error,
+    },
+    /// Reading an outline failed, or it ended too early.
+    #[error("read the outline of a layer")]
+    ReadOutline {
+        /// What the reader said.
+        #[source]
+        source: io::Error,
+    },
+    /// An outline with a change that no layer has.
+    #[error("outline of a layer: the change after {change} is wrong: {what}")]
+    Outline {
+        /// How many changes were right.
+        change: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// Compressed data of a kind, or with a beginning, that cannot be read.
     #[error("decompress {format}")]
     Decompress {

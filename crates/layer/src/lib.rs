@@ -10,6 +10,7 @@
 //! | know what a layer does to an image | [`decompress`], [`LayerReader`], [`Tree::apply`] |
 //! | know what a step did to an image | [`diff()`] |
 //! | write a layer | [`LayerEncoder`] into [`LayerWriter`] |
+//! | keep what a layer does without its bytes | [`OutlineWriter`], [`OutlineReader`] |
 //! | write down or read a tree | [`notation`] |
 //!
 //! Specifications: image-spec v1.1 `layer.md` (changesets, whiteouts, hard links); POSIX.1-2001 pax for the tar form; RFC 1952, RFC 8878.
@@ -55,6 +56,7 @@ mod hashing;
 pub mod limits;
 mod node;
 pub mod notation;
+mod outline;
 mod path;
 mod tar;
 mod tree;
@@ -65,13 +67,14 @@ pub use compress::{
     CompressionSettings, Decompressor, FinishedLayer, LayerWriter, StreamFormat, decompress,
     decompress_as,
 };
-pub use diff::diff;
+pub use diff::{Changes, diff};
 pub use entries::Entries;
 pub use error::Error;
 pub use hashing::HashingRead;
 pub use node::{
     ContentIdentity, Device, FileContent, Kind, Metadata, Mode, Node, Origin, Timestamp, Xattrs,
 };
+pub use outline::{FinishedOutline, OutlineReader, OutlineWriter, keeps_content};
 pub use path::{ImagePath, PathError};
 pub use tar::{Content, Dialect, LayerEncoder, LayerEntry, LayerReader, TarFault, Written, is_tar};
 pub use tree::{Effect, Follow, NodeId, Resolved, Tree, Walk};

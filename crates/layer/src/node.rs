@@ -228,24 +228,17 @@ pub enum Kind {
 }
 
 /// An inode of a [`Tree`](crate::Tree). Several paths may lead to one (hard links).
+///
+/// There is one for every file of an image: what few of them have, the tree keeps elsewhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node {
     /// What it is.
     pub kind: Kind,
     /// Owner, permissions, time, attributes.
     pub metadata: Metadata,
-    /// How many names it has.
-    pub(crate) links: u32,
-    /// The layer that put it here; tells entries of the layer being applied from lower ones.
-    pub(crate) layer: u32,
 }
 
 impl Node {
-    /// How many names the node has in its tree.
-    pub fn links(&self) -> u32 {
-        self.links
-    }
-
     /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
         matches!(self.kind, Kind::Directory(_))

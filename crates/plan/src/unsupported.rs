@@ -24,7 +24,9 @@ pub(crate) fn platform(platform: &Platform, span: Span) -> Option<Diagnostic> {
         return Some(Diagnostic::error(
             NAME,
             span,
-            format!("`{platform}` is no platform: the operating system comes first, as in `{right}`"),
+            format!(
+                "`{platform}` is no platform: the operating system comes first, as in `{right}`"
+            ),
         ));
     }
     let is_linux = platform.os == "linux";

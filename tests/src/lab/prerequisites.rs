@@ -15,6 +15,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("podman", "podman"),
     ("runc", "runc"),
     ("conmon", "conmon"),
+    // Holds the namespaces of a pod that podman plays.
+    ("catatonit", "catatonit"),
     ("newuidmap", "uidmap"),
     (
         "/etc/containers/policy.json",

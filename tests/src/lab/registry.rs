@@ -492,14 +492,14 @@ fn configuration(state: &State, address: &str, tls: Option<&Tls>) -> Result<Stri
     Ok(config.to_string())
 }
 
-/// Dies with this process: the shell waits for the end of its input, which is our pipe.
+/// Dies with this process.
 fn spawn_tied(program: &Path, config: &Path, log: &Path) -> Result<Child> {
-    let script = r#""$0" serve "$1" >"$2" 2>&1 & cat >/dev/null; kill $!"#;
-    Command::new("sh")
-        .args(["-c", script])
-        .args([program, config, log])
-        .stdin(Stdio::piped())
-        .process_group(0)
+    let file = File::create(log).with_context(|| format!("create {}", log.display()))?;
+    tool::tied(program)
+        .arg("serve")
+        .arg(config)
+        .stdout(file.try_clone()?)
+        .stderr(file)
         .spawn()
         .context("start docker-registry")
 }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::Registry;
+use crate::pod::CAPABILITIES;
 
 /// Paths of one lab.
 #[derive(Debug)]
@@ -118,6 +119,22 @@ impl State {
             "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}\n",
         )?;
         write(&self.auth_file(), &secure.docker_config())
+    }
+
+    /// The same configuration for `podman kube play`, which takes capabilities from there alone: those that containerd gives.
+    pub(crate) fn play_configuration(&self) -> Result<PathBuf> {
+        let names: Vec<String> = CAPABILITIES
+            .split(',')
+            .map(|name| format!("\"{name}\""))
+            .collect();
+        let capabilities = format!("default_capabilities = [{}]", names.join(", "));
+        let general = self.tools().join("containers.conf");
+        let general = fs::read_to_string(&general).context("read the lab's configuration")?;
+        let place = self.tools().join("containers-play.conf");
+        let section = "[containers]\n";
+        let own = general.replace(section, &format!("{section}{capabilities}\n"));
+        write(&place, &own)?;
+        Ok(place)
     }
 
     /// Points a container tool at the lab instead of the machine's own configuration.

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use kigumi_tests::{Context, Image, Lab, Pod, Variant};
+use kigumi_tests::{Context, Image, Lab, Pod};
+use serde_json::Value;
 
-use crate::shipped::{document, plain_registry, words};
+use crate::shipped::{busybox, document, example, text, variant, words};
 
 /// How the runner finds a shell, shortened to what there may be.
 const DETECT: &str = "if [ -x /usr/local/bin/bash ]; then exec /usr/local/bin/bash \"$1\"; \
@@ -42,23 +43,22 @@ fn variables(lab: &Lab, image: &str) -> Result<Vec<(&'static str, String)>> {
             "CI_REGISTRY_IMAGE",
             format!("{}/{image}", lab.secure().address()),
         ),
-        ("CI_COMMIT_SHORT_SHA", "0123abcd".to_owned()),
+        ("CI_COMMIT_TAG", "first".to_owned()),
     ])
 }
 
-/// The job of the manifest, with lines before and after its own.
+/// A job, with lines before and after its own.
 fn job<'a>(
     lab: &'a Lab,
+    document: &Value,
     (before, after): (&[String], &[String]),
     (project, image): (&Context, &str),
 ) -> Result<Pod<'a>> {
-    let document = document("gitlab/.gitlab-ci.yml")?;
-
     ensure!(
-        words(&document, "/build/image/entrypoint") == [""],
+        words(document, "/build/image/entrypoint") == [""],
         "the entrypoint is taken away"
     );
-    let lines = [before, &words(&document, "/build/script"), after].concat();
+    let lines = [before, &words(document, "/build/script"), after].concat();
     let scripts = project.path().join("../scripts-1-1");
     fs::create_dir_all(&scripts)?;
     fs::write(
@@ -66,7 +66,7 @@ fn job<'a>(
         script(&lines, &variables(lab, image)?)?,
     )?;
     Ok(Pod::new(lab)
-        .variant(Variant::Debug)
+        .variant(variant(text(document, "/build/image/name")?))
         .first_process("sh", &["-c", DETECT, "sh", "/scripts-1-1/step_script"])
         .unmounted("/kaniko/.docker")
         .unmounted("/workspace")
@@ -74,33 +74,48 @@ fn job<'a>(
         .volume(&scripts, "/scripts-1-1"))
 }
 
-/// K-GL-06: what users append, and a base from the lab's registry without TLS.
-fn before(lab: &Lab) -> Vec<String> {
-    vec![
-        format!("cat {PROJECT}/ca.crt >> /kaniko/ssl/certs/additional-ca-cert-bundle.crt"),
-        format!(
-            "executor() {{ /kaniko/executor {} \"$@\"; }}",
-            plain_registry(lab)
-        ),
-    ]
+/// K-GL-06: what users append.
+fn before() -> [String; 1] {
+    [format!(
+        "cat {PROJECT}/ca.crt >> /kaniko/ssl/certs/additional-ca-cert-bundle.crt"
+    )]
 }
 
+/// A checkout, in a directory of its own that also has the runner's scripts.
 fn project(lab: &Lab) -> Result<(tempfile::TempDir, Context)> {
     let place = lab.temp_dir()?;
+    let file = format!("FROM {}\nRUN echo built > /built\n", busybox(lab)?);
     let context = Context::new(lab)?
         .file("ca.crt", fs::read(lab.ca_file())?)?
-        .file(
-            "Dockerfile",
-            format!(
-                "FROM scratch\nCOPY busybox /bin/sh\nRUN echo built > /built\n# {}\n",
-                lab.busybox()?
-            ),
-        )?
-        .file_with_mode("busybox", fs::read(lab.busybox_program()?)?, 0o755)?;
+        .file("Dockerfile", file)?;
     Ok((place, context))
 }
 
-// K-GL-01, K-GL-02, K-GL-03, K-GL-04, K-GL-06, K-IMG-02, K-IMG-03
+fn is_built(lab: &Lab, name: &str) -> Result<usize> {
+    let image = Image::pull(lab.plain(), name)?;
+    image.strict()?;
+    ensure!(image.flatten().get("built").is_some(), "{name}: /built");
+    Ok(image.layers.len())
+}
+
+// K-DROP-01, K-GL-01, K-GL-04, K-GL-06, K-IMG-02, K-IMG-03
+#[test]
+fn the_jobs_of_gitlabs_manual_with_another_image_build_and_push() -> Result<()> {
+    let lab = Lab::get()?;
+    // Credentials from CI_REGISTRY_*, and from a config.json that the job writes.
+    for public in ["gitlab.yaml", "gitlab-config.yaml"] {
+        let (_place, project) = project(lab)?;
+        let name = Lab::unique_name("gitlab");
+        let (repository, _) = name.split_once(':').context("a name with a tag")?;
+        let lines = (&before()[..], &[][..]);
+        let outcome = job(lab, &example(public)?, lines, (&project, repository))?.run()?;
+        outcome.success()?;
+        is_built(lab, &format!("{repository}:first"))?;
+    }
+    Ok(())
+}
+
+// K-GL-01, K-GL-02, K-GL-03, K-GL-04, K-GL-06
 #[test]
 fn the_job_builds_and_so_does_the_next_build_in_it_and_the_checkout_survives() -> Result<()> {
     let lab = Lab::get()?;
@@ -109,7 +124,7 @@ fn the_job_builds_and_so_does_the_next_build_in_it_and_the_checkout_survives() -
     let (repository, _) = name.split_once(':').context("a name with a tag")?;
     let again = |tag: &str, more: &str| {
         format!(
-            "executor --context \"$CI_PROJECT_DIR\" --destination \"$CI_REGISTRY_IMAGE:{tag}\" {more}"
+            "/kaniko/executor --context \"$CI_PROJECT_DIR\" --destination \"$CI_REGISTRY_IMAGE:{tag}\" {more}"
         )
     };
     let after = [
@@ -118,18 +133,17 @@ fn the_job_builds_and_so_does_the_next_build_in_it_and_the_checkout_survives() -
         "test ! -e /built && grep -q built Dockerfile && /bin/sh -c 'echo the checkout is well'"
             .to_owned(),
     ];
-    let outcome = job(lab, (&before(lab), &after), (&project, repository))?.run()?;
+    let document = document("gitlab/.gitlab-ci.yml")?;
+    let lines = (&before()[..], &after[..]);
+    let outcome = job(lab, &document, lines, (&project, repository))?.run()?;
     outcome.success()?.says("the checkout is well")?;
-    let mut digests = Vec::new();
-    for tag in ["0123abcd", "second", "third"] {
-        let image = Image::pull(lab.plain(), &format!("{repository}:{tag}"))?;
-        image.strict()?;
-        ensure!(image.flatten().get("built").is_some(), "{tag}: /built");
-        digests.push(image.layers.len());
+    let mut layers = Vec::new();
+    for tag in ["first", "second", "third"] {
+        layers.push(is_built(lab, &format!("{repository}:{tag}"))?);
     }
     ensure!(
-        digests == [2, 2, 2],
-        "each began on an empty root: {digests:?}"
+        layers == [2, 2, 2],
+        "each began on an empty root: {layers:?}"
     );
     Ok(())
 }

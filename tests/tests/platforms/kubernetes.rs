@@ -1,62 +1,97 @@
-//! A Job: the executor is the first process, `args` alone, files of the kubelet.
+//! A Pod and a Job, played by podman: the executor is the first process, `args` alone, files of the kubelet.
 
-use anyhow::{Result, ensure};
-use kigumi_tests::{Context, Image, Lab, Pod};
+use anyhow::{Context as _, Result, ensure};
+use kigumi_tests::{Context, Image, Lab};
+use serde_json::{Value, json};
 
-use crate::shipped::{credentials, document, mounted, replaced, with_environment, words};
+use crate::shipped::{both, busybox, example, play};
 
-// K-K8S-01, K-K8S-02, K-K8S-03, K-K8S-04, K-IMG-04
-#[test]
-fn the_job_builds_from_the_yaml_that_is_shipped() -> Result<()> {
-    let lab = Lab::get()?;
-    let job = document("kubernetes/job.yaml")?;
-    let container = &job["spec"]["template"]["spec"]["containers"][0];
-    let product = Lab::unique_name("job");
-    let destination = format!("{}/{product}", lab.secure().address());
-    let context = Context::new(lab)?.file(
-        "Dockerfile",
-        format!(
-            "FROM {}\nRUN test -s /etc/hosts && echo built > /built\n",
-            lab.busybox()?
-        ),
-    )?;
-    let (secret, memory, uuid) = (
-        credentials(lab)?,
-        lab.temp_dir()?,
-        context.path().join("Dockerfile"),
-    );
-    let arguments = words(container, "/args");
-    let arguments = arguments
-        .iter()
-        .map(|word| replaced(word, &[("registry.example.com/team/app:1.0", &destination)]));
-    // The kubelet's way with an image of its own CA, and kind's way with a machine's id.
-    let ca = format!("--registry-certificate={}=/ca.crt", lab.secure().address());
-    let plain = crate::shipped::plain_registry(lab);
-    let pod = Pod::new(lab)
-        .bare()
-        .args(arguments.chain([ca, plain]))
-        .mount(&lab.ca_file(), "/ca.crt")
-        .mount(&uuid, "/product_uuid")
-        .without_service_account();
-    let pod = mounted(pod, container, |name| match name {
-        "context" => Some(context.path().to_owned()),
-        "credentials" => Some(secret.path().to_owned()),
-        "secrets" => Some(memory.path().to_owned()),
-        _ => None,
-    })?;
-    let outcome = with_environment(pod, container)?.run()?;
-    outcome.success()?;
-    let image = Image::pull(lab.plain(), &product)?;
-    image.strict()?;
-    ensure!(
-        outcome.termination_log == image.digest(),
-        "{}",
-        outcome.termination_log
-    );
-    let tree = image.flatten();
-    ensure!(tree.get("built").is_some(), "/built");
-    for path in ["product_uuid", "ca.crt", "dev/termination-log", "kaniko"] {
-        ensure!(tree.get(path).is_none(), "/{path} is the pod's");
+/// The place of the container: of a Pod, or of the pod of a Job.
+fn container(document: &Value) -> &'static str {
+    if document["kind"] == "Job" {
+        "/spec/template/spec/containers/0"
+    } else {
+        "/spec/containers/0"
     }
+}
+
+/// The same with this destination; nothing else of its arguments changes.
+fn with_destination(document: &Value, destination: &str) -> Result<Value> {
+    const FLAG: &str = "--destination=";
+    let mut document = document.clone();
+    let place = format!("{}/args", container(&document));
+    let words = document.pointer_mut(&place).and_then(Value::as_array_mut);
+    let mut words = words.context("arguments")?.iter_mut();
+    let word = words.find(|word| word.as_str().is_some_and(|word| word.starts_with(FLAG)));
+    *word.context("a destination")? = json!(format!("{FLAG}{destination}"));
+    Ok(document)
+}
+
+// K-DROP-01, K-AUTH-07, K-K8S-01, K-K8S-02, K-K8S-03, K-K8S-04, K-CTX-04, K-IMG-04
+#[test]
+fn kanikos_pod_with_another_image_and_the_job_that_is_shipped_build_and_push() -> Result<()> {
+    let lab = Lab::get()?;
+    // As the tutorial calls it.
+    let context = Context::new(lab)?
+        .file(
+            "dockerfile",
+            format!(
+                "FROM {}\nCOPY word /word\nRUN test -s /etc/hosts && cp /word /built\n",
+                busybox(lab)?
+            ),
+        )?
+        .file("word", "of the context")?;
+    for document in both("kubernetes.yaml", "kubernetes/job.yaml")? {
+        let product = Lab::unique_name("kubernetes");
+        let destination = format!("{}/{product}", lab.secure().address());
+        let is_told = document.to_string().contains("/dev/termination-log");
+        let pod = with_destination(&document, &destination)?;
+        let played = play(lab, &pod, &format!("{}/image", container(&document)))?
+            .claim("dockerfile-claim", context.path())
+            .secret("regcred", ".dockerconfigjson", &lab.docker_config()?)
+            // As kind mounts a machine's id.
+            .mount(&context.path().join("word"), "/product_uuid")
+            .run()?;
+        played.success()?;
+        let image = Image::pull(lab.plain(), &product)?;
+        image.strict()?;
+        let expected = if is_told { image.digest() } else { "" };
+        ensure!(
+            played.termination_log == expected,
+            "the termination message is {:?}",
+            played.termination_log
+        );
+        let tree = image.flatten();
+        for path in ["built", "word"] {
+            ensure!(tree.get(path).is_some(), "/{path}\n{}", played.log);
+        }
+        for path in [
+            "product_uuid",
+            "dev/termination-log",
+            "kaniko",
+            "run/secrets",
+        ] {
+            ensure!(tree.get(path).is_none(), "/{path} is the pod's");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_pod_that_fails_is_told_from_one_that_builds() -> Result<()> {
+    let lab = Lab::get()?;
+    let context = Context::new(lab)?.file("dockerfile", "FROM scratch\nCOPY missing /\n")?;
+    let destination = format!("{}/never:pushed", lab.secure().address());
+    let pod = with_destination(&example("kubernetes.yaml")?, &destination)?;
+    let played = play(lab, &pod, "/spec/containers/0/image")?
+        .claim("dockerfile-claim", context.path())
+        .secret("regcred", ".dockerconfigjson", &lab.docker_config()?)
+        .run()?;
+    ensure!(
+        played.code == 1 && played.success().is_err() && played.log.contains("missing"),
+        "exit code {}: {}",
+        played.code,
+        played.log
+    );
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! What `deploy` ships, read as its platform would read it.
+//! What `deploy` ships and what kaniko's users have, read as their platforms would read it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use kigumi_tests::lab::read_yaml;
-use kigumi_tests::{Lab, Pod};
-use serde_json::Value;
+use kigumi_tests::{Lab, Play, Pod, Variant};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A file of `deploy`.
@@ -22,6 +22,48 @@ pub(crate) fn document(name: &str) -> Result<Value> {
     documents
         .pop()
         .with_context(|| format!("deploy/{name} is empty"))
+}
+
+/// A public example of kaniko: names and values as they are public, written down by us.
+pub(crate) fn example(name: &str) -> Result<Value> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("platforms/examples")
+        .join(name);
+    let mut documents = read_yaml(&place)?;
+    documents.pop().with_context(|| format!("{name} is empty"))
+}
+
+/// What a user runs after the migration: the example with another image, and what we ship.
+pub(crate) fn both(public: &str, shipped: &str) -> Result<[Value; 2]> {
+    Ok([example(public)?, document(shipped)?])
+}
+
+/// The image of ours that stands for this one of kaniko's.
+pub(crate) fn variant(image: &str) -> Variant {
+    if image.ends_with("debug") {
+        Variant::Debug
+    } else {
+        Variant::Executor
+    }
+}
+
+/// A pod to be played by podman, with an image of the lab in the place of the one that is named. An admission controller of the lab's
+/// mounts its CA, where people mount theirs (K-AUTH-07); its registries have no other names than addresses.
+pub(crate) fn play<'a>(lab: &'a Lab, pod: &Value, image: &str) -> Result<Play<'a>> {
+    let mut pod = pod.clone();
+    let named = pod.pointer_mut(image).context("an image")?;
+    let ours = lab.executor_image(variant(named.as_str().unwrap_or_default()))?;
+    *named = json!(ours);
+    Ok(Play::new(lab, &pod)?.mount(&lab.ca_file(), CA))
+}
+
+/// Where the lab's CA is found without being named.
+pub(crate) const CA: &str = "/kaniko/ssl/certs/lab.crt";
+
+/// The lab's busybox by the name of the registry with TLS and credentials, which serves the same images.
+pub(crate) fn busybox(lab: &Lab) -> Result<String> {
+    let plain = lab.busybox()?;
+    Ok(plain.replace(lab.plain().address(), lab.secure().address()))
 }
 
 /// The text at a JSON pointer.
@@ -80,9 +122,4 @@ pub(crate) fn with_environment<'a>(mut pod: Pod<'a>, container: &Value) -> Resul
         pod = pod.env(text(variable, "/name")?, text(variable, "/value")?);
     }
     Ok(pod)
-}
-
-/// Flags for a registry without TLS.
-pub(crate) fn plain_registry(lab: &Lab) -> String {
-    format!("--insecure-registry={}", lab.plain().address())
 }

@@ -8,7 +8,7 @@ use kigumi_tests::{Context, Image, Lab, Outcome, Pod, Variant, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::shipped::{document, plain_registry, replaced, text, with_environment, words};
+use crate::shipped::{CA, both, busybox, replaced, text, with_environment, words};
 
 /// What Tekton mounts into every step.
 struct Mounts {
@@ -52,7 +52,8 @@ impl Mounts {
             .volume(&self.at("run"), "/tekton/run")
             .volume(&self.at("results"), "/tekton/results")
             .volume(&self.at("steps"), "/tekton/steps")
-            .volume(&self.at("home"), "/tekton/home");
+            .volume(&self.at("home"), "/tekton/home")
+            .mount(&lab.ca_file(), CA);
         with_environment(pod, step)
     }
 }
@@ -71,7 +72,7 @@ fn source(lab: &Lab) -> Result<Context> {
         "app/Dockerfile",
         format!(
             "FROM {}\nRUN mkdir -p /etc/ssl && echo built > /etc/ssl/built\n",
-            lab.busybox()?
+            busybox(lab)?
         ),
     )
 }
@@ -81,113 +82,102 @@ fn ends_well(outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-// K-TKN-01, K-TKN-02, K-TKN-03, K-TKN-04, K-TKN-05
+/// The arguments of the catalog's step, with what a `TaskRun` without parameters but IMAGE and CONTEXT says.
+fn arguments(task: &Value, step: &Value, destination: &str) -> Result<Vec<String>> {
+    let defaults = &task["spec"]["params"];
+    let known = [
+        ("$(params.DOCKERFILE)", text(&defaults[1], "/default")?),
+        ("$(params.CONTEXT)", "app"),
+        ("$(params.IMAGE)", destination),
+        ("$(workspaces.source.path)", "/workspace/source"),
+        (
+            "$(results.IMAGE_DIGEST.path)",
+            "/tekton/results/IMAGE_DIGEST",
+        ),
+    ];
+    let words = words(step, "/args").into_iter();
+    // EXTRA_ARGS is an array, and empty.
+    let words = words.filter(|word| word != "$(params.EXTRA_ARGS)");
+    Ok(words.map(|word| replaced(&word, &known)).collect())
+}
+
+// K-DROP-01, K-TKN-01, K-TKN-02, K-TKN-03, K-TKN-04, K-TKN-05
 #[test]
-fn the_catalogs_task_builds_and_its_result_is_the_digest_without_a_newline() -> Result<()> {
+fn the_catalogs_task_with_another_image_builds_and_its_result_is_the_digest_without_a_newline()
+-> Result<()> {
     let lab = Lab::get()?;
-    let task = document("tekton/task.yaml")?;
-    let step = &task["spec"]["steps"][0];
-    let workspace = &task["spec"]["workspaces"][1];
-    let product = Lab::unique_name("tekton");
-    let destination = format!("{}/{product}", lab.secure().address());
-    let mounts = Mounts::new(lab, source(lab)?)?;
-    fs::write(mounts.at("config/config.json"), lab.docker_config()?)?;
-    let mut arguments = Vec::new();
-    for word in words(step, "/args") {
-        if word == "$(params.EXTRA_ARGS)" {
-            arguments.push(plain_registry(lab));
-            continue;
-        }
-        arguments.push(replaced(
-            &word,
-            &[
-                (
-                    "$(params.DOCKERFILE)",
-                    text(&task["spec"]["params"][1], "/default")?,
-                ),
-                ("$(params.CONTEXT)", "app"),
-                ("$(params.IMAGE)", &destination),
-                ("$(workspaces.source.path)", "/workspace/source"),
-                (
-                    "$(results.IMAGE_DIGEST.path)",
-                    "/tekton/results/IMAGE_DIGEST",
-                ),
-            ],
-        ));
+    for task in both("tekton.yaml", "tekton/task.yaml")? {
+        let step = &task["spec"]["steps"][0];
+        let workspace = &task["spec"]["workspaces"][1];
+        let product = Lab::unique_name("tekton");
+        let destination = format!("{}/{product}", lab.secure().address());
+        let mounts = Mounts::new(lab, source(lab)?)?;
+        fs::write(mounts.at("config/config.json"), lab.docker_config()?)?;
+        let certificates = lab.temp_dir()?;
+        fs::write(certificates.path().join("ca-certificates.crt"), "")?;
+        let docker = text(workspace, "/mountPath")?;
+        let outcome = mounts
+            .start(lab, step, &arguments(&task, step, &destination)?)?
+            .unmounted(docker)
+            .volume(&mounts.at("config"), docker)
+            .mount(certificates.path(), "/etc/ssl/certs")
+            .run()?;
+        ends_well(&outcome)?;
+        let image = Image::pull(lab.plain(), &product)?;
+        image.strict()?;
+        let digest = fs::read_to_string(mounts.at("results/IMAGE_DIGEST")).context("the result")?;
+        ensure!(
+            digest == image.digest(),
+            "{digest:?} is not {}",
+            image.digest()
+        );
+        let tree = image.flatten();
+        ensure!(
+            tree.get("etc/ssl/built").is_some() && tree.get("etc/ssl/certs").is_none(),
+            "/etc/ssl"
+        );
+        ensure!(tree.get("tekton").is_none(), "/tekton is the pod's");
     }
-    let certificates = lab.temp_dir()?;
-    fs::copy(
-        lab.ca_file(),
-        certificates.path().join("ca-certificates.crt"),
-    )?;
-    let docker = text(workspace, "/mountPath")?;
-    let outcome = mounts
-        .start(lab, step, &arguments)?
-        .unmounted(docker)
-        .volume(&mounts.at("config"), docker)
-        .mount(certificates.path(), "/etc/ssl/certs")
-        .env("SSL_CERT_DIR", "/etc/ssl/certs")
-        .run()?;
-    ends_well(&outcome)?;
-    let image = Image::pull(lab.plain(), &product)?;
-    image.strict()?;
-    let digest = fs::read_to_string(mounts.at("results/IMAGE_DIGEST")).context("the result")?;
-    ensure!(
-        digest == image.digest(),
-        "{digest:?} is not {}",
-        image.digest()
-    );
-    let tree = image.flatten();
-    ensure!(
-        tree.get("etc/ssl/built").is_some() && tree.get("etc/ssl/certs").is_none(),
-        "/etc/ssl"
-    );
-    ensure!(tree.get("tekton").is_none(), "/tekton is the pod's");
     Ok(())
 }
 
-// K-SHP-01, K-SHP-02, K-SHP-03, K-SHP-04
+// K-DROP-01, K-SHP-01, K-SHP-02, K-SHP-03, K-SHP-04
 #[test]
-fn shipwrights_strategy_builds_an_archive_without_chroot_and_mknod() -> Result<()> {
+fn shipwrights_strategy_with_another_image_builds_an_archive_without_chroot_and_mknod() -> Result<()>
+{
     let lab = Lab::get()?;
-    let strategy = document("shipwright/strategy.yaml")?;
-    let step = &strategy["spec"]["steps"][0];
-    let mounts = Mounts::new(lab, source(lab)?)?;
-    fs::create_dir(mounts.at("home/.docker"))?;
-    fs::write(mounts.at("home/.docker/config.json"), lab.docker_config()?)?;
-    let mut arguments: Vec<String> = words(step, "/args")
-        .iter()
-        .map(|word| {
-            replaced(
-                word,
-                &[
-                    ("$(params.dockerfile)", "Dockerfile"),
-                    ("$(params.target)", ""),
-                    ("$(params.shp-source-context)", "/workspace/source/app"),
-                    (
-                        "$(params.shp-output-image)",
-                        "registry.example.com/team/app:1.0",
-                    ),
-                    ("$(params.shp-output-directory)", "/workspace/output-image"),
-                ],
-            )
-        })
-        .collect();
-    arguments.push(plain_registry(lab));
-    let granted = words(step, "/securityContext/capabilities/add");
-    for missing in ["SYS_CHROOT", "MKNOD"] {
-        ensure!(
-            !granted.contains(&missing.to_owned()),
-            "{missing} is not asked for"
-        );
+    for strategy in both("shipwright.yaml", "shipwright/strategy.yaml")? {
+        let step = &strategy["spec"]["steps"][0];
+        let mounts = Mounts::new(lab, source(lab)?)?;
+        fs::create_dir(mounts.at("home/.docker"))?;
+        fs::write(mounts.at("home/.docker/config.json"), lab.docker_config()?)?;
+        let known = [
+            ("$(params.dockerfile)", "Dockerfile"),
+            ("$(params.target)", ""),
+            ("$(params.shp-source-context)", "/workspace/source/app"),
+            (
+                "$(params.shp-output-image)",
+                "registry.example.com/team/app:1.0",
+            ),
+            ("$(params.shp-output-directory)", "/workspace/output-image"),
+        ];
+        let words = words(step, "/args").into_iter();
+        let arguments: Vec<String> = words.map(|word| replaced(&word, &known)).collect();
+        let granted = crate::shipped::words(step, "/securityContext/capabilities/add");
+        for missing in ["SYS_CHROOT", "MKNOD"] {
+            ensure!(
+                !granted.contains(&missing.to_owned()),
+                "{missing} is not asked for"
+            );
+        }
+        let outcome = mounts
+            .start(lab, step, &arguments)?
+            .without_capabilities(&["SYS_CHROOT", "MKNOD"])
+            .volume(&mounts.at("output"), "/workspace/output-image")
+            .mount(Path::new("/proc/version"), "/product_uuid")
+            .run()?;
+        ends_well(&outcome)?;
+        ensure!(mounts.at("output/image.tar").is_file(), "the archive");
     }
-    let outcome = mounts
-        .start(lab, step, &arguments)?
-        .without_capabilities(&["SYS_CHROOT", "MKNOD"])
-        .volume(&mounts.at("output"), "/workspace/output-image")
-        .mount(Path::new("/proc/version"), "/product_uuid")
-        .run()?;
-    ends_well(&outcome)?;
-    ensure!(mounts.at("output/image.tar").is_file(), "the archive");
     Ok(())
 }

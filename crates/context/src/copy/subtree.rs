@@ -228,7 +228,7 @@ impl<'p, 'a, 's> Subtree<'p, 'a, 's> {
 
     fn leaf(&mut self, node: NodeId, to: &ImagePath) -> Result<(), CopyError> {
         let source = self.tree.node(node);
-        let is_linked = source.links() > 1 && source.file().is_some();
+        let is_linked = self.tree.links(node) > 1 && source.file().is_some();
         if is_linked && let Some(number) = self.links.get(&node) {
             self.placing.target.link(to, *number);
             return Ok(());

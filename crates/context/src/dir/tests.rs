@@ -182,7 +182,7 @@ fn what_is_left_of_a_tree_is_what_is_left_of_the_same_directory() {
             tree.walk()
                 .map(|(path, id)| {
                     let node = tree.node(id);
-                    format!("{path} {} {:?}", node.links(), node.metadata)
+                    format!("{path} {} {:?}", tree.links(id), node.metadata)
                 })
                 .collect()
         };

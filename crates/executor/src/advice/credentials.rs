@@ -13,17 +13,15 @@ pub(super) fn about_refusal(
     credential: &str,
     status: Option<u16>,
     environment: &Environment,
-) -> Option<String> {
+) -> String {
     let has_none =
         credential.starts_with("no credentials") || credential == "sent without credentials";
     match (has_none, status) {
-        (true, _) => Some(about_none(environment)),
-        (false, Some(403)) => Some(
-            "the registry knows who that is and does not allow it: that user or token needs the right to it".to_owned(),
-        ),
-        (false, _) => {
-            Some("that user, password or token is wrong or has expired".to_owned())
+        (true, _) => about_none(environment),
+        (false, Some(403)) => {
+            "the registry knows who that is and does not allow it: that user or token needs the right to it".to_owned()
         }
+        (false, _) => "that user, password or token is wrong or has expired".to_owned(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::BuildError;
 
 /// What a tired person should do; nothing where the error says it, or nobody knows.
 pub(crate) fn advice(error: &BuildError, environment: &Environment) -> Option<String> {
-    let registry = cause::<kigumi_registry::Error>(error);
+    let registry = registry_error(error);
     if let Some(reason) = registry.and_then(kigumi_registry::Error::no_answer) {
         return Some(about_no_answer(reason).to_owned());
     }
@@ -25,7 +25,7 @@ pub(crate) fn advice(error: &BuildError, environment: &Environment) -> Option<St
         let status = registry
             .and_then(kigumi_registry::Error::answer)
             .map(|answer| answer.status);
-        return credentials::about_refusal(credential, status, environment);
+        return Some(credentials::about_refusal(credential, status, environment));
     }
     if let Some(kigumi_run::Error::Credentials { source, .. }) = cause::<kigumi_run::Error>(error)
         && source.kind() == io::ErrorKind::PermissionDenied
@@ -91,12 +91,29 @@ fn about_file(error: &BuildError, kind: io::ErrorKind, user: u32) -> Option<Stri
     Some(text)
 }
 
+/// What a registry or a server of the web has to do with it.
+fn registry_error(error: &BuildError) -> Option<&kigumi_registry::Error> {
+    causes(error).find_map(|error| {
+        // It speaks for what it holds, and is not listed among its causes.
+        if let Some(BuildError::Web(held)) = as_type::<BuildError>(error) {
+            return Some(held.as_ref());
+        }
+        as_type(error)
+    })
+}
+
 /// The first cause of this type, the error itself included.
 fn cause<T: StdError + 'static>(error: &BuildError) -> Option<&T> {
+    causes(error).find_map(as_type)
+}
+
+fn causes(error: &BuildError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     let first: &(dyn StdError + 'static) = error;
-    std::iter::successors(Some(first), |&error| error.source()).find_map(|error| {
-        let boxed = error.downcast_ref::<Box<T>>().map(Box::as_ref);
-        let shared = error.downcast_ref::<Arc<T>>().map(Arc::as_ref);
-        error.downcast_ref::<T>().or(boxed).or(shared)
-    })
+    std::iter::successors(Some(first), |&error| error.source())
+}
+
+fn as_type<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+    let boxed = error.downcast_ref::<Box<T>>().map(Box::as_ref);
+    let shared = error.downcast_ref::<Arc<T>>().map(Arc::as_ref);
+    error.downcast_ref::<T>().or(boxed).or(shared)
 }

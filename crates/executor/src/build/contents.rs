@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -166,6 +166,18 @@ impl Contents {
             }
             Origin::Live => Err(failed(not_kept())),
         }
+    }
+
+    /// The layers that bytes of files in `changes` have to be extracted from.
+    pub(crate) fn layers_behind(&self, changes: &[Change]) -> BTreeSet<u32> {
+        let behind = changes.iter().filter_map(Change::file);
+        let behind = behind.filter_map(|content| match content.origin {
+            Origin::Blob { blob, offset } => Some((blob, offset)),
+            Origin::Inline(_) | Origin::Stored { .. } | Origin::Live => None,
+        });
+        let behind = behind.filter(|place| !self.extracted.contains_key(place));
+        let layers = behind.map(|(blob, _)| blob);
+        layers.filter(|blob| self.plain(*blob).is_none()).collect()
     }
 
     /// Makes the bytes of every file in `changes` that lies inside a layer readable, in one pass over each layer.

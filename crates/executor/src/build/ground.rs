@@ -1,8 +1,11 @@
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
-use kigumi_layer::{Change, Dialect, HashingRead, ImagePath, LayerReader, Tree, decompress};
+use kigumi_layer::{
+    Change, Dialect, HashingRead, ImagePath, LayerReader, OutlineReader, Tree, decompress,
+};
 use kigumi_oci::DiffId;
+use kigumi_registry::Spool;
 use kigumi_rootfs::{
     DisposableRoot, Exclusions, Former, Index, Protection, Unpacker, Virtuals, WritableRoot, wipe,
 };
@@ -10,6 +13,7 @@ use kigumi_run::Cancel;
 
 use super::contents::Contents;
 use super::layers::Layer;
+use super::outlines::{self, Recorder};
 use super::read_ahead::ReadAhead;
 use crate::error::BuildError;
 use crate::report::Events;
@@ -92,12 +96,20 @@ impl Ground {
         layers: &[(Layer, u32)],
         cancel: &Cancel,
         events: &Events,
+        mut recorder: Recorder<'_>,
     ) -> Result<Index, BuildError> {
         self.wipe()?;
         let mut tree = Tree::new();
         let mut unpacker = Unpacker::new(&self.root, &self.exclusions, Virtuals::default());
         for (layer, blob) in layers {
-            apply_layer(&mut tree, layer, *blob, cancel, Some(&mut unpacker))?;
+            let unpacker = Some(&mut unpacker);
+            apply_layer(
+                &mut tree,
+                (layer, *blob),
+                cancel,
+                unpacker,
+                Some(&mut recorder),
+            )?;
         }
         let virtuals = unpacker
             .finish(&mut tree)
@@ -147,15 +159,14 @@ impl Ground {
             .map_err(failed("look at the root filesystem"))
     }
 
-    /// What a RUN did.
-    pub(crate) fn changes(&mut self, index: &mut Index) -> Result<Vec<Change>, BuildError> {
+    /// Looks at what a RUN did; gives the tree as it was before.
+    pub(crate) fn scan(&mut self, index: &mut Index) -> Result<Tree, BuildError> {
         self.exclusions
             .refresh()
             .map_err(failed("read the mounts"))?;
-        let before = index
+        index
             .scan(&self.root, &self.exclusions)
-            .map_err(failed("take a snapshot of the root filesystem"))?;
-        Ok(kigumi_layer::diff(&before, index.tree()))
+            .map_err(failed("take a snapshot of the root filesystem"))
     }
 
     /// The bytes of a file on the root.
@@ -176,7 +187,8 @@ pub(crate) fn unpack_stack(
     let mut tree = Tree::new();
     let mut unpacker = Unpacker::new(root, exclusions, Virtuals::default());
     for (layer, blob) in layers {
-        apply_layer(&mut tree, layer, *blob, cancel, Some(&mut unpacker))?;
+        let unpacker = Some(&mut unpacker);
+        apply_layer(&mut tree, (layer, *blob), cancel, unpacker, None)?;
     }
     let virtuals = unpacker
         .finish(&mut tree)
@@ -187,29 +199,53 @@ pub(crate) fn unpack_stack(
 /// The tree that a stack of layers makes, from their headers alone. Nothing is written.
 pub(crate) fn tree_of(layers: &[(Layer, u32)], cancel: &Cancel) -> Result<Tree, BuildError> {
     let mut tree = Tree::new();
-    append(&mut tree, layers, cancel)?;
+    for (layer, blob) in layers {
+        apply_layer(&mut tree, (layer, *blob), cancel, None, None)?;
+    }
     Ok(tree)
 }
 
-/// Puts more layers onto a tree, from their headers alone.
+/// Puts one more layer onto a tree, from its headers alone.
 pub(crate) fn append(
     tree: &mut Tree,
-    layers: &[(Layer, u32)],
+    (layer, blob): &(Layer, u32),
+    cancel: &Cancel,
+    mut recorder: Recorder<'_>,
+) -> Result<(), BuildError> {
+    apply_layer(tree, (layer, *blob), cancel, None, Some(&mut recorder))
+}
+
+/// Puts one more layer onto a tree, from its outline. After an error the tree is to be thrown away.
+pub(crate) fn append_outline(
+    tree: &mut Tree,
+    (outline, blob): (&Spool, u32),
     cancel: &Cancel,
 ) -> Result<(), BuildError> {
-    for (layer, blob) in layers {
-        apply_layer(tree, layer, *blob, cancel, None)?;
+    let failed = |source| BuildError::Layer {
+        operation: "read the outline of a layer".to_owned(),
+        source,
+    };
+    let mut reader = OutlineReader::new(outline.reader(), blob).map_err(failed)?;
+    tree.begin_layer();
+    while let Some(change) = reader.next_change().map_err(failed)? {
+        check_cancelled(cancel)?;
+        tree.apply(change).map_err(failed)?;
     }
     Ok(())
+}
+
+fn check_cancelled(cancel: &Cancel) -> Result<(), BuildError> {
+    let signal = cancel.signal();
+    signal.map_or(Ok(()), |signal| Err(BuildError::Cancelled { signal }))
 }
 
 /// Applies one layer to the tree, and to the disk if there is an unpacker; checks digest, size and `diff_id` on the way.
 fn apply_layer(
     tree: &mut Tree,
-    layer: &Layer,
-    blob: u32,
+    (layer, blob): (&Layer, u32),
     cancel: &Cancel,
     mut unpacker: Option<&mut Unpacker<'_>>,
+    mut recorder: Option<&mut Recorder<'_>>,
 ) -> Result<(), BuildError> {
     let digest = layer.descriptor.digest;
     let failed_layer = |source| BuildError::Layer {
@@ -221,18 +257,26 @@ fn apply_layer(
         operation: "start a thread that decompresses",
         source,
     })?;
+    if let Some(recorder) = recorder.as_deref_mut() {
+        recorder.begin(layer.name());
+    }
     let mut reader = LayerReader::new(HashingRead::new(stream), Dialect::Layer, blob);
     tree.begin_layer();
     while let Some(mut entry) = reader.next_entry().map_err(failed_layer)? {
-        if let Some(signal) = cancel.signal() {
-            return Err(BuildError::Cancelled { signal });
-        }
+        check_cancelled(cancel)?;
         let effect = tree.apply(entry.change.clone()).map_err(failed_layer)?;
+        let mut kept = None;
+        if let Some(recorder) = recorder.as_deref_mut().filter(|it| it.is_recording()) {
+            kept = outlines::content_to_keep(&mut entry).map_err(failed_layer)?;
+            recorder.put(&entry.change, kept.as_deref());
+        }
         if let Some(unpacker) = unpacker.as_deref_mut() {
-            let content = entry
-                .content
-                .as_mut()
-                .map(|content| content as &mut dyn Read);
+            let mut kept = kept.map(io::Cursor::new);
+            let content: Option<&mut dyn Read> = match (&mut kept, entry.content.as_mut()) {
+                (Some(kept), _) => Some(kept),
+                (None, Some(content)) => Some(content),
+                (None, None) => None,
+            };
             unpacker
                 .apply(tree, &entry.change, &effect, content)
                 .map_err(|source| {
@@ -248,6 +292,9 @@ fn apply_layer(
             expected: layer.diff_id,
             actual: DiffId(actual),
         });
+    }
+    if let Some(recorder) = recorder {
+        recorder.finish();
     }
     Ok(())
 }

@@ -5,14 +5,12 @@ use kigumi_layer::Tree;
 use kigumi_oci::{Descriptor, layer_compression};
 use kigumi_plan::ImageId;
 use kigumi_registry::{Client, OciLayout, Repository, Spool, SpoolWriter};
-use kigumi_run::Cancel;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use super::base_cache::{self, BaseCache};
 use super::contents::Contents;
 use super::found::{self, FoundImage, Home};
-use super::ground;
 use super::layers::Layer;
 use super::stage::NumberedLayer;
 use crate::error::BuildError;
@@ -92,13 +90,11 @@ impl Images {
 
     /// The bytes of a numbered layer, which begin to arrive, and whether they are wanted more than once; none if it is no layer of an image.
     pub(crate) fn bytes(&self, number: u32) -> Result<Option<(Spool, bool)>, BuildError> {
-        let found = self.entries.iter().find_map(|image| {
-            let mut layers = image.layers.iter().flatten();
-            let (layer, _) = layers.find(|(_, known)| *known == number)?;
-            Some((image, &layer.descriptor))
-        });
-        found
-            .map(|(image, descriptor)| Ok((self.fetch(&image.found, descriptor)?, image.keep)))
+        self.of_layer(number)
+            .map(|(image, layer)| {
+                let spool = self.fetch(&image.found, &layer.descriptor)?;
+                Ok((spool, image.keep))
+            })
             .transpose()
     }
 
@@ -111,21 +107,38 @@ impl Images {
         }
     }
 
-    /// The image as a value, from the headers of its layers.
-    pub(crate) fn tree(
-        &mut self,
-        id: ImageId,
-        layers: &[NumberedLayer],
-        cancel: &Cancel,
-    ) -> Result<Arc<Tree>, BuildError> {
-        if let Some(tree) = self.entries.get(id.0).and_then(|image| image.tree.as_ref()) {
-            return Ok(Arc::clone(tree));
-        }
-        let tree = Arc::new(ground::tree_of(layers, cancel)?);
+    /// The image as a value, if it was made already.
+    pub(crate) fn tree(&self, id: ImageId) -> Option<Arc<Tree>> {
+        self.entries.get(id.0)?.tree.clone()
+    }
+
+    /// Remembers the image as a value.
+    pub(crate) fn set_tree(&mut self, id: ImageId, tree: &Arc<Tree>) {
         if let Some(image) = self.entries.get_mut(id.0) {
-            image.tree = Some(Arc::clone(&tree));
+            image.tree = Some(Arc::clone(tree));
         }
-        Ok(tree)
+    }
+
+    /// Whether a numbered layer is one of an image.
+    pub(crate) fn has_layer(&self, number: u32) -> bool {
+        self.of_layer(number).is_some()
+    }
+
+    /// Where the warmer has put the outline of a numbered layer, if it has.
+    pub(crate) fn outlines_beside(&self, number: u32) -> Option<PathBuf> {
+        let (image, _) = self.of_layer(number)?;
+        let (warmed, digest) = (self.warmed.as_ref()?, image.found.descriptor.digest);
+        let is_warm = matches!(image.found.home, Home::Registry(_))
+            && matches!(warmed.entry(digest), base_cache::Entry::Layout(_));
+        is_warm.then(|| warmed.outlines(digest))
+    }
+
+    fn of_layer(&self, number: u32) -> Option<(&Image, &Layer)> {
+        self.entries.iter().find_map(|image| {
+            let mut layers = image.layers.iter().flatten();
+            let (layer, _) = layers.find(|(_, known)| *known == number)?;
+            Some((image, layer))
+        })
     }
 
     fn fetch(&self, image: &FoundImage, descriptor: &Descriptor) -> Result<Spool, BuildError> {

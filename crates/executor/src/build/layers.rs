@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use kigumi_run::Cancel;
 
 use super::push::Uploads;
 use super::stage::NumberedLayer;
-use crate::cache::LayerBytes;
+use crate::cache::{LayerBytes, LayerName};
 use crate::error::BuildError;
 use crate::report::{Events, LayerSummary};
 
@@ -47,10 +48,15 @@ pub(crate) struct Recipe {
 #[derive(Debug)]
 pub(crate) struct WrittenLayer {
     pub(crate) finished: FinishedLayer,
-    pub(crate) digests: Vec<(ImagePath, Digest)>,
+    /// How many changes it has.
+    entries: usize,
+    pub(crate) digests: Digests,
     /// Files that shrank while they were read; zeros stand for what was missing (T-PROC-05).
     pub(crate) shrunk: Vec<ImagePath>,
 }
+
+/// Those of the regular files of a layer, in its order; `None` for one that shrank while it was read.
+pub(crate) type Digests = Vec<Option<Digest>>;
 
 /// Opens the content of a file that a layer holds.
 pub(crate) type Open<'a> =
@@ -58,7 +64,7 @@ pub(crate) type Open<'a> =
 
 /// Writes a layer into `sink`: every file is read once.
 fn write_layer<W: Write>(
-    changes: &[Change],
+    changes: impl IntoIterator<Item: Borrow<Change>> + Clone,
     open: &Open<'_>,
     (recipe, cancel): (&Recipe, &Cancel),
     sink: W,
@@ -68,12 +74,18 @@ fn write_layer<W: Write>(
         source,
     };
     let writer = LayerWriter::new(sink, &recipe.compression).map_err(failed)?;
+    let (mut entries, mut files) = (0, 0);
+    let first_look = changes.clone().into_iter().inspect(|change| {
+        entries += 1;
+        files += usize::from(change.borrow().file().is_some());
+    });
     let mut encoder = LayerEncoder::new(writer)
         .clamp_times(recipe.latest)
-        .expect_changes(changes);
-    let mut digests = Vec::new();
+        .expect_changes(first_look);
+    let mut digests = Vec::with_capacity(files);
     let mut shrunk = Vec::new();
     for change in changes {
+        let change = change.borrow();
         let Change::Put {
             path,
             entry: Entry::File(content),
@@ -92,14 +104,16 @@ fn write_layer<W: Write>(
         let written = encoder.entry(change, &mut reader).map_err(failed)?;
         if written.missing > 0 {
             shrunk.push(path.clone());
+            digests.push(None);
         } else {
-            digests.push((path.clone(), reader.finish().0));
+            digests.push(Some(reader.finish().0));
         }
     }
     let writer = encoder.finish().map_err(failed)?;
     let finished = writer.finish().map_err(failed)?;
     Ok(WrittenLayer {
         finished,
+        entries,
         digests,
         shrunk,
     })
@@ -127,8 +141,8 @@ pub(crate) struct NewLayer {
     pub(crate) layer: Option<Layer>,
     /// Its bytes, for the cache; absent if nobody keeps or sends them.
     pub(crate) bytes: Option<LayerBytes>,
-    /// The digests of its files.
-    pub(crate) digests: Vec<(ImagePath, Digest)>,
+    /// The digests of its files; none if it was not written.
+    pub(crate) digests: Digests,
     entries: usize,
     uncompressed: u64,
 }
@@ -191,7 +205,7 @@ impl LayerFactory {
         &mut self,
         wanted: Wanted,
         for_cache: bool,
-        changes: &[Change],
+        changes: impl IntoIterator<Item: Borrow<Change>> + Clone,
         open: &Open<'_>,
     ) -> Result<NewLayer, BuildError> {
         if wanted == Wanted::No && !for_cache {
@@ -199,7 +213,7 @@ impl LayerFactory {
                 layer: None,
                 bytes: None,
                 digests: Vec::new(),
-                entries: changes.len(),
+                entries: changes.into_iter().count(),
                 uncompressed: 0,
             });
         }
@@ -233,7 +247,7 @@ impl LayerFactory {
         let kept = spool.filter(|_| keeps);
         Ok(NewLayer {
             bytes: bytes.filter(|_| for_cache),
-            entries: changes.len(),
+            entries: written.entries,
             uncompressed: written.finished.uncompressed_size,
             digests: written.digests,
             layer: Some(Layer::new(&written.finished, self.recipe.latest, kept)),
@@ -304,7 +318,7 @@ impl Wanted {
 
 /// Writes a layer into a spool, and ends it.
 pub(crate) fn write_spooled(
-    changes: &[Change],
+    changes: impl IntoIterator<Item: Borrow<Change>> + Clone,
     open: &Open<'_>,
     how: (&Recipe, &Cancel),
     mut writer: SpoolWriter,
@@ -331,6 +345,14 @@ impl Layer {
             ),
         })?;
         Ok(spool.reader())
+    }
+
+    /// What its outline is asked for by.
+    pub(crate) fn name(&self) -> LayerName {
+        LayerName {
+            digest: self.descriptor.digest,
+            diff_id: self.diff_id,
+        }
     }
 
     /// A new layer; what it is called in the image is decided with the image.

@@ -21,6 +21,7 @@ mod main_context;
 mod mounts;
 mod needs;
 mod off_disk;
+mod outlines;
 mod outputs;
 mod permission;
 mod pod_files;
@@ -85,6 +86,7 @@ use layers::{LayerFactory, Recipe, Sending};
 use main_context::{MainContext, Means};
 use mounts::{Backstage, CacheStore, Keeper};
 use needs::{ImageUse, Needs};
+use outlines::Outlines;
 use product::Product;
 use push::Uploads;
 use rounds::{Planned, World};
@@ -508,6 +510,7 @@ impl<'a> Build<'a> {
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
             caching,
+            outlines: Outlines::default(),
             hashed: Hashed::default(),
         };
         if stages.look_ahead()? {

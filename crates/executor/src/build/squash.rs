@@ -35,7 +35,7 @@ impl Stages<'_> {
         if changes.is_empty() {
             return Ok(squashed);
         }
-        self.contents.extract(&mut changes)?;
+        self.extract(&mut changes)?;
         let contents = &self.contents;
         let open =
             |path: &ImagePath, content: &FileContent| -> Result<Box<dyn Read + '_>, BuildError> {

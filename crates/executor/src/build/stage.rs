@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kigumi_context::Owner;
-use kigumi_layer::{Change, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree};
+use kigumi_layer::{
+    Change, Changes, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree,
+};
 use kigumi_plan::{
-    Base, BuildPlan, CopyOp, CopySource, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
+    Base, BuildPlan, CopyOp, CopySource, ImageId, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
 };
 use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
@@ -18,11 +20,12 @@ use super::contexts::NamedContexts;
 use super::copying::{self, Sources};
 use super::downloads::Downloads;
 use super::git::GitTrees;
-use super::ground::{self, Ground};
+use super::ground::Ground;
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
 use super::mounts::{self, CacheStore, Mounted};
 use super::needs::Needs;
+use super::outlines::Outlines;
 use super::pod_files;
 use super::running;
 use super::standing::{Standing, State, nobody_looked};
@@ -80,6 +83,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) standing: Option<(StageId, Box<Index>)>,
     /// What the cache knows; none without one.
     pub(crate) caching: Option<Caching<'a>>,
+    /// What is known of layers without their bytes.
+    pub(crate) outlines: Outlines,
     /// What was read for keys.
     pub(crate) hashed: Hashed,
 }
@@ -183,14 +188,30 @@ impl Stages<'_> {
     pub(crate) fn base_tree(
         &mut self,
         base: &Base,
-        layers: &[NumberedLayer],
+        layers: &mut [NumberedLayer],
     ) -> Result<Tree, BuildError> {
         match base {
             Base::Scratch => Ok(Tree::new()),
-            Base::Image(id) => Ok((*self.images.tree(*id, layers, &self.workshop.cancel)?).clone()),
+            Base::Image(id) => Ok((*self.image_tree(*id, layers)?).clone()),
             Base::Stage(id) => Ok((*self.stage_tree(*id)?).clone()),
             Base::Context(name) => Ok((*self.named_tree(name)?).clone()),
         }
+    }
+
+    /// An image as a value.
+    fn image_tree(
+        &mut self,
+        id: ImageId,
+        layers: &mut [NumberedLayer],
+    ) -> Result<Arc<Tree>, BuildError> {
+        if let Some(tree) = self.images.tree(id) {
+            return Ok(tree);
+        }
+        let mut tree = Tree::new();
+        self.append(&mut tree, layers)?;
+        let tree = Arc::new(tree);
+        self.images.set_tree(id, &tree);
+        Ok(tree)
     }
 
     /// What others may see of a finished stage. A stage that lay on the root filesystem and has children is read from its layers again.
@@ -200,8 +221,9 @@ impl Stages<'_> {
             return Ok(Arc::clone(tree));
         }
         let mut layers = finished.layers.clone();
-        self.ensure_bytes(&mut layers)?;
-        let tree = Arc::new(ground::tree_of(&layers, &self.workshop.cancel)?);
+        let mut tree = Tree::new();
+        self.append(&mut tree, &mut layers)?;
+        let tree = Arc::new(tree);
         let finished = self.finished.entry(id).or_default();
         finished.tree = Some(Arc::clone(&tree));
         finished.layers = layers;
@@ -296,7 +318,7 @@ impl Stages<'_> {
         };
         let changes = copying::changes(&spec, &sources, &mut self.contents);
         let mut changes = changes.map_err(|error| self.why_missing(copy, error))?;
-        self.contents.extract(&mut changes)?;
+        self.extract(&mut changes)?;
         Ok(changes)
     }
 
@@ -307,8 +329,7 @@ impl Stages<'_> {
             CopySource::Stage(id) => self.stage_tree(*id),
             CopySource::Image(id) => {
                 let mut layers = self.images.described(*id, &mut self.contents)?;
-                self.ensure_bytes(&mut layers)?;
-                self.images.tree(*id, &layers, &self.workshop.cancel)
+                self.image_tree(*id, &mut layers)
             }
             CopySource::Scratch => Ok(Arc::new(Tree::new())),
             CopySource::NamedContext(name) => self.named_tree(name),
@@ -406,7 +427,7 @@ impl Stages<'_> {
             entry: Entry::File(content.clone()),
             metadata: node.metadata.clone(),
         }];
-        self.contents.extract(&mut change)?;
+        self.extract(&mut change)?;
         if let [
             Change::Put {
                 path,
@@ -536,14 +557,16 @@ impl Stages<'_> {
         ran?;
         ended?;
         restored?;
-        let changes = ground.changes(&mut index)?;
+        let before = ground.scan(&mut index)?;
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
         };
         let wanted = self.needs.layers_of(stage);
-        let layer = self.factory.write(wanted, for_cache, &changes, &open)?;
-        for (path, digest) in &layer.digests {
-            index.learn(path, *digest);
+        let changes = Changes::between(&before, index.tree());
+        let mut layer = self.factory.write(wanted, for_cache, changes, &open)?;
+        let digests = std::mem::take(&mut layer.digests);
+        if !digests.is_empty() {
+            index.learn_all(&before, digests);
         }
         Ok((State::Live(index), layer))
     }
@@ -628,7 +651,7 @@ impl Stages<'_> {
     }
 }
 
-fn no_ground() -> BuildError {
+pub(crate) fn no_ground() -> BuildError {
     BuildError::Machine {
         operation: "use the root filesystem without the interlock; this is a defect of kigumi, please report it",
         source: std::io::Error::from(std::io::ErrorKind::PermissionDenied),

@@ -8,9 +8,8 @@ use kigumi_rootfs::Index;
 
 use super::caching::Track;
 use super::found::Home;
-use super::ground;
 use super::off_disk;
-use super::stage::{NumberedLayer, Stages};
+use super::stage::{NumberedLayer, Stages, no_ground};
 use crate::error::BuildError;
 use crate::report::BuildEvent;
 
@@ -86,7 +85,11 @@ impl Stages<'_> {
         if let Base::Image(id) = stage.base {
             let rests = !self.wants_all_bytes(&stage.base) && self.rests(stage, track);
             if self.needs.fetches_base(stage.id) && !rests {
-                self.ensure_bytes(&mut layers)?;
+                if self.reads_all_bytes(stage) {
+                    self.ensure_bytes(&mut layers)?;
+                } else {
+                    self.ensure_known(&mut layers)?;
+                }
             }
             if self.needs.in_image(stage.id)
                 && let Some(image) = self.images.found(id)
@@ -108,6 +111,15 @@ impl Stages<'_> {
         let image = self.images.found(*id);
         let is_layout = image.is_some_and(|image| matches!(image.home, Home::Layout(_)));
         self.factory.keep || (is_layout && self.factory.uploads.is_some())
+    }
+
+    /// Whether the bytes of a stage's base are wanted whatever is known of them: they go somewhere, or nobody looks at the files, or all of them will
+    /// lie on the root filesystem.
+    fn reads_all_bytes(&self, stage: &StagePlan) -> bool {
+        self.wants_all_bytes(&stage.base)
+            || !self.needs.looks_at_files(stage.id)
+            || self.needs.materializes(stage.id)
+            || self.runs_next(stage.id, 0)
     }
 
     /// Makes of the stage what a step needs: files on disk for a RUN and for what comes directly before one, else a value.
@@ -139,15 +151,11 @@ impl Stages<'_> {
             State::Live(_) | State::Latent => {
                 let layers = standing.layers.get_mut(..standing.base);
                 let layers = layers.unwrap_or_default();
-                if matches!(stage.base, Base::Image(_)) {
-                    self.ensure_bytes(layers)?;
-                }
                 (self.base_tree(&stage.base, layers)?, standing.base)
             }
         };
         let new = standing.layers.get_mut(done..).unwrap_or_default();
-        self.ensure_bytes(new)?;
-        ground::append(&mut tree, new, &self.workshop.cancel)?;
+        self.append(&mut tree, new)?;
         // Files are read from the layers as long as they are not on disk.
         for (layer, number) in &standing.layers {
             if let (Some(spool), None) = (&layer.spool, self.contents.layer(*number)) {
@@ -176,7 +184,10 @@ impl Stages<'_> {
         }
         self.standing = None;
         self.ensure_bytes(&mut standing.layers)?;
+        // While they arrive.
+        self.ask_for_outlines_to_keep(&standing.layers)?;
         let index = self.unpack(&standing.layers)?;
+        self.keep_outlines();
         let is_read = self.needs.is_read(stage.id);
         off_disk::keep(&index, &standing.layers, is_read, &mut self.contents);
         if let (Base::Image(id), Some(layers)) =
@@ -191,9 +202,9 @@ impl Stages<'_> {
     fn unpack(&mut self, layers: &[NumberedLayer]) -> Result<Index, BuildError> {
         let started = Instant::now();
         let workshop = self.workshop;
-        let index = self
-            .ground()?
-            .unpack(layers, &workshop.cancel, &workshop.events)?;
+        let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
+        let recorder = self.outlines.recorder(workshop);
+        let index = ground.unpack(layers, &workshop.cancel, &workshop.events, recorder)?;
         workshop.events.emit(BuildEvent::Unpacked {
             layers: layers.len(),
             entries: index.tree().len() - 1,

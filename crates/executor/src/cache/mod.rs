@@ -13,6 +13,7 @@ mod error;
 mod judge;
 mod keys;
 mod mounts;
+mod outlines;
 mod reason;
 mod record;
 mod shared;
@@ -33,6 +34,7 @@ use tokio::task::JoinSet;
 
 pub use error::CacheError;
 pub(crate) use mounts::{KeptMount, MountCache, Top};
+pub(crate) use outlines::{BESIDE, FoundOutline, LayerName, NewOutline, OutlineShelf};
 pub(crate) use reason::Reason;
 
 use crate::cli::{CacheSettings, Tamper};
@@ -164,7 +166,7 @@ impl Cache {
         let rules = rules.map_err(BuildError::LayerCache)?;
         let backend = Backend::new(&settings.place, client);
         Ok(Self {
-            shared: Arc::new(Shared::new(backend, rules, events)),
+            shared: Arc::new(Shared::new(backend, Arc::new(rules), events)),
             handle,
             tamper: settings.tamper,
             writes: settings.writes,

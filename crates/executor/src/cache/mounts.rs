@@ -86,7 +86,7 @@ impl MountCache {
         let rules = rules.map_err(BuildError::LayerCache)?;
         let backend = Backend::new(&settings.place, client);
         Ok(Self {
-            shared: Arc::new(Shared::new(backend, rules, events)),
+            shared: Arc::new(Shared::new(backend, Arc::new(rules), events)),
             tamper: settings.tamper,
             writes: settings.writes,
             ttl: settings.ttl.as_secs(),

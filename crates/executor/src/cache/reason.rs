@@ -31,6 +31,8 @@ pub(crate) enum Reason {
     Digest,
     /// The content of its layer is not that of the record.
     DiffId,
+    /// What it holds is no outline of a layer.
+    Outline,
     /// Whoever keeps it does not give it.
     Unreachable,
 }
@@ -51,6 +53,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::Digest => "digest",
             Self::DiffId => "diffid",
+            Self::Outline => "outline",
             Self::Unreachable => "unreachable",
         }
     }
@@ -76,6 +79,7 @@ impl fmt::Display for Reason {
             Self::Expired => "it is too old",
             Self::Digest => "the bytes of its layer have another digest",
             Self::DiffId => "its layer has another content",
+            Self::Outline => "what it says of the layer makes no sense",
             Self::Unreachable => "it cannot be fetched",
         })
     }

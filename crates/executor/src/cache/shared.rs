@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kigumi_layer::decompress;
@@ -24,7 +25,7 @@ pub(super) const SUBJECT: &str = "cache entry of a layer";
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) backend: Backend,
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
     pub(super) events: Events,
     counts: Counts,
     hits: AtomicU64,
@@ -61,7 +62,7 @@ pub(super) struct Found {
 }
 
 impl Shared {
-    pub(super) fn new(backend: Backend, rules: Rules, events: Events) -> Self {
+    pub(super) fn new(backend: Backend, rules: Arc<Rules>, events: Events) -> Self {
         Self {
             backend,
             rules,
@@ -73,6 +74,12 @@ impl Shared {
             down: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         }
+    }
+
+    /// The same rules in a directory.
+    pub(super) fn at(&self, directory: PathBuf) -> Self {
+        let (rules, events) = (Arc::clone(&self.rules), self.events.clone());
+        Self::new(Backend::Directory(directory), rules, events)
     }
 
     /// The entry for what is wanted, if there is one that is believed.
@@ -183,7 +190,7 @@ impl Shared {
     }
 
     /// What an error says about an entry. Who does not answer at all is not asked again.
-    fn unread(&self, error: &Error) -> Miss {
+    pub(super) fn unread(&self, error: &Error) -> Miss {
         let reason = reason_of(error);
         let is_answered = error.answer().is_some();
         let is_denied = matches!(error.status(), Some(401 | 403));

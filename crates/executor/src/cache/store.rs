@@ -42,7 +42,9 @@ impl Shared {
             }
         };
         let record = Blob::of_bytes(LAYER.media_type, &record);
-        self.put(&tag, vec![layer, record], manifest).await;
+        if self.put(&tag, vec![layer, record], manifest).await {
+            self.stored.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Writes, unless that was refused before.
@@ -51,7 +53,6 @@ impl Shared {
             return false;
         }
         let Err(error) = self.backend.put(tag, blobs, manifest).await else {
-            self.stored.fetch_add(1, Ordering::Relaxed);
             return true;
         };
         let for_good = is_refusal(&error);

@@ -195,6 +195,23 @@ pub(crate) fn default_context(context: &str, working_directory: &Path) -> Option
         .then(|| working_directory.to_string_lossy().into_owned())
 }
 
+/// What `dir://PATH` means where `PATH` is relative, not below the working directory, and a directory below `/`: the one that is there.
+///
+/// COMPAT(kaniko): the pod of its tutorial says `dir://workspace` and mounts the context at `/workspace`. kaniko looks into
+/// `/workspace/workspace` then, and nobody notices as long as nothing is copied.
+pub(crate) fn context_below_root(
+    context: &str,
+    working_directory: &Path,
+    is_dir: impl Fn(&Path) -> bool,
+) -> Option<String> {
+    let relative = context
+        .strip_prefix("dir://")
+        .filter(|path| !path.is_empty())?;
+    let there = Path::new("/").join(relative);
+    let is_meant = !is_dir(&working_directory.join(relative)) && is_dir(&there);
+    is_meant.then(|| format!("dir://{}", there.display()))
+}
+
 /// The default of `--context`.
 pub(crate) const DEFAULT_CONTEXT: &str = "/workspace/";
 
@@ -230,6 +247,26 @@ mod tests {
     fn repository_of(variables: &[(&str, &str)], words: &[&str]) -> GitReference {
         let settings = settings_in(variables, words).unwrap();
         *settings.repository.unwrap()
+    }
+
+    // K-CLI-10
+    #[test]
+    fn a_directory_that_is_not_here_but_below_the_root_is_meant_k_cli_10() {
+        let found = |context: &str, there: &[&str]| {
+            context_below_root(context, Path::new("/workspace"), |path| {
+                there.iter().any(|known| path == Path::new(known))
+            })
+        };
+        let root = ["/workspace"];
+        assert_eq!(
+            found("dir://workspace", &root).as_deref(),
+            Some("dir:///workspace")
+        );
+        for context in ["dir:///workspace", "workspace", "dir://", "dir://nowhere"] {
+            assert_eq!(found(context, &root), None, "{context}");
+        }
+        let both = ["/workspace", "/workspace/workspace"];
+        assert_eq!(found("dir://workspace", &both), None, "what is here wins");
     }
 
     // K-CTX-02

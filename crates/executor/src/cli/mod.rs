@@ -26,6 +26,7 @@ mod times;
 mod usage;
 mod variables;
 mod warm_command;
+mod warm_keys;
 
 /// What `executor version` prints, and what the marker file of the executor's own image holds.
 pub const BUILD_ID: &str = concat!("kigumi ", env!("CARGO_PKG_VERSION"));
@@ -35,8 +36,8 @@ pub use base_cache::{BaseCacheFlags, BaseCacheSettings};
 pub use cache_flags::{CacheFlags, CachePlace, CacheSettings, Tamper, Trust};
 pub use cleanup_flags::{Cleanup, CleanupFlags};
 pub use config::{Config, ConfigError, Environment, PlatformSource, RegistryFlags};
-pub(crate) use context_flags::{DEFAULT_CONTEXT, default_context};
 pub use context_flags::{ContextFlags, ContextSettings};
+pub(crate) use context_flags::{DEFAULT_CONTEXT, context_below_root, default_context};
 pub use contexts::{ContextFlag, ContextPlace};
 pub use credential_flags::{CredentialFlags, CredentialHelper, CredentialSettings};
 pub use lint_flags::{LintCommand, LintFlags, LintFormat, LintMode, LintSettings};
@@ -54,3 +55,4 @@ pub use shape_flags::{Shape, ShapeFlags};
 pub use times::{TimeFlags, Times};
 pub use usage::usage_error;
 pub use warm_command::{WarmCommand, WarmSettings};
+pub use warm_keys::WarmKeys;

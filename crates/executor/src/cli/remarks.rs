@@ -30,7 +30,7 @@ impl Remark {
         Self { loudness, message }
     }
 
-    pub(super) fn note(message: String) -> Self {
+    pub(crate) fn note(message: String) -> Self {
         let loudness = Loudness::Note;
         Self { loudness, message }
     }

@@ -12,10 +12,19 @@ const FOREIGN: [(&str, &str); 7] = [
     ("-t", "the name of the image is `--destination`"),
     ("--tag", "the name of the image is `--destination`"),
     ("--file", "the Dockerfile is `--dockerfile` (`-f`)"),
-    ("--push", "a build with `--destination` pushes; `--no-push` does not"),
+    (
+        "--push",
+        "a build with `--destination` pushes; `--no-push` does not",
+    ),
     ("--no-cache", "there is no cache without `--cache`"),
-    ("--cache-from", "the cache is one repository: `--cache --cache-repo=REPOSITORY`"),
-    ("--cache-to", "the cache is one repository: `--cache --cache-repo=REPOSITORY`"),
+    (
+        "--cache-from",
+        "the cache is one repository: `--cache --cache-repo=REPOSITORY`",
+    ),
+    (
+        "--cache-to",
+        "the cache is one repository: `--cache --cache-repo=REPOSITORY`",
+    ),
 ];
 
 /// The message for a command line that clap refuses, without an end of line.

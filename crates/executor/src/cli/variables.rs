@@ -190,6 +190,10 @@ pub(super) const VARIABLES: &[(&str, &[Variable])] = &[
             idle("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", NO_TELEMETRY),
             idle("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", NO_TELEMETRY),
             idle("BENCHMARK_FILE", "kaniko has removed it"),
+            idle(
+                "DOCKER_CREDENTIAL_GCR_CONFIG",
+                "credentials of Google's registries are built in and need no file of settings",
+            ),
         ],
     ),
 ];

@@ -8,7 +8,10 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
 use super::args::{as_pflag, go_bool, parse};
 use super::base_cache::DEFAULT_DIRECTORY;
 use super::cache_flags::{go_duration, wrong};
-use super::{BuildFlags, Config, ConfigError, Environment, LogFlags, MirrorFlags, RegistryArgs};
+use super::{
+    BuildFlags, CacheSettings, Config, ConfigError, Environment, LogFlags, MirrorFlags,
+    RegistryArgs, WarmKeys,
+};
 
 /// As typed.
 #[derive(Debug, Clone, Parser)]
@@ -41,6 +44,9 @@ pub struct WarmCommand {
     /// Platform of the images, such as linux/arm64; several with commas between them [default: that of this machine]
     #[arg(long = "customPlatform", value_name = "PLATFORM")]
     pub custom_platform: Option<String>,
+    /// Who says what is in the layers.
+    #[command(flatten)]
+    pub keys: WarmKeys,
     /// Which registries are asked, and how.
     #[command(flatten)]
     pub pull: PullFlags,
@@ -95,6 +101,8 @@ pub struct WarmSettings {
     pub ttl: Duration,
     /// `--force`
     pub force: bool,
+    /// How what is known of the layers is written beside them.
+    pub outlines: CacheSettings,
     /// What is the same as for a build: registries, credentials, platforms and build arguments.
     pub config: Config,
 }
@@ -141,10 +149,12 @@ impl WarmCommand {
         // COMPAT(kaniko): the warmer knows the variable with maps, and not the one with mirrors.
         let mut without_mirror = environment.clone();
         without_mirror.variables.remove("KANIKO_REGISTRY_MIRROR");
+        let directory = here.join(&self.cache_dir);
         Ok(WarmSettings {
+            outlines: self.keys.settings(ttl, (&directory, here))?,
             images,
             dockerfile: dockerfile.map(|path| here.join(path)),
-            directory: here.join(&self.cache_dir),
+            directory,
             ttl,
             force: self.force,
             config: Config::new(&self.as_build(), &without_mirror)?,

@@ -79,6 +79,14 @@ fn context() {
         .args(&["--no-push", "-c", "nowhere"])
         .run()
         .fails("nowhere");
+    // As the pod of kaniko's tutorial has it: below the root directory, not below the working directory.
+    let build = Invocation::build(COPY);
+    let below_root = build.path("context").display().to_string();
+    let word = format!("-c=dir:/{below_root}");
+    let words = ["--no-push", "--oci-layout-path=out", &word];
+    let outcome = build.args(&words).run();
+    outcome.succeeds().says("taking dir:///");
+    assert_eq!(outcome.image().names(), [["a"]]);
 }
 
 fn build_arg() {

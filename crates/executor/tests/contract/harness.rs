@@ -2,6 +2,7 @@
 //! needs a container.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +15,7 @@ pub(crate) struct Invocation {
     directory: TempDir,
     words: Vec<String>,
     variables: Vec<(String, String)>,
+    name: &'static str,
 }
 
 /// What became of it.
@@ -44,6 +46,7 @@ impl Invocation {
             directory,
             words: Vec::new(),
             variables: vec![("KANIKO_DIR".to_owned(), kaniko_dir)],
+            name: "executor",
         }
         .args(words)
     }
@@ -59,6 +62,12 @@ impl Invocation {
     pub(crate) fn args(mut self, words: &[&str]) -> Self {
         self.words
             .extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// Starts the program by another of its names.
+    pub(crate) fn called(mut self, name: &'static str) -> Self {
+        self.name = name;
         self
     }
 
@@ -78,6 +87,7 @@ impl Invocation {
 
     pub(crate) fn run(self) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_executor"));
+        command.arg0(self.name);
         command.args(&self.words).current_dir(self.directory.path());
         command.env_clear().envs(self.variables);
         let output = command.output().unwrap();
@@ -191,7 +201,7 @@ fn blob(layout: &Path, digest: &str) -> PathBuf {
     layout.join("blobs").join(digest.replace(':', "/"))
 }
 
-fn entries(path: &Path) -> Vec<String> {
+pub(crate) fn entries(path: &Path) -> Vec<String> {
     let stream = decompress(fs::File::open(path).unwrap()).unwrap();
     let mut reader = LayerReader::new(stream, Dialect::Layer, 0);
     let mut entries = Vec::new();

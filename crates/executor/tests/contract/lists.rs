@@ -113,82 +113,61 @@ pub(crate) const CONTRACT: &[&str] = &[
     "FF_KANIKO_COPY_AS_ROOT",
 ];
 
-/// What needs a root filesystem of its own: the name, the file below `tests/tests`, the test.
-pub(crate) const IN_CONTAINERS: &[(&str, &str, &str)] = &[
+/// A row, and the test that observes it: its file from the root of the repository, its name.
+pub(crate) type Elsewhere = (&'static str, &'static str, &'static str);
+
+const CLEANUP: &str = "crates/executor/src/cli/cleanup_flags.rs";
+const CLEANUP_TEST: &str = "each_flag_and_its_variable_say_the_same_and_the_flag_wins";
+/// What it asks for always holds: a stage with a RUN begins on an emptied root.
+const PRE_CLEANUP_TEST: &str = "an_empty_root_to_begin_with_is_no_wish_for_the_end";
+const CLOUDS: &str = "crates/registry/tests/it/clouds.rs";
+const STORES: &str = "tests/tests/contexts.rs";
+const STORES_TEST: &str = "objects_of_stores_give_the_same_image";
+
+/// What is not observed by this program, because it needs a root filesystem of its own, or a cloud.
+pub(crate) const ELSEWHERE: &[Elsewhere] = &[
     (
         "--ignore-path",
-        "container/kaniko_flags.rs",
+        "tests/tests/container/kaniko_flags.rs",
         "an_ignored_path_is_neither_unpacked_nor_recorded",
     ),
     (
         "--materialize",
-        "container/kaniko_flags.rs",
+        "tests/tests/container/kaniko_flags.rs",
         "an_image_without_a_run_stays_on_the_root_filesystem",
     ),
     (
         "container",
-        "interlock.rs",
+        "tests/tests/interlock.rs",
         "a_variable_that_claims_a_container_does_not_make_one",
     ),
     (
         "--force",
-        "interlock.rs",
+        "tests/tests/interlock.rs",
         "force_does_not_lift_the_refusal_of_a_host",
     ),
+    ("--cleanup", CLEANUP, CLEANUP_TEST),
+    ("--pre-cleanup", CLEANUP, PRE_CLEANUP_TEST),
+    ("--preserve-context", CLEANUP, CLEANUP_TEST),
+    ("KANIKO_CLEANUP", CLEANUP, CLEANUP_TEST),
+    ("KANIKO_PRE_CLEANUP", CLEANUP, PRE_CLEANUP_TEST),
+    ("KANIKO_PRESERVE_CONTEXT", CLEANUP, CLEANUP_TEST),
+    ("AWS_*", CLOUDS, "every_source_of_keys_signs_for_ecr"),
+    (
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        CLOUDS,
+        "every_identity_of_google_opens_its_registries",
+    ),
+    (
+        "AZURE_*",
+        CLOUDS,
+        "every_identity_of_azure_opens_its_registry",
+    ),
+    ("S3_ENDPOINT", STORES, STORES_TEST),
+    ("S3_FORCE_PATH_STYLE", STORES, STORES_TEST),
+    (
+        "AZURE_STORAGE_ACCESS_KEY",
+        STORES,
+        "a_store_that_refuses_is_named_with_what_to_do",
+    ),
 ];
-
-/// Rows whose observation is beside the feature itself.
-const ELSEWHERE: &[&str] = &[
-    "--context-sub-path",
-    "--bucket",
-    "--no-push-cache",
-    "--cache",
-    "--cache-repo",
-    "--cache-dir",
-    "--cache-ttl",
-    "--cache-copy-layers",
-    "--cache-run-layers",
-    "--cleanup",
-    "--pre-cleanup",
-    "--preserve-context",
-    "--git",
-    "--registry-mirror",
-    "--registry-map",
-    "--skip-default-registry-fallback",
-    "--registry-client-cert",
-    "--credential-helpers",
-    "--push-retry",
-    "--push-ignore-immutable-tag-errors",
-    "--image-download-retry",
-    "executor login",
-    "warmer",
-    "DOCKER_CONFIG",
-    "DOCKER_AUTH_CONFIG",
-    "HOME",
-    "REGISTRY_AUTH_FILE",
-    "XDG_RUNTIME_DIR",
-    "KANIKO_<HOST>_USER",
-    "KANIKO_<HOST>_PASSWORD",
-    "CI_REGISTRY",
-    "CI_REGISTRY_USER",
-    "CI_REGISTRY_PASSWORD",
-    "AWS_*",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "DOCKER_CREDENTIAL_GCR_CONFIG",
-    "AZURE_*",
-    "GIT_*",
-    "S3_ENDPOINT",
-    "S3_FORCE_PATH_STYLE",
-    "AZURE_STORAGE_ACCESS_KEY",
-    "KANIKO_REGISTRY_MIRROR",
-    "KANIKO_REGISTRY_MAP",
-    "KANIKO_CLEANUP",
-    "KANIKO_PRE_CLEANUP",
-    "KANIKO_PRESERVE_CONTEXT",
-];
-
-/// Everything that is not observed by this program.
-pub(crate) fn elsewhere() -> impl Iterator<Item = &'static str> {
-    let in_containers = IN_CONTAINERS.iter().map(|(name, _, _)| *name);
-    ELSEWHERE.iter().copied().chain(in_containers)
-}

@@ -8,10 +8,14 @@
     reason = "tests: a panic is a failed test"
 )]
 
+mod caches;
+mod contexts;
+mod credentials;
 mod flags;
 mod harness;
 mod lists;
 mod mistakes;
+mod outlines;
 mod outputs;
 mod push;
 mod registries;
@@ -28,6 +32,9 @@ fn rows() -> impl Iterator<Item = Row> {
         registries::ROWS,
         push::ROWS,
         variables::ROWS,
+        credentials::ROWS,
+        caches::ROWS,
+        contexts::ROWS,
     ];
     tables.into_iter().flatten().copied()
 }
@@ -49,7 +56,7 @@ fn every_row_is_observed() {
 #[test]
 fn no_row_of_the_contract_is_forgotten() {
     let observed: Vec<&str> = rows().map(|(name, _)| name).collect();
-    let elsewhere: Vec<&str> = lists::elsewhere().collect();
+    let elsewhere: Vec<&str> = lists::ELSEWHERE.iter().map(|(name, _, _)| *name).collect();
     for name in lists::CONTRACT {
         let times = [&observed, &elsewhere]
             .into_iter()
@@ -65,14 +72,39 @@ fn no_row_of_the_contract_is_forgotten() {
     }
 }
 
+/// The body of a test of a file; none if it is not there, is no test, or is left out of the runs.
+fn test_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (before, after) = text.split_once(&format!("fn {name}("))?;
+    let attributes = &before[before.rfind("\n\n").unwrap_or_default()..];
+    let is_test = attributes.contains("#[test]") || attributes.contains("#[tokio::test");
+    let is_in_a_module = before
+        .lines()
+        .last()
+        .is_some_and(|line| line.starts_with(' '));
+    let end = after.find(if is_in_a_module { "\n    }\n" } else { "\n}\n" });
+    (is_test && !attributes.contains("#[ignore")).then(|| &after[..end.unwrap_or(after.len())])
+}
+
 #[test]
-fn what_is_observed_in_containers_has_a_test_there() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/tests");
-    for (name, file, test) in lists::IN_CONTAINERS {
-        let text = std::fs::read_to_string(format!("{directory}/{file}")).unwrap();
-        assert!(
-            text.contains(&format!("fn {test}(")),
-            "{name}: {file} has no test `{test}`"
-        );
+fn what_is_observed_elsewhere_has_a_test_there_that_is_about_it() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
+    for (name, file, test) in lists::ELSEWHERE {
+        let text = std::fs::read_to_string(format!("{root}{file}")).unwrap();
+        let body = test_of(&text, test);
+        let Some(body) = body else {
+            panic!("{name}: {file} has no test `{test}`");
+        };
+        let plain = name.trim_start_matches("--").trim_end_matches('*');
+        let is_about = body.contains(plain) || body.contains(&plain.replace('-', "_"));
+        assert!(is_about, "{name}: `{test}` does not name it");
+    }
+}
+
+#[test]
+fn a_test_that_is_gone_or_does_not_run_would_be_missed() {
+    let text = "use x;\n\n#[test]\nfn a() {\n    one();\n}\n\nfn b() {\n}\n\n#[test]\n#[ignore]\nfn c() {\n}\n";
+    assert!(test_of(text, "a").is_some_and(|body| body.contains("one")));
+    for name in ["b", "c", "d"] {
+        assert_eq!(test_of(text, name), None, "{name}");
     }
 }

@@ -16,10 +16,7 @@ fn with_secret(registry: &FakeRegistry, name: &str, content: &str) -> Outcome {
     let directory = build.path("").display().to_string();
     let destination = registry.reference("app:1");
     let words = ["-d", &destination, "--insecure"];
-    build
-        .env("DOCKER_CONFIG", &directory)
-        .args(&words)
-        .run()
+    build.env("DOCKER_CONFIG", &directory).args(&words).run()
 }
 
 #[test]
@@ -34,7 +31,11 @@ fn a_secret_that_is_missing_misnamed_incomplete_or_wrong_is_told_apart() {
         )
     };
     for (name, content, expected) in [
-        ("unrelated", "{}".to_owned(), "config.json`: mount or write it"),
+        (
+            "unrelated",
+            "{}".to_owned(),
+            "config.json`: mount or write it",
+        ),
         (
             ".dockerconfigjson",
             entry("right"),
@@ -45,7 +46,7 @@ fn a_secret_that_is_missing_misnamed_incomplete_or_wrong_is_told_apart() {
             r#"{"auths":{}}"#.to_owned(),
             "has no entry for this registry",
         ),
-        ("config.json", entry("wrong"), "wrong or has expired"),
+        ("config.json", entry("an-old-one"), "wrong or has expired"),
     ] {
         with_secret(&registry, name, &content).fails(expected);
     }
@@ -54,19 +55,40 @@ fn a_secret_that_is_missing_misnamed_incomplete_or_wrong_is_told_apart() {
 
 #[test]
 fn a_copy_of_what_the_ignore_file_hides_names_that_file() {
-    for words in [&["--no-push"][..], &["--no-push", "--cache", "--cache-repo=oci:cache", "--cache-copy-layers"]] {
+    for words in [
+        &["--no-push"][..],
+        &[
+            "--no-push",
+            "--cache",
+            "--cache-repo=oci:cache",
+            "--cache-copy-layers",
+        ],
+    ] {
         let build = Invocation::build(COPY).file("context/.dockerignore", "a\n");
-        build.args(words).run().fails("`/a` not found: the ignore file (`.dockerignore`)");
+        build
+            .args(words)
+            .run()
+            .fails("`/a` not found: the ignore file (`.dockerignore`)");
     }
     // What is not there at all is not blamed on it.
-    let outcome = built("FROM scratch\nCOPY b /\n", &["--no-push"]);
-    outcome.fails("`/b` not found in the build context").is_silent_about("ignore file");
+    let outcome = built("FROM scratch\nCOPY nothing /\n", &["--no-push"]);
+    outcome
+        .fails("`/nothing` not found in the build context")
+        .is_silent_about("ignore file");
 }
 
 #[test]
 fn a_context_that_is_not_there_is_told_before_anything_is_built() {
     // Nothing of this Dockerfile needs a context; whoever names one means it.
-    let outcome = built("FROM scratch\nENV a=b\n", &["--no-push", "--context=dir:///nowhere", "-f", "context/Dockerfile"]);
+    let outcome = built(
+        "FROM scratch\nENV a=b\n",
+        &[
+            "--no-push",
+            "--context=dir:///nowhere",
+            "-f",
+            "context/Dockerfile",
+        ],
+    );
     outcome.fails("--context: there is no directory `/nowhere`");
 }
 

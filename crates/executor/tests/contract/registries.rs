@@ -1,6 +1,6 @@
 //! Flags and variables about registries.
 
-use kigumi_testkit::{FakeRegistry, TestImage};
+use kigumi_testkit::{Action, FakeRegistry, Fault, TestImage, When};
 
 use crate::Row;
 use crate::harness::{Invocation, Outcome, text};
@@ -41,6 +41,20 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     ("HTTP_PROXY", http_proxy),
     ("UPSTREAM_CLIENT_TYPE", upstream_client_type),
+    ("--registry-mirror", registry_mirror),
+    ("KANIKO_REGISTRY_MIRROR", kaniko_registry_mirror),
+    ("--registry-map", registry_map),
+    ("KANIKO_REGISTRY_MAP", kaniko_registry_map),
+    (
+        "--skip-default-registry-fallback",
+        skip_default_registry_fallback,
+    ),
+    (
+        "--push-ignore-immutable-tag-errors",
+        push_ignore_immutable_tag_errors,
+    ),
+    ("--push-retry", push_retry),
+    ("--image-download-retry", image_download_retry),
 ];
 
 const COPY: &str = "FROM scratch\nCOPY a /\n";
@@ -228,4 +242,114 @@ fn upstream_client_type() {
             "{agent}"
         );
     }
+}
+
+/// Whether a base is taken from another place than its name says.
+fn is_found(base: &str, words: &[&str], variables: &[(&str, &str)]) -> bool {
+    let build = Invocation::build(&format!("FROM {base}\nLABEL a=b\n"));
+    let build = variables
+        .iter()
+        .fold(build, |build, (name, value)| build.env(name, value));
+    let words_of_all = ["--no-push", "--custom-platform=linux/amd64"];
+    build.args(&words_of_all).args(words).run().code == 0
+}
+
+/// A registry that has an image as a mirror of Docker Hub would.
+fn mirror() -> FakeRegistry {
+    let mirror = FakeRegistry::start();
+    TestImage::new().publish(&mirror, "library/base", "1");
+    TestImage::new().publish(&mirror, "hub/library/base", "2");
+    mirror
+}
+
+/// Nobody else is asked: a test has no network.
+const STRICT: &str = "--skip-default-registry-fallback";
+
+fn registry_mirror() {
+    let mirror = mirror();
+    let word = format!("--registry-mirror={}", mirror.authority());
+    assert!(is_found("base:1", &[STRICT, &word], &[]));
+    assert!(!is_found("base:2", &[STRICT, &word], &[]));
+    let below = format!("{word}/hub");
+    assert!(is_found("base:2", &[STRICT, &below], &[]));
+    // In order, and never for another registry than Docker Hub.
+    assert!(is_found("base:2", &[STRICT, &word, &below], &[]));
+    assert!(!is_found("127.0.0.1:1/library/base:1", &[&word], &[]));
+}
+
+fn kaniko_registry_mirror() {
+    let mirror = mirror();
+    let variables = [("KANIKO_REGISTRY_MIRROR", mirror.authority())];
+    assert!(is_found("base:1", &[STRICT], &variables));
+}
+
+fn registry_map() {
+    let mirror = mirror();
+    let map = format!(
+        "--registry-map=a.test={0};b.test={0}/hub",
+        mirror.authority()
+    );
+    assert!(is_found("a.test/library/base:1", &[STRICT, &map], &[]));
+    assert!(is_found("b.test/library/base:2", &[STRICT, &map], &[]));
+    assert!(!is_found("a.test/library/base:2", &[STRICT, &map], &[]));
+}
+
+fn kaniko_registry_map() {
+    let mirror = mirror();
+    let map = format!("a.test={}", mirror.authority());
+    let variables = [("KANIKO_REGISTRY_MAP", map.as_str())];
+    assert!(is_found("a.test/library/base:1", &[STRICT], &variables));
+}
+
+fn skip_default_registry_fallback() {
+    let (original, mirror) = (FakeRegistry::start(), FakeRegistry::start());
+    TestImage::new().publish(&original, "base", "1");
+    let map = format!(
+        "--registry-map={}={}",
+        original.authority(),
+        mirror.authority()
+    );
+    let base = original.reference("base:1");
+    assert!(is_found(&base, &[&map], &[]), "the original has it");
+    assert!(!is_found(&base, &[&map, STRICT], &[]), "and is not asked");
+}
+
+fn push_ignore_immutable_tag_errors() {
+    let registry = FakeRegistry::start();
+    TestImage::new().publish(&registry, "a", "1");
+    let words = "The repository has enabled tag immutability";
+    let always = When::next("PUT", "/manifests/").always();
+    registry.fail(Fault::new(always, Action::error(400, "DENIED", words)));
+    let build = || Invocation::build(COPY).args(&["--insecure", "-d", &registry.reference("a:1")]);
+    build().run().fails("tag immutability");
+    let word = "--push-ignore-immutable-tag-errors";
+    build()
+        .args(&[word])
+        .run()
+        .succeeds()
+        .says("names another image");
+}
+
+/// K-FLAG-01. How long the pauses become is not waited for here: the log says how many attempts there will be.
+fn is_tried_again(flag: &str, method: &str, direction: Direction) {
+    let says = |words: &[&str], attempts: &str| {
+        let registry = FakeRegistry::start();
+        let busy = When::next(method, "/manifests/").times(2);
+        registry.fail(Fault::new(busy, Action::error(503, "UNAVAILABLE", "busy")));
+        let both = ["--insecure", "--insecure-pull"];
+        let words: Vec<&str> = words.iter().copied().chain(both).collect();
+        let outcome = through(&registry, direction, &words);
+        outcome.succeeds().says(attempts);
+    };
+    says(&[], "attempt 1 of 5");
+    says(&[&format!("{flag}=2")], "attempt 1 of 5");
+    says(&[&format!("{flag}=7")], "attempt 1 of 8");
+}
+
+fn push_retry() {
+    is_tried_again("--push-retry", "PUT", Direction::Push);
+}
+
+fn image_download_retry() {
+    is_tried_again("--image-download-retry", "GET", Direction::Pull);
 }

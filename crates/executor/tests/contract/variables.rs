@@ -28,6 +28,9 @@ pub(crate) const ROWS: &[Row] = &[
         ]);
     }),
     ("BENCHMARK_FILE", || has_no_effect(&["BENCHMARK_FILE"])),
+    ("DOCKER_CREDENTIAL_GCR_CONFIG", || {
+        has_no_effect(&["DOCKER_CREDENTIAL_GCR_CONFIG"]);
+    }),
     ("USER", user),
     ("FF_KANIKO_*", features),
     ("FF_KANIKO_COPY_AS_ROOT", copy_as_root),

@@ -4,20 +4,26 @@ use kigumi_oci::{Digest, Digester};
 
 /// Hands on what is written and knows what it was.
 #[derive(Debug)]
-pub(super) struct Measured<W> {
+pub(crate) struct Measured<W> {
     inner: W,
     digester: Digester,
 }
 
 impl<W: Write> Measured<W> {
-    pub(super) fn new(inner: W) -> Self {
+    pub(crate) fn new(inner: W) -> Self {
         Self {
             inner,
             digester: Digester::new(),
         }
     }
 
-    pub(super) fn finish(self) -> (Digest, u64) {
+    /// As [`finish`](Self::finish), with the inner writer.
+    pub(crate) fn into_parts(self) -> (W, Digest, u64) {
+        let bytes = self.digester.bytes();
+        (self.inner, self.digester.finish(), bytes)
+    }
+
+    pub(crate) fn finish(self) -> (Digest, u64) {
         let bytes = self.digester.bytes();
         (self.digester.finish(), bytes)
     }

@@ -1,4 +1,4 @@
-//! Compression of layers, and its reverse. The one place of the workspace that compresses.
+//! Compression of layers, and its reverse. The one place of the workspace that compresses them.
 //!
 //! The bytes of a compressed layer depend on its content, the kind of compression, the level and the version of this crate; not on the number
 //! of threads, and not on how the content was cut into writes. Cache entries are found by such digests, so that both would cost hits.
@@ -17,6 +17,7 @@ use kigumi_oci::{Compression, DiffId, Digest};
 use crate::Error;
 
 pub use decompress::{Decompressor, StreamFormat, decompress, decompress_as};
+pub(crate) use measured::Measured;
 pub use writer::LayerWriter;
 
 /// What deflate and zstd are fed with at a time. Changing it changes the digest of every layer.

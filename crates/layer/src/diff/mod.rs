@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
 use std::iter::Peekable;
 
 use crate::{Change, Entries, Entry, ImagePath, NodeId, Tree};
@@ -11,29 +12,47 @@ use crate::{Change, Entries, Entry, ImagePath, NodeId, Tree};
 /// * A deletion is listed for the topmost path only, and never below a path that was replaced (T-SNAP-08, T-SNAP-09).
 /// * One more hard link lists the whole group again, because a link may only point into its own layer (T-SNAP-23).
 pub fn diff(before: &Tree, after: &Tree) -> Vec<Change> {
-    let mut differ = Differ {
-        before,
-        after,
-        links: LinkGroups::new(before, after),
-        changes: Vec::new(),
-        parents: Vec::new(),
-    };
-    differ.run();
-    differ.changes
+    Changes::between(before, after).collect()
 }
 
-struct Differ<'a> {
+/// The changes of [`diff`], each made when it is asked for: a RUN may write more files than there is room for changes. A clone of it starts where it is.
+#[derive(Clone)]
+pub struct Changes<'a> {
     before: &'a Tree,
     after: &'a Tree,
     links: LinkGroups,
-    changes: Vec<Change>,
+    /// The directories from the root to where it is.
+    stack: Vec<Frame<'a>>,
+    /// What was found and not yet asked for.
+    found: VecDeque<Change>,
     /// Directories on the way that are not listed yet.
     parents: Vec<(ImagePath, NodeId)>,
+}
+
+impl fmt::Debug for Changes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes")
+            .field("at", &self.stack.last().map(|frame| &frame.path))
+            .field("found", &self.found)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Iterator for Changes<'_> {
+    type Item = Change;
+
+    fn next(&mut self) -> Option<Change> {
+        while self.found.is_empty() && !self.stack.is_empty() {
+            self.step();
+        }
+        self.found.pop_front()
+    }
 }
 
 type Names<'a> = Peekable<crate::entries::Iter<'a>>;
 
 /// A directory whose entries are being compared.
+#[derive(Clone)]
 struct Frame<'a> {
     path: ImagePath,
     old: Names<'a>,
@@ -70,32 +89,51 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl<'a> Differ<'a> {
-    /// Not recursive: a tree may be two thousand directories deep.
-    fn run(&mut self) {
-        let root = ImagePath::root();
-        let mut stack = vec![self.frame(root, Some(self.before.root()), self.after.root())];
-        while let Some(frame) = stack.last_mut() {
-            let Some(pair) = frame.next() else {
-                let left = stack.pop();
-                self.parents
-                    .pop_if(|(path, _)| left.is_some_and(|frame| frame.path == *path));
-                continue;
-            };
-            match pair.new {
-                None => {
+impl<'a> Changes<'a> {
+    /// From the first change on.
+    pub fn between(before: &'a Tree, after: &'a Tree) -> Self {
+        let mut changes = Self {
+            before,
+            after,
+            links: LinkGroups::new(before, after),
+            stack: Vec::new(),
+            found: VecDeque::new(),
+            parents: Vec::new(),
+        };
+        let root = changes.frame(ImagePath::root(), Some(before.root()), after.root());
+        changes.stack.push(root);
+        changes
+    }
+
+    /// Looks at one more name. Not recursive: a tree may be two thousand directories deep.
+    fn step(&mut self) {
+        let Some(frame) = self.stack.last_mut() else {
+            return;
+        };
+        let Some(pair) = frame.next() else {
+            let left = self.stack.pop();
+            self.parents
+                .pop_if(|(path, _)| left.is_some_and(|frame| frame.path == *path));
+            return;
+        };
+        let (after, before) = (self.after, self.before);
+        match pair.new {
+            None => {
+                let path = frame.path.join(pair.name);
+                self.list(Change::Delete { path });
+            }
+            Some(new) if after.node(new).is_directory() => {
+                let path = frame.path.join(pair.name);
+                let below = self.enter(path, pair.old, new);
+                self.stack.push(below);
+            }
+            Some(new) => {
+                let is_unchanged = pair
+                    .old
+                    .is_some_and(|old| after.node(new).unchanged_since(before.node(old)));
+                if !is_unchanged || self.links.is_broken(new) {
                     let path = frame.path.join(pair.name);
-                    self.list(Change::Delete { path });
-                }
-                Some(new) if self.after.node(new).is_directory() => {
-                    let path = frame.path.join(pair.name);
-                    stack.push(self.enter(path, pair.old, new));
-                }
-                Some(new) => {
-                    if !self.is_unchanged(pair.old, new) || self.links.is_broken(new) {
-                        let path = frame.path.join(pair.name);
-                        self.list_node(&path, new);
-                    }
+                    self.list_node(&path, new);
                 }
             }
         }
@@ -148,18 +186,18 @@ impl<'a> Differ<'a> {
 
     fn list(&mut self, change: Change) {
         for (path, id) in std::mem::take(&mut self.parents) {
-            self.changes.push(Change::Put {
+            self.found.push_back(Change::Put {
                 path,
                 entry: Entry::Directory,
                 metadata: self.after.node(id).metadata.clone(),
             });
         }
-        self.changes.push(change);
+        self.found.push_back(change);
     }
 }
 
 /// Which nodes of `after` have several names, and which of those groups a layer has to list anew.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct LinkGroups {
     /// Under which name a group is listed; `None` until it is.
     first_names: HashMap<NodeId, Option<ImagePath>>,
@@ -182,12 +220,13 @@ impl LinkGroups {
                     directories.push((old, id));
                     continue;
                 }
-                let old_links = old.map_or(0, |old| before.node(old).links());
-                if node.links() < 2 && old_links < 2 {
+                let old_links = old.map_or(0, |old| before.links(old));
+                let links = after.links(id);
+                if links < 2 && old_links < 2 {
                     continue;
                 }
                 let heir = old.filter(|old| node.unchanged_since(before.node(*old)));
-                groups.add(id, node.links(), heir, old_links);
+                groups.add(id, links, heir, old_links);
             }
         }
         groups

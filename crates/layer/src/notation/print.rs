@@ -49,7 +49,7 @@ impl fmt::Display for Tree {
             }
             put(f, &path, &Entry::of(&node.kind), &node.metadata)?;
             f.write_str("\n")?;
-            if node.links() > 1 {
+            if self.links(id) > 1 {
                 first_names.insert(id, path);
             }
         }

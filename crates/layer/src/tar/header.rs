@@ -3,7 +3,7 @@ use super::fault::TarFault;
 /// A tar is a sequence of blocks of this size.
 pub(super) const BLOCK: usize = 512;
 /// The same, to count with.
-pub(super) const BLOCK_BYTES: u64 = BLOCK as u64;
+pub(crate) const BLOCK_BYTES: u64 = BLOCK as u64;
 
 /// Types of entries. POSIX.1-2001 pax § ustar Interchange Format, and GNU's.
 pub(super) mod typeflag {

@@ -12,3 +12,6 @@ mod pax;
 pub use decode::{Content, Dialect, LayerEntry, LayerReader, is_tar};
 pub use encode::{LayerEncoder, Written};
 pub use fault::TarFault;
+
+pub(crate) use decode::{OFFSET_MAX, file_content};
+pub(crate) use header::BLOCK_BYTES;

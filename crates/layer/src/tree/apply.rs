@@ -22,7 +22,7 @@ pub struct Effect {
 impl Tree {
     /// From here on, changes belong to a new layer: whiteouts act on what is in the tree now.
     pub fn begin_layer(&mut self) {
-        self.layer += 1;
+        self.current.clear();
         self.linked.clear();
     }
 
@@ -60,12 +60,11 @@ impl Tree {
         };
         let (parent, mut effect) = self.make_parent(path)?;
         let place = place(&effect, path, name);
-        let layer = self.layer;
         if let Some(id) = self.child(parent, name) {
             let node = self.node_mut(id);
             if matches!((&node.kind, &entry), (Kind::Directory(_), Entry::Directory)) {
                 node.metadata = metadata;
-                node.layer = layer;
+                self.current.insert(id);
                 effect.placed = Some(place);
                 return Ok(effect);
             }
@@ -75,8 +74,6 @@ impl Tree {
         let id = self.allocate(Node {
             kind: entry.into_kind(),
             metadata,
-            links: 1,
-            layer,
         });
         self.set_entry(parent, name, id);
         effect.placed = Some(place);
@@ -120,13 +117,13 @@ impl Tree {
         effect.target = Some(found.path);
         effect.placed = Some(place.clone());
         let existing = self.child(parent, name);
-        if self.node(id).layer != self.layer {
+        if !self.current.contains(id) {
             self.linked.insert((parent, name.into()));
         }
         if existing == Some(id) {
             return Ok(effect);
         }
-        self.node_mut(id).links += 1;
+        self.add_name(id);
         if existing.is_some() {
             self.unlink(parent, name);
             effect.removed.push(place);
@@ -204,7 +201,7 @@ impl Tree {
 
     /// Whether the layer being applied put this entry of a directory there.
     fn is_current(&self, directory: NodeId, name: &[u8], id: NodeId) -> bool {
-        self.node(id).layer == self.layer || self.is_linked(directory, name)
+        self.current.contains(id) || self.is_linked(directory, name)
     }
 
     fn is_linked(&self, directory: NodeId, name: &[u8]) -> bool {
@@ -258,8 +255,6 @@ impl Tree {
                     let id = self.allocate(Node {
                         kind: Kind::Directory(Entries::new()),
                         metadata: Metadata::root_owned(Mode::DIRECTORY, Timestamp::default()),
-                        links: 1,
-                        layer: self.layer,
                     });
                     self.set_entry(here, name, id);
                     effect.made.push(at());

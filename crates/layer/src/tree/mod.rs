@@ -1,13 +1,15 @@
 mod apply;
+mod marks;
 mod nodes;
 mod resolve;
 mod walk;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::{Entries, ImagePath, Kind, Metadata, Mode, Node, Timestamp};
 
 pub use apply::Effect;
+use marks::Marks;
 use nodes::Nodes;
 pub use resolve::{Follow, Resolved};
 pub use walk::Walk;
@@ -30,8 +32,10 @@ impl NodeId {
 pub struct Tree {
     nodes: Nodes,
     free: Vec<NodeId>,
-    /// The layer being applied; nodes of earlier ones are "lower".
-    layer: u32,
+    /// How many names those nodes have that have several.
+    links: HashMap<NodeId, u32>,
+    /// What the layer being applied put; nodes of earlier ones are "lower".
+    current: Marks,
     /// Names that the layer being applied gave to nodes of lower ones, by directory: the node is lower, the name is not.
     linked: HashSet<(NodeId, Box<[u8]>)>,
 }
@@ -50,15 +54,14 @@ impl Tree {
         let root = Node {
             kind: Kind::Directory(Entries::new()),
             metadata: Metadata::root_owned(Mode::DIRECTORY, Timestamp::default()),
-            links: 1,
-            layer: 0,
         };
         let mut nodes = Nodes::default();
         nodes.push(root);
         Self {
             nodes,
             free: Vec::new(),
-            layer: 0,
+            links: HashMap::new(),
+            current: Marks::default(),
             linked: HashSet::new(),
         }
     }
@@ -84,6 +87,11 @@ impl Tree {
     #[expect(clippy::expect_used, reason = "ids are handed out by the tree itself")]
     pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
         self.nodes.get_mut(id.number()).expect("an id of this tree")
+    }
+
+    /// How many names a node of this tree has.
+    pub fn links(&self, id: NodeId) -> u32 {
+        self.links.get(&id).copied().unwrap_or(1)
     }
 
     /// What is at `path`, following no link at all.
@@ -145,8 +153,10 @@ impl Tree {
         NodeId(number)
     }
 
+    /// A new node, which the layer being applied puts.
     fn allocate(&mut self, node: Node) -> NodeId {
         if let Some(id) = self.free.pop() {
+            self.current.insert(id);
             if let Some(slot) = self.nodes.slot(id.number()) {
                 *slot = Some(node);
             }
@@ -155,6 +165,7 @@ impl Tree {
         #[expect(clippy::expect_used, reason = "2^32 nodes do not fit in memory")]
         let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes"));
         self.nodes.push(node);
+        self.current.insert(id);
         id
     }
 
@@ -174,12 +185,10 @@ impl Tree {
         };
         let mut doomed = vec![id];
         while let Some(id) = doomed.pop() {
-            let node = self.node_mut(id);
-            node.links -= 1;
-            if node.links > 0 {
+            if self.has_another_name(id) {
                 continue;
             }
-            if let Kind::Directory(entries) = &node.kind {
+            if let Kind::Directory(entries) = &self.node(id).kind {
                 doomed.extend(entries.in_order().map(|(_, id)| id));
             }
             if let Some(slot) = self.nodes.slot(id.number()) {
@@ -187,6 +196,22 @@ impl Tree {
             }
             self.free.push(id);
         }
+    }
+
+    fn add_name(&mut self, id: NodeId) {
+        *self.links.entry(id).or_insert(1) += 1;
+    }
+
+    /// Takes one name from a node, and says whether it has another.
+    fn has_another_name(&mut self, id: NodeId) -> bool {
+        let Some(links) = self.links.get_mut(&id) else {
+            return false;
+        };
+        *links -= 1;
+        if *links == 1 {
+            self.links.remove(&id);
+        }
+        true
     }
 }
 

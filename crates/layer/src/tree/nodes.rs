@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use crate::Node;
 
-/// How many nodes are copied when one of them changes.
-const CHUNK: usize = 128;
+/// How many nodes are copied when one of them changes. With as many, a piece fits a size that allocators have (16 KiB) with nothing left over.
+const CHUNK: usize = 157;
 
 /// The nodes of a tree by number. A clone shares them: what a snapshot did not touch exists once, in the tree before and the tree after.
 #[derive(Clone, Debug, Default)]
@@ -53,13 +53,21 @@ mod tests {
     use super::*;
     use crate::{Entries, Kind, Metadata};
 
-    fn node(links: u32) -> Node {
+    fn node(uid: u32) -> Node {
+        let metadata = Metadata {
+            uid,
+            ..Metadata::default()
+        };
         Node {
             kind: Kind::Directory(Entries::new()),
-            metadata: Metadata::default(),
-            links,
-            layer: 0,
+            metadata,
         }
+    }
+
+    #[test]
+    fn a_piece_fits_what_an_allocator_has() {
+        assert_eq!(size_of::<Option<Node>>(), 104);
+        assert!((16_000..=16_384).contains(&(CHUNK * size_of::<Option<Node>>())));
     }
 
     #[test]
@@ -69,19 +77,19 @@ mod tests {
             first.push(node(number));
         }
         let mut second = first.clone();
-        second.get_mut(500).unwrap().links = 7;
+        second.get_mut(500).unwrap().metadata.uid = 7;
         *second.slot(501).unwrap() = None;
         second.push(node(1000));
         assert_eq!((first.len(), second.len()), (1000, 1001));
         assert!(first.get(1000).is_none());
         for number in 0..1000 {
-            assert_eq!(first.get(number).unwrap().links as usize, number);
+            assert_eq!(first.get(number).unwrap().metadata.uid as usize, number);
             let expected = match number {
                 500 => Some(7),
                 501 => None,
                 _ => Some(number),
             };
-            let found = second.get(number).map(|node| node.links as usize);
+            let found = second.get(number).map(|node| node.metadata.uid as usize);
             assert_eq!(found, expected);
         }
         let shared = first.chunks.iter().zip(&second.chunks);

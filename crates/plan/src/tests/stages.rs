@@ -305,7 +305,9 @@ fn another_operating_system_is_refused() {
 fn a_platform_written_the_wrong_way_round_is_told_so() {
     let problems = Build::of("FROM scratch").platform("arm64/linux").problems();
     assert!(
-        problems.contains("`arm64/linux` is no platform: the operating system comes first, as in `linux/arm64`"),
+        problems.contains(
+            "`arm64/linux` is no platform: the operating system comes first, as in `linux/arm64`"
+        ),
         "{problems}"
     );
 }

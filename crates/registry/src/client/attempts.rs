@@ -1,14 +1,28 @@
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::time::Instant;
 
 use crate::{Error, Operation, RetryPolicy, retry};
 
+/// The part of an operation that an attempt failed in. Each may fail as often as the policy says: where several requests have to go well
+/// one after the other, one of them fails in most attempts at a registry that answers two of three.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(super) enum Part {
+    /// Whatever comes first; all of an operation that has one request.
+    #[default]
+    Opening,
+    /// The bytes of an upload.
+    Sending,
+    /// The end of an upload.
+    Committing,
+}
+
 /// Attempts at one thing: how many there were, and what the log is told of them.
 pub(crate) struct Attempts<'a> {
     policy: RetryPolicy,
     operation: &'a Operation,
-    /// Since something moved.
-    made: u32,
+    /// Since something moved, by the part that failed.
+    made: BTreeMap<Part, u32>,
     /// In all.
     failed: u32,
     since: Instant,
@@ -19,7 +33,7 @@ impl<'a> Attempts<'a> {
         Self {
             policy,
             operation,
-            made: 0,
+            made: BTreeMap::new(),
             failed: 0,
             since: Instant::now(),
         }
@@ -27,17 +41,24 @@ impl<'a> Attempts<'a> {
 
     /// Something moved: what comes now is a new start.
     pub(super) fn begin_again(&mut self) {
-        self.made = 0;
+        self.made.clear();
         self.since = Instant::now();
     }
 
     /// Waits before the next attempt; the error itself when there is none.
     pub(super) async fn pause(&mut self, error: Error) -> Result<(), Error> {
-        self.made += 1;
+        self.pause_in(Part::default(), error).await
+    }
+
+    /// The same after an attempt that failed in this part.
+    pub(super) async fn pause_in(&mut self, part: Part, error: Error) -> Result<(), Error> {
+        let made = self.made.entry(part).or_default();
+        *made += 1;
+        let made = *made;
         self.failed += 1;
         let asked = error.answer().and_then(|answer| answer.retry_after);
         let spent = self.since.elapsed();
-        let (made, of) = (self.made, self.policy.attempts.max(1));
+        let of = self.policy.attempts.max(1);
         match self.policy.delay(made, asked, spent, retry::jitter()) {
             Ok(delay) => {
                 let seconds = delay.as_secs_f64();

@@ -1,12 +1,12 @@
 //! Plain HTTP, TLS, proxies and names: what is allowed where.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 
 use kigumi_oci::{Digest, Reference};
 use kigumi_registry::{
-    BlobSource, Client, ClientCertificate, ClientConfig, Direction, Error, NameFiles, NoAnswer, Pem,
-    Proxies,
-    Registry, Relaxation, Repository, Secret, Spool,
+    BlobSource, Client, ClientCertificate, ClientConfig, Direction, Error, NameFiles, NoAnswer,
+    Pem, Proxies, Registry, Relaxation, Repository, Secret, Spool,
 };
 use kigumi_testkit::{Action, FakeRegistry, Fault, When};
 
@@ -150,12 +150,25 @@ async fn a_certificate_is_trusted_where_it_was_named_or_is_not_looked_at() {
     assert!(chain(&error).contains("certificate"), "{}", chain(&error));
 }
 
+/// Answers whatever comes as servers of plain HTTP answer TLS.
+fn server_without_tls() -> Reference {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut hello = [0; 1024];
+            drop(client.read(&mut hello));
+            // A client that goes away has its own reason.
+            drop(client.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
+        }
+    });
+    format!("registry.test:{port}/app:1").parse().unwrap()
+}
+
 #[tokio::test]
 async fn a_missing_answer_names_the_cause_that_a_person_can_mend() {
-    let (plain, secure) = (
-        FakeRegistry::start(),
-        FakeRegistry::builder().tls(&["registry.test"]).start(),
-    );
+    let plain = server_without_tls();
+    let secure = FakeRegistry::builder().tls(&["registry.test"]).start();
     let trusting = Pem {
         origin: "test.pem".to_owned(),
         bytes: secure.certificate().into(),
@@ -167,7 +180,7 @@ async fn a_missing_answer_names_the_cause_that_a_person_can_mend() {
     let closed: Reference = "registry.test:1/app:1".parse().unwrap();
     let unknown: Reference = "registry.invalid:1/app:1".parse().unwrap();
     let cases = [
-        (named(), at(&plain, "registry.test"), NoAnswer::PlainHttp),
+        (named(), plain, NoAnswer::PlainHttp),
         (
             named(),
             at(&secure, "registry.test"),

@@ -179,6 +179,37 @@ async fn an_upload_that_fails_is_made_again_from_the_start() {
     }
 }
 
+/// T-PUSH-11: three attempts are three for each of the requests that have to go well one after the other.
+#[tokio::test]
+async fn every_part_of_an_upload_may_fail_as_often_as_a_single_request() {
+    let registry = FakeRegistry::start();
+    let client = client().await;
+    for method in ["POST", "PATCH", "PUT"] {
+        let unwell = Action::error(503, "UNAVAILABLE", "not now");
+        let when = When::next(method, "/blobs/uploads/").times(2);
+        registry.fail(Fault::new(when, unwell));
+    }
+    let blob = bytes(SIZE);
+    let outcome = push_growing(&client, &registry, &blob).await;
+    assert_eq!(outcome.unwrap(), UPLOADED);
+    assert!(registry.blob("app", Digest::of(&blob)).unwrap() == blob);
+}
+
+#[tokio::test]
+async fn an_upload_is_taken_up_though_the_question_how_far_it_got_failed_once() {
+    let registry = FakeRegistry::start();
+    let client = client().await;
+    for method in ["PUT", "GET"] {
+        let unwell = Action::error(503, "UNAVAILABLE", "not now");
+        let when = When::next(method, "/blobs/uploads/");
+        registry.fail(Fault::new(when, unwell));
+    }
+    let blob = bytes(SIZE);
+    let outcome = push_growing(&client, &registry, &blob).await;
+    assert_eq!(outcome.unwrap(), UPLOADED);
+    assert_eq!(registry.requests("PATCH").len(), 1);
+}
+
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_found_done() {
     let registry = FakeRegistry::start();

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use kigumi_layer::{Entry, ImagePath, Kind, Metadata, Node, NodeId, Tree, Xattrs};
+use kigumi_layer::{Device, ImagePath, Kind, Metadata, Node, NodeId, Tree, Xattrs};
 use rustix::fs::FileType;
 
 use super::known::{Known, Seen};
 use super::walk::{Directory, Next};
-use crate::disk::{self, Stat};
+use crate::disk::{self, Identity, Stat};
 use crate::{Error, Exclusions, Virtual, Virtuals};
 
 /// Something that is not as it was.
@@ -19,24 +19,28 @@ pub(super) enum Finding {
     Here(Box<Here>),
 }
 
-/// Something on the disk that is new or changed.
+/// Something on the disk that is new or changed. All those of a RUN are there at once, so it is kept small.
 #[derive(Debug)]
 pub(super) struct Here {
     pub(super) path: ImagePath,
-    pub(super) stat: Stat,
+    pub(super) identity: Identity,
     pub(super) what: What,
     pub(super) xattrs: Xattrs,
     /// What the tree has at this path.
     pub(super) prior: Option<NodeId>,
-    /// A directory that counts only if something in it does: nobody touched it, but the tree does not have it.
-    pub(super) is_scaffold: bool,
 }
 
 /// The kind of a finding; contents are looked at later.
 #[derive(Debug)]
 pub(super) enum What {
     File,
-    Other(Entry),
+    Directory,
+    /// A directory that counts only if something in it does: nobody touched it, but the tree does not have it.
+    Scaffold,
+    Symlink(Box<[u8]>),
+    CharDevice(Device),
+    BlockDevice(Device),
+    Fifo,
 }
 
 /// What one thread found.
@@ -100,11 +104,10 @@ impl Comparison<'_> {
         let xattrs = xattrs(directory, b".", directory.path)?;
         findings.list.push(Finding::Here(Box::new(Here {
             path: ImagePath::root(),
-            stat: directory.stat,
-            what: What::Other(Entry::Directory),
+            identity: directory.stat.identity,
+            what: What::Directory,
             xattrs,
             prior: Some(id),
-            is_scaffold: false,
         })));
         Ok(())
     }
@@ -223,20 +226,20 @@ fn describe(
         FileType::Symlink => {
             let target = rustix::fs::readlinkat(directory.fd, name, Vec::new())
                 .map_err(|source| Error::file("read link", &path, source))?;
-            What::Other(Entry::Symlink(target.to_bytes().into()))
+            What::Symlink(target.to_bytes().into())
         }
-        FileType::Directory => What::Other(Entry::Directory),
-        FileType::CharacterDevice => What::Other(Entry::CharDevice(stat.device)),
-        FileType::BlockDevice => What::Other(Entry::BlockDevice(stat.device)),
-        FileType::Fifo => What::Other(Entry::Fifo),
+        FileType::Directory if is_scaffold => What::Scaffold,
+        FileType::Directory => What::Directory,
+        FileType::CharacterDevice => What::CharDevice(stat.device),
+        FileType::BlockDevice => What::BlockDevice(stat.device),
+        FileType::Fifo => What::Fifo,
         FileType::RegularFile | FileType::Socket | FileType::Unknown => What::File,
     };
     Ok(Here {
-        stat: *stat,
+        identity: stat.identity,
         what,
         xattrs: xattrs(directory, name, &path)?,
         prior,
-        is_scaffold,
         path,
     })
 }
@@ -278,7 +281,7 @@ impl Finding {
 impl Here {
     /// Whether this is what was recorded, changed in place. Directories go by their path: overlayfs may renumber them.
     pub(super) fn continues(&self, seen: &Seen) -> bool {
-        let (now, then) = (&self.stat.identity, &seen.identity);
+        let (now, then) = (&self.identity, &seen.identity);
         now.is_same_inode(then) || now.is_directory() && then.is_directory()
     }
 
@@ -291,7 +294,7 @@ impl Here {
         prior: Option<(&Metadata, Seen)>,
         partial: Option<&Virtual>,
     ) -> Metadata {
-        let now = &self.stat.identity;
+        let now = &self.identity;
         let mut metadata = Metadata {
             mode: now.permissions(),
             uid: now.uid,
@@ -323,5 +326,15 @@ impl Here {
             }
         }
         metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_has_128_bytes() {
+        assert_eq!(size_of::<Here>(), 128);
     }
 }

@@ -1,7 +1,9 @@
 mod compare;
 mod known;
+mod narrow;
 mod packed;
 mod record;
+mod slots;
 mod walk;
 
 use std::collections::HashMap;
@@ -9,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kigumi_layer::{
-    Change, ContentIdentity, Entry, FileContent, ImagePath, Kind, Origin, Timestamp, Tree,
+    Change, Changes, ContentIdentity, Entry, FileContent, ImagePath, Kind, Origin, Timestamp, Tree,
 };
 use kigumi_oci::{Digest, Digester};
 use rustix::time::ClockId;
@@ -111,7 +113,7 @@ impl Index {
     }
 
     /// Looks at the disk again. Afterwards [`Index::tree`] is what is there now; returned is the tree as it was before, so that
-    /// `diff(&before, index.tree())` is the layer.
+    /// `diff(&before, index.tree())` is the layer, and so is [`Changes::between`] the two.
     ///
     /// Mounts and what is excluded are taken over from the tree before (T-SNAP-13, T-UNPACK-12). Sockets are not there (T-SNAP-14).
     ///
@@ -141,6 +143,21 @@ impl Index {
             self.put(&found, &mut update)?;
         }
         Ok(before)
+    }
+
+    /// As [`Index::learn`], of all regular files that are new or changed since `before`, in the order of their changes.
+    pub fn learn_all(&mut self, before: &Tree, digests: Vec<Option<Digest>>) {
+        let files: Vec<_> = Changes::between(before, &self.tree)
+            .filter(|change| change.file().is_some())
+            .map(|change| self.tree.lookup(change.path()))
+            .collect();
+        for (id, digest) in files.into_iter().zip(digests) {
+            if let Some((id, digest)) = id.zip(digest)
+                && let Kind::File(content) = &mut self.tree.node_mut(id).kind
+            {
+                content.identity = ContentIdentity::Sha256(digest);
+            }
+        }
     }
 
     /// Tells the digest of a file whose bytes somebody has read since the last scan (the layer writer), so that a later change of its change time alone is
@@ -190,7 +207,7 @@ impl Index {
     }
 
     fn put(&mut self, here: &Here, update: &mut Update<'_>) -> Result<(), Error> {
-        let identity = here.stat.identity;
+        let identity = here.identity;
         let path = here.path.clone();
         let partial = self
             .virtuals
@@ -246,13 +263,17 @@ impl Index {
             prior.and_then(|(node, id)| self.known.seen(id).map(|seen| (&node.metadata, seen)));
         let metadata = here.metadata(recorded, partial);
         let entry = match &here.what {
-            What::Other(entry) => entry.clone(),
+            What::Directory | What::Scaffold => Entry::Directory,
+            What::Symlink(target) => Entry::Symlink(target.clone()),
+            What::CharDevice(device) => Entry::CharDevice(*device),
+            What::BlockDevice(device) => Entry::BlockDevice(*device),
+            What::Fifo => Entry::Fifo,
             What::File => {
                 let comparable = prior
                     .filter(|(node, _)| node.metadata == metadata)
                     .and_then(|(node, _)| node.file());
                 Entry::File(FileContent {
-                    size: here.stat.identity.size,
+                    size: here.identity.size,
                     identity: identify(here, comparable, root)?,
                     origin: Origin::Live,
                 })
@@ -297,13 +318,13 @@ struct Update<'a> {
 impl Update<'_> {
     /// The name that a finding is a further hard link of (T-SNAP-05: by device *and* inode).
     fn first_name(&mut self, here: &Here) -> Option<ImagePath> {
-        if here.stat.identity.nlink < 2 || here.stat.is_directory() {
+        if here.identity.nlink < 2 || here.identity.is_directory() {
             return None;
         }
-        match self.links.get(&here.stat.inode()) {
+        match self.links.get(&here.identity.inode()) {
             Some(first) if *first != here.path => Some(first.clone()),
             Some(_) | None => {
-                self.links.insert(here.stat.inode(), here.path.clone());
+                self.links.insert(here.identity.inode(), here.path.clone());
                 None
             }
         }
@@ -317,8 +338,7 @@ fn identify(
     root: &RootDir,
 ) -> Result<ContentIdentity, Error> {
     let is_comparable = comparable.is_some_and(|content| {
-        content.size == here.stat.identity.size
-            && matches!(content.identity, ContentIdentity::Sha256(_))
+        content.size == here.identity.size && matches!(content.identity, ContentIdentity::Sha256(_))
     });
     if !is_comparable {
         return Ok(disk::unique_content());
@@ -331,7 +351,7 @@ fn identify(
                 path: here.path.clone(),
                 source,
             })?;
-    if bytes != here.stat.identity.size {
+    if bytes != here.identity.size {
         return Err(Error::Moved {
             path: here.path.clone(),
         });
@@ -342,7 +362,7 @@ fn identify(
 /// Drops scaffold directories that hold nothing else. The list is in order of the paths, so what is in a directory follows it.
 #[expect(
     clippy::vec_box,
-    reason = "a finding has 200 bytes, and a list of them grows by doubling"
+    reason = "a finding has 128 bytes, and a list of them grows by doubling"
 )]
 fn without_bare_scaffolds(sorted: Vec<Box<Here>>) -> Vec<Box<Here>> {
     let mut kept: Vec<Box<Here>> = Vec::with_capacity(sorted.len());
@@ -350,7 +370,7 @@ fn without_bare_scaffolds(sorted: Vec<Box<Here>>) -> Vec<Box<Here>> {
         let holds_something = kept
             .last()
             .is_some_and(|next| next.path.starts_with(&here.path));
-        if !here.is_scaffold || holds_something {
+        if !matches!(here.what, What::Scaffold) || holds_something {
             kept.push(here);
         }
     }

@@ -1,4 +1,6 @@
 //! What was seen of a file in 38 bytes rather than 80, and nothing of it lost.
+//!
+//! What the files of one layer have in common is not said again by [`Narrow`](super::narrow::Narrow), which has 24.
 
 use std::collections::HashMap;
 
@@ -55,18 +57,20 @@ impl Shares {
             mtime: Time::pack(identity.mtime)?,
             btime: Time::pack(btime.unwrap_or_default())?,
             size: u32::try_from(identity.size).ok()?,
-            share: self.number(Share {
-                dev: identity.dev,
-                mode: identity.mode,
-                uid: identity.uid,
-                gid: identity.gid,
-                nlink: identity.nlink,
-                has_btime: btime.is_some(),
-            })?,
+            share: self.number(identity)?,
         })
     }
 
-    fn number(&mut self, share: Share) -> Option<u16> {
+    /// The number of what `identity` shares with others.
+    pub(super) fn number(&mut self, identity: &Identity) -> Option<u16> {
+        let share = Share {
+            dev: identity.dev,
+            mode: identity.mode,
+            uid: identity.uid,
+            gid: identity.gid,
+            nlink: identity.nlink,
+            has_btime: identity.btime.is_some(),
+        };
         if let Some(number) = self.numbers.get(&share) {
             return Some(*number);
         }
@@ -78,20 +82,36 @@ impl Shares {
 
     /// What was packed here; `None` for what was packed elsewhere.
     pub(super) fn unpack(&self, packed: &Packed) -> Option<Identity> {
-        let share = self.list.get(usize::from(packed.share))?;
         let (ctime, mtime, btime) = (packed.ctime, packed.mtime, packed.btime);
-        Some(Identity {
-            dev: share.dev,
+        self.complete(packed.share, |share| Identity {
             ino: packed.ino,
             ctime: ctime.unpack(),
             mtime: mtime.unpack(),
             size: packed.size.into(),
+            btime: share.btime.map(|_| btime.unpack()),
+            ..share
+        })
+    }
+
+    /// What [`Shares::number`] gave a number for: an identity that has this of the share, and a birth time if there is to be one.
+    pub(super) fn complete(
+        &self,
+        number: u16,
+        rest: impl FnOnce(Identity) -> Identity,
+    ) -> Option<Identity> {
+        let share = self.list.get(usize::from(number))?;
+        Some(rest(Identity {
+            dev: share.dev,
+            ino: 0,
+            ctime: Timestamp::default(),
+            mtime: Timestamp::default(),
+            size: 0,
             mode: share.mode,
             uid: share.uid,
             gid: share.gid,
             nlink: share.nlink,
-            btime: share.has_btime.then(|| btime.unpack()),
-        })
+            btime: share.has_btime.then(Timestamp::default),
+        }))
     }
 }
 
@@ -122,12 +142,12 @@ impl Time {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    const CENTURIES: i64 = 1 << 33;
+    pub(in super::super) const CENTURIES: i64 = 1 << 33;
 
     fn time() -> impl Strategy<Value = Timestamp> {
         let seconds = prop_oneof![
@@ -142,7 +162,7 @@ mod tests {
     }
 
     prop_compose! {
-        fn identity()(
+        pub(in super::super) fn identity()(
             (dev, ino, size) in (0..3_u64, any::<u64>(), any::<u32>()),
             (mode, uid, gid, nlink) in (0..3_u16, any::<u32>(), 0..3_u32, 1..3_u32),
             (ctime, mtime, btime) in (time(), time(), prop::option::of(time())),
@@ -151,7 +171,7 @@ mod tests {
         }
     }
 
-    fn plain() -> Identity {
+    pub(in super::super) fn plain() -> Identity {
         Identity {
             dev: 1,
             ino: 2,

@@ -335,7 +335,7 @@ pub(super) fn tree_as_text(tree: &Tree, root: &RootDir) -> String {
     let mut first_names = std::collections::HashMap::new();
     for (path, id) in tree.walk() {
         let node = tree.node(id);
-        if node.links() > 1 && !node.is_directory() {
+        if tree.links(id) > 1 && !node.is_directory() {
             let first = first_names.entry(id).or_insert_with(|| path.clone());
             if *first != path {
                 writeln!(text, "{path} = {first}").unwrap();

@@ -301,6 +301,19 @@ fn contents_of_runs_are_known_once_somebody_has_read_them() {
 }
 
 #[test]
+fn digests_of_all_files_of_a_run_are_told_in_the_order_of_its_layer() {
+    let fixture = Fixture::new();
+    let mut index = fixture.start(&[&base()]);
+    let before = index.tree().clone();
+    let write = "mkdir -p d; echo b >d/b; echo a >d/a; [ -e d/p ] || mkfifo d/p; echo g >g; touch -d @7 d/a d/b g";
+    fixture.layer(&mut index, write);
+    let of = |text: &str| Some(Digest::of(text.as_bytes()));
+    // Of the last nothing is known: it shrank while it was read.
+    index.learn_all(&before, vec![of("a\n"), of("b\n"), None]);
+    assert_eq!(fixture.layer(&mut index, write), "f 0644 2 /g\n");
+}
+
+#[test]
 fn a_file_written_through_a_mapping_is_found() {
     let fixture = Fixture::new();
     let mut index = fixture.start(&[&base()]);

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use kigumi_oci::{Descriptor, Digest, Document};
 use kigumi_registry::{Error, OciLayout, SpoolWriter};
 
+use crate::cache::BESIDE;
 use crate::cli::BaseCacheSettings;
 use crate::error::chain;
 
@@ -55,6 +56,11 @@ impl BaseCache {
     /// Where the entry of an image is.
     pub(crate) fn place(&self, manifest: Digest) -> PathBuf {
         self.directory.join(manifest.to_string())
+    }
+
+    /// Where the outlines of its layers are: an entry of the kind that the layer cache has for each.
+    pub(crate) fn outlines(&self, manifest: Digest) -> PathBuf {
+        self.place(manifest).join(BESIDE)
     }
 
     /// What there is for an image. An entry is as old as its `index.json`, which the warmer writes last.

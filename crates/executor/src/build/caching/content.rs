@@ -83,7 +83,7 @@ impl Stages<'_> {
         let names = selected_names(&spec, &[&tree]).map_err(failed)?;
         let changes = copy_changes(&Tree::new(), &spec, &[&tree], &Archives::none());
         let mut changes = changes.map_err(failed)?;
-        self.contents.extract(&mut changes)?;
+        self.extract(&mut changes)?;
         let framed = Framed::new("paths").list(names, |framed, selected| {
             let SelectedName { name, is_directory } = selected;
             framed.bytes(&name).flag(is_directory)
@@ -101,7 +101,7 @@ impl Stages<'_> {
     /// All of a tree.
     pub(super) fn tree_digest(&mut self, tree: &Tree) -> Result<Digest, BuildError> {
         let mut changes = diff(&Tree::new(), tree);
-        self.contents.extract(&mut changes)?;
+        self.extract(&mut changes)?;
         self.changes_digest(Framed::new("tree"), &changes)
     }
 

@@ -78,6 +78,16 @@ impl<'a> Caching<'a> {
         self.keys.get(&stage)?.steps.get(index)?.as_ref()
     }
 
+    /// The cache itself.
+    pub(in crate::build) fn cache(&mut self) -> &mut Cache {
+        self.cache
+    }
+
+    /// Whether a numbered layer is from the cache.
+    pub(in crate::build) fn has_layer(&self, number: u32) -> bool {
+        self.used.contains_key(&number)
+    }
+
     /// Whether layers are to be kept.
     fn writes(&self) -> bool {
         self.settings.writes

@@ -1,8 +1,6 @@
 //! One stage after another, step by step: what fits is used, what is made is kept.
 
-use std::collections::BTreeMap;
-
-use kigumi_layer::{Change, ImagePath};
+use kigumi_layer::Change;
 use kigumi_oci::{Compression, Descriptor, DiffId, Digest, layer_compression};
 use kigumi_plan::cache_key::{self, Identity, Lineage};
 use kigumi_plan::{Base, CacheKey, CopySource, Op, StageId, StagePlan, Step};
@@ -330,15 +328,9 @@ impl Stages<'_> {
 
     /// Whether a file was another one when it was copied than when its digest was taken for the key.
     pub(in crate::build) fn is_contradicted(&self, changes: &[Change], made: &NewLayer) -> bool {
-        let written: BTreeMap<&ImagePath, Digest> = made
-            .digests
-            .iter()
-            .map(|(path, digest)| (path, *digest))
-            .collect();
-        changes.iter().any(|change| {
-            let written = written.get(change.path());
-            let content = change.file().zip(written);
-            content.is_some_and(|(content, digest)| self.hashed.contradicts(content, *digest))
+        let files = changes.iter().filter_map(Change::file);
+        files.zip(&made.digests).any(|(content, digest)| {
+            digest.is_some_and(|digest| self.hashed.contradicts(content, digest))
         })
     }
 

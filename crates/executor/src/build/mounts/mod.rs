@@ -68,11 +68,7 @@ pub(crate) struct Source<'a> {
 }
 
 /// What a mount with files shows: `source` inside the tree, links followed there and nowhere else (T-MNT-15).
-pub(crate) fn files(
-    mount: &RunMount,
-    source: &Source<'_>,
-    contents: &mut Contents,
-) -> Result<Files, BuildError> {
+pub(crate) fn files(mount: &RunMount, source: &Source<'_>) -> Result<Files, BuildError> {
     let written = match &mount.spec {
         MountSpec::Bind { source, .. } | MountSpec::Cache { source, .. } => source.as_str(),
         MountSpec::Tmpfs { .. } | MountSpec::Secret { .. } | MountSpec::Ssh { .. } => "",
@@ -81,9 +77,7 @@ pub(crate) fn files(
         path: written.to_owned(),
         place: source.name.to_owned(),
     })?;
-    let mut files = Files::below(source.tree, &path, source.is_context);
-    contents.extract(files.changes_mut())?;
-    Ok(files)
+    Ok(Files::below(source.tree, &path, source.is_context))
 }
 
 /// The path of a mount's source without links; `None` if nothing is there.

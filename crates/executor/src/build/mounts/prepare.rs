@@ -61,7 +61,9 @@ impl Stages<'_> {
             name: &name,
             is_context: matches!(from, CopySource::Context | CopySource::NamedContext(_)),
         };
-        files(mount, &source, &mut self.contents)
+        let mut files = files(mount, &source)?;
+        self.extract(files.changes_mut())?;
+        Ok(files)
     }
 
     /// What messages call the place that a mount takes files from.

@@ -40,7 +40,7 @@ impl Files {
             let below = found.strip_prefix(path).unwrap_or_default();
             let place = top.join_path(&below);
             let node = tree.node(id);
-            if !node.is_directory() && node.links() > 1 {
+            if !node.is_directory() && tree.links(id) > 1 {
                 if let Some(target) = first_names.get(&id) {
                     changes.push(Change::Link {
                         path: place,

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kigumi_context::DockerfilePlace;
-use kigumi_oci::{Descriptor, MediaType, Platform, parse_reference};
+use kigumi_oci::{Descriptor, DiffId, MediaType, Platform, parse_reference};
 use kigumi_plan::Planner;
-use kigumi_registry::{Client, OciLayout, ResolvedImage, Spool};
+use kigumi_registry::{Client, OciLayout, Repository, ResolvedImage, Spool, SpoolWriter};
 use kigumi_run::Cancel;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::base_cache::{self, BaseCache, Entry};
-use super::{rounds, runtime, setup, start, workshop};
+use super::{outlines, rounds, runtime, setup, start, workshop};
+use crate::cache::{BESIDE, LayerName, NewOutline, OutlineShelf};
 use crate::cli::{Environment, WarmSettings};
 use crate::error::{BuildError, chain};
 use crate::report::{BuildEvent, Events};
@@ -37,11 +39,13 @@ pub(crate) fn warm(
     let wanted = wanted(settings, environment)?;
     let client_config = setup::client_config(&settings.config, environment, events.redactor())?;
     let cache = BaseCache::at(settings.directory.clone(), settings.ttl);
+    let shelf = OutlineShelf::open(&settings.outlines, events.clone(), super::now().seconds)?;
     let warming = async {
         let warmer = Warmer {
             client: start(client_config).await?,
             cache,
             force: settings.force,
+            shelf,
             events: events.clone(),
         };
         let mut warm = 0;
@@ -100,6 +104,7 @@ struct Warmer {
     client: Client,
     cache: BaseCache,
     force: bool,
+    shelf: OutlineShelf,
     events: Events,
 }
 
@@ -133,6 +138,7 @@ impl Warmer {
         let digest = image.descriptor.digest;
         let place = self.cache.place(digest);
         if !self.force && self.is_there(&image).await? {
+            self.add_outlines(&image).await;
             let path = place.display();
             let message = format!("`{text}` is in the cache already: `{path}`");
             self.events.emit(BuildEvent::Note { message });
@@ -178,29 +184,31 @@ impl Warmer {
         put_bytes(&layout, manifest_type, image.manifest.bytes())?;
         let mut seen = BTreeSet::new();
         let mut transfers = JoinSet::new();
-        for blob in &image.manifest.value().layers {
-            if seen.insert(blob.digest) {
-                let (writer, spool) =
-                    Spool::create(draft.path()).map_err(registry("make a file for a layer"))?;
-                let (client, repository) = (self.client.clone(), image.repository.clone());
-                let (layout, blob) = (layout.clone(), blob.clone());
-                if transfers.len() >= FETCHES {
-                    self.one(&mut transfers).await?;
-                }
-                transfers.spawn(async move {
-                    let wanted = blob.clone();
-                    let putting = spawn_blocking(move || put(&layout, &blob, &spool));
-                    let fetched = client.fetch_blob(&repository, &wanted, writer).await;
-                    let put = putting.await;
-                    // The reader's error is about the writer's.
-                    fetched?;
-                    put.unwrap_or_else(|error| Err(panicked(&wanted, error)))
-                        .map_err(Arc::new)
-                });
+        let mut outlines = Vec::new();
+        for (blob, diff_id) in layers(image) {
+            if !seen.insert(blob.digest) {
+                continue;
             }
+            let (writer, spool) =
+                Spool::create(draft.path()).map_err(registry("make a file for a layer"))?;
+            if transfers.len() >= FETCHES {
+                outlines.extend(self.one(&mut transfers).await?);
+            }
+            let transfer = Transfer {
+                client: self.client.clone(),
+                repository: image.repository.clone(),
+                layout: layout.clone(),
+                work: self.cache.directory().to_owned(),
+                blob: blob.clone(),
+                diff_id,
+            };
+            transfers.spawn(transfer.run(writer, spool));
         }
         while !transfers.is_empty() {
-            self.one(&mut transfers).await?;
+            outlines.extend(self.one(&mut transfers).await?);
+        }
+        for outline in outlines {
+            self.keep(&draft.path().join(BESIDE), outline).await;
         }
         let finished = layout.finish(image.descriptor.clone());
         finished.map_err(registry("finish an OCI layout"))?;
@@ -208,10 +216,52 @@ impl Warmer {
         published.map_err(|source| self.failed(source))
     }
 
+    /// Makes the outlines that an entry does not have: it is older than they, or other keys are used now.
+    async fn add_outlines(&self, image: &ResolvedImage) {
+        let digest = image.descriptor.digest;
+        let place = self.cache.outlines(digest);
+        for (blob, diff_id) in layers(image) {
+            let name = name(blob, diff_id);
+            let Entry::Layout(layout) = self.cache.entry(digest) else {
+                return;
+            };
+            if self.shelf.has(&place, &name).await {
+                continue;
+            }
+            let (blob, work) = (blob.clone(), self.cache.directory().to_owned());
+            let made = spawn_blocking(move || {
+                let bytes = layout.open_blob(&blob);
+                let bytes = bytes.map_err(registry("read a layer"))?;
+                outlines::outline_of(bytes, name, &work)
+            });
+            let made = made.await.unwrap_or_else(|error| {
+                Err(BuildError::Machine {
+                    operation: "read a layer",
+                    source: io::Error::other(error),
+                })
+            });
+            self.keep(&place, made).await;
+        }
+    }
+
+    /// An image without them serves as well.
+    async fn keep(&self, place: &Path, outline: Result<NewOutline>) {
+        match outline {
+            Ok(outline) => self.shelf.put(place, outline).await,
+            Err(error) => self
+                .events
+                .warn(format!("what is in a layer is not kept: {}", chain(&error))),
+        }
+    }
+
     /// Waits for one of the transfers.
-    async fn one(&self, transfers: &mut JoinSet<Transferred>) -> Result<()> {
+    async fn one(
+        &self,
+        transfers: &mut JoinSet<Transferred>,
+    ) -> Result<Option<Result<NewOutline>>> {
         match transfers.join_next().await {
-            None | Some(Ok(Ok(()))) => Ok(()),
+            None => Ok(None),
+            Some(Ok(Ok(outline))) => Ok(Some(outline)),
             Some(Ok(Err(source))) => Err(BuildError::Registry {
                 operation: "fetch a layer".to_owned(),
                 source,
@@ -232,7 +282,55 @@ impl Warmer {
 /// How many layers are fetched at the same time, as in a build.
 const FETCHES: usize = 4;
 
-type Transferred = std::result::Result<(), Arc<kigumi_registry::Error>>;
+type Transferred = std::result::Result<Result<NewOutline>, Arc<kigumi_registry::Error>>;
+
+/// A layer on its way into a layout.
+struct Transfer {
+    client: Client,
+    repository: Repository,
+    layout: OciLayout,
+    work: PathBuf,
+    blob: Descriptor,
+    diff_id: DiffId,
+}
+
+impl Transfer {
+    /// Fetches it; its bytes are written and looked into while they arrive.
+    async fn run(self, writer: SpoolWriter, spool: Spool) -> Transferred {
+        let name = name(&self.blob, self.diff_id);
+        let (layout, blob, bytes) = (self.layout, self.blob.clone(), spool.reader());
+        let putting = spawn_blocking(move || put(&layout, &blob, &spool));
+        let work = self.work;
+        let outlining = spawn_blocking(move || outlines::outline_of(bytes, name, &work));
+        let fetching = self.client.fetch_blob(&self.repository, &self.blob, writer);
+        let fetched = fetching.await;
+        let put = putting.await;
+        let outline = outlining.await;
+        // The reader's error is about the writer's.
+        fetched?;
+        put.unwrap_or_else(|error| Err(panicked(&self.blob, error)))
+            .map_err(Arc::new)?;
+        Ok(outline.unwrap_or_else(|error| {
+            Err(BuildError::Machine {
+                operation: "read a layer",
+                source: io::Error::other(error),
+            })
+        }))
+    }
+}
+
+/// The layers of an image with the content that its config promises; the client has checked that there are as many of both.
+fn layers(image: &ResolvedImage) -> impl Iterator<Item = (&Descriptor, DiffId)> {
+    let layers = image.manifest.value().layers.iter();
+    layers.zip(image.config.value().rootfs.diff_ids.iter().copied())
+}
+
+fn name(blob: &Descriptor, diff_id: DiffId) -> LayerName {
+    LayerName {
+        digest: blob.digest,
+        diff_id,
+    }
+}
 
 fn put_bytes(layout: &OciLayout, media_type: MediaType, bytes: &[u8]) -> Result<()> {
     let put = layout.put_bytes(media_type, bytes);

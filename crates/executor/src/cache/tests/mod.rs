@@ -2,6 +2,7 @@ mod faults;
 mod layouts;
 mod mounts;
 mod mutations;
+mod outlines;
 mod trust;
 
 use std::io::Write;

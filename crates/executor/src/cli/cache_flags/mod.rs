@@ -356,7 +356,7 @@ fn place(
     Ok(CachePlace::Repository(Box::new(reference)))
 }
 
-fn domain(text: &str) -> Result<String, ConfigError> {
+pub(super) fn domain(text: &str) -> Result<String, ConfigError> {
     let is_name =
         (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_name {

@@ -12,6 +12,9 @@ use crate::{
 /// Identities that a reader makes up have this bit, so that they differ from those that others count up from zero.
 const READER_BIT: u64 = 1 << 63;
 
+/// Where everything in a layer has ended, so that the number of a block has forty bits.
+pub(crate) const OFFSET_MAX: u64 = 1 << 49;
+
 /// The size that a header states.
 pub(super) fn size(stated: i64) -> Result<u64, TarFault> {
     u64::try_from(stated).map_err(|_| TarFault::Number { field: "size" })
@@ -77,7 +80,8 @@ pub(super) fn change(
     }))
 }
 
-fn content(size: u64, blob: u32, offset: u64) -> FileContent {
+/// The content of a file that starts at `offset` of the layer `blob`.
+pub(crate) fn content(size: u64, blob: u32, offset: u64) -> FileContent {
     let identity = if size == 0 {
         ContentIdentity::Sha256(Digest::of(b""))
     } else {

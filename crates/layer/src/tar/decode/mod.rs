@@ -10,6 +10,8 @@ use super::pax::Records;
 use crate::limits::EXTENSION_MAX;
 use crate::{Change, Error, Timestamp};
 
+pub(crate) use entry::{OFFSET_MAX, content as file_content};
+
 /// How much is read at once; also what one reader costs in memory.
 const BUFFER: usize = 64 * 1024;
 

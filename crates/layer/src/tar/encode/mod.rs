@@ -1,6 +1,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 
@@ -79,11 +80,13 @@ impl<W: Write> LayerEncoder<W> {
 
     /// Tells beforehand all changes that will be written. Without it every file is kept in mind as the possible target of a link.
     #[must_use]
-    pub fn expect_changes<'a>(mut self, changes: impl IntoIterator<Item = &'a Change>) -> Self {
-        let targets = changes.into_iter().filter_map(|change| match change {
-            Change::Link { target, .. } => Some(target.clone()),
-            Change::Put { .. } | Change::Delete { .. } | Change::ClearDir { .. } => None,
-        });
+    pub fn expect_changes(mut self, changes: impl IntoIterator<Item: Borrow<Change>>) -> Self {
+        let targets = changes
+            .into_iter()
+            .filter_map(|change| match change.borrow() {
+                Change::Link { target, .. } => Some(target.clone()),
+                Change::Put { .. } | Change::Delete { .. } | Change::ClearDir { .. } => None,
+            });
         self.wanted = Some(targets.collect());
         self
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use kigumi_oci::Reference;
 use reqwest::Method;
 
+use super::attempts::Part;
 use super::request::Request;
 use super::{Client, Endpoint};
 use crate::auth::Scopes;
@@ -142,7 +143,7 @@ impl Client {
             if course.advanced {
                 attempts.begin_again();
             }
-            attempts.pause(error).await?;
+            attempts.pause_in(course.part, error).await?;
         }
     }
 
@@ -165,6 +166,7 @@ impl Client {
         push: &Push<'_>,
         course: &mut Course,
     ) -> Result<PushOutcome, Setback> {
+        course.part = Part::Opening;
         if let Some((session, offset)) = self.resumable(push, course).await {
             tracing::info!("{}: going on at byte {offset}", push.operation);
             let uploaded = self.upload(push, course, session, offset).await;

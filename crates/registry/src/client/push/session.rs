@@ -10,10 +10,11 @@ use url::Url;
 use super::progress::{Progress, counted};
 use super::{Push, PushOutcome, Setback};
 use crate::auth::Scopes;
+use crate::client::attempts::Part;
 use crate::client::pull::PROGRESS;
 use crate::client::request::{Answer, Request, refused};
 use crate::client::{Client, Endpoint, answer};
-use crate::{Error, Finished, Operation, limits};
+use crate::{Error, Finished, Operation, limits, retry};
 
 /// An open upload session.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ pub(super) struct Course {
     pub(super) resumes: bool,
     /// Whether the last attempt ended with a 401.
     pub(super) denied: bool,
+    /// Where the attempt stands.
+    pub(super) part: Part,
     /// The session of the last attempt.
     broken: Option<Session>,
     /// How many bytes of the blob it was given.
@@ -58,6 +61,7 @@ impl Default for Course {
             manner: Manner::default(),
             resumes: true,
             denied: false,
+            part: Part::default(),
             broken: None,
             handed: 0,
             furthest: 0,
@@ -95,6 +99,7 @@ impl Client {
         offset: u64,
     ) -> Result<PushOutcome, Setback> {
         course.begin_at(offset);
+        course.part = Part::Sending;
         let finished = match course.manner {
             Manner::Streamed => {
                 course.broken = Some(session.clone());
@@ -105,6 +110,7 @@ impl Client {
                     None => self.patch(push, course, session, offset).await?,
                 };
                 course.broken = Some(session.clone());
+                course.part = Part::Committing;
                 let finished = self.commit(push, session).await?;
                 course.broken = None;
                 finished
@@ -253,7 +259,8 @@ impl Client {
         outcome.map(|response| Answer::new(response, url.clone(), authorization))
     }
 
-    /// The upload that broke, and how far it got, if the registry says so and what it says can be true. It is asked once per break.
+    /// The upload that broke, and how far it got, if the registry says so and what it says can be true. It is asked once per
+    /// break, and once more if it was not well.
     /// distribution-spec v1.1 § Pushing a blob in chunks.
     pub(super) async fn resumable(
         &self,
@@ -265,7 +272,15 @@ impl Client {
             return None;
         }
         let request = Request::new(push.asker(), Method::GET, broken.url.clone());
-        let answered = self.send(&request).await.ok()?;
+        let mut answered = self.send(&request).await;
+        let is_unwell = match &answered {
+            Ok(answered) => retry::is_transient(answered.status().as_u16()),
+            Err(error) => error.is_transient(),
+        };
+        if is_unwell {
+            answered = self.send(&request).await;
+        }
+        let answered = answered.ok()?;
         if answered.status() != StatusCode::NO_CONTENT {
             return None;
         }

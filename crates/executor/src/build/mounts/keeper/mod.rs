@@ -271,8 +271,11 @@ impl<'a> Content<'a> {
             Ok(Box::new(file.map_err(failed(&self.used.id)("read it"))?))
         };
         let written = write_spooled(changes, &open, (&recipe, &workshop.cancel), writer)?;
-        for (path, digest) in &written.digests {
-            index.learn(path, *digest);
+        let files = changes.iter().filter(|change| change.file().is_some());
+        for (change, digest) in files.zip(&written.digests) {
+            if let Some(digest) = digest {
+                index.learn(change.path(), *digest);
+            }
         }
         let layer = Layer::new(&written.finished, None, None);
         let layer = CachedLayer {
