@@ -18,9 +18,7 @@ pub(super) fn about_refusal(
         credential.starts_with("no credentials") || credential == "sent without credentials";
     match (has_none, status) {
         (true, _) => about_none(environment),
-        (false, Some(403)) => {
-            "the registry knows who that is and does not allow it: that user or token needs the right to it".to_owned()
-        }
+        (false, Some(403)) => "the registry knows who that is and does not allow it: that user or token needs the right to it".to_owned(),
         (false, _) => "that user, password or token is wrong or has expired".to_owned(),
     }
 }
