@@ -421,9 +421,9 @@ impl<'a> Build<'a> {
         };
         let cache = Cache::open(
             settings,
-            self.client.clone(),
+            &self.client,
             self.runtime.handle().clone(),
-            self.events.clone(),
+            self.events,
             self.now.seconds,
         )?;
         Ok(Some((settings, cache)))
@@ -787,7 +787,7 @@ fn own_paths(config: &Config, environment: &Environment) -> Vec<PathBuf> {
     // Another build in the same container wants them again, and no image has them.
     ours.extend(config.secret_files().map(PathBuf::from));
     let caches = config.cache.iter().chain(&config.mount_cache);
-    ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
+    ours.extend(caches.flat_map(|cache| cache.directories().map(PathBuf::from)));
     // The usual place is a volume, or may be a directory of the image.
     ours.extend(
         config
