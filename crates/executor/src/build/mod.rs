@@ -28,6 +28,7 @@ mod pod_files;
 mod product;
 mod push;
 mod read_ahead;
+mod rollback;
 mod rounds;
 mod running;
 mod setup;
@@ -89,6 +90,7 @@ use needs::{ImageUse, Needs};
 use outlines::Outlines;
 use product::Product;
 use push::Uploads;
+use rollback::Past;
 use rounds::{Planned, World};
 use stage::Stages;
 use workshop::Workshop;
@@ -509,6 +511,7 @@ impl<'a> Build<'a> {
             context: None,
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
+            past: Past::default(),
             caching,
             outlines: Outlines::default(),
             hashed: Hashed::default(),
