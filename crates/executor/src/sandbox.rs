@@ -102,7 +102,7 @@ fn spec(
     }
     for cache in config.cache.iter().chain(&config.mount_cache) {
         binds.extend(cache.key_files().map(|file| readable(file, file)));
-        binds.extend(cache.directory().map(|directory| Bind {
+        binds.extend(cache.directories().map(|directory| Bind {
             host: directory.to_owned(),
             inside: directory.to_owned(),
             writable: true,

@@ -67,7 +67,7 @@ pub use compress::{
     CompressionSettings, Decompressor, FinishedLayer, LayerWriter, StreamFormat, decompress,
     decompress_as,
 };
-pub use diff::{Changes, diff};
+pub use diff::{Changes, diff, undo};
 pub use entries::Entries;
 pub use error::Error;
 pub use hashing::HashingRead;

@@ -81,6 +81,11 @@ impl OciLayout {
         }
     }
 
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Stores a blob, verified. One that is there already is left alone, its bytes are not read from `bytes` then.
     ///
     /// # Errors

@@ -83,7 +83,7 @@ pub use listing::{Listed, Verdict, listing};
 pub use mounts::{Mount, Mounts};
 pub use placing::{Item, Placer, Site, Stand, WhyNot, Witness, in_order};
 pub use root_dir::RootDir;
-pub use scan::Index;
+pub use scan::{Index, remove_sockets};
 pub use store::Store;
 pub use unpack::{Placement, Refused, Unpacker, Virtual, Virtuals, WhyVirtual};
 pub use wipe::{Wiped, wipe};

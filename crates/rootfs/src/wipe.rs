@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use crate::disk::{self, Stat};
 use crate::root_dir::{self, RootDir};
+use crate::scan::walk::{PATH_MAX, walk};
 use crate::unpack::{Refused, attributes};
 use crate::{Error, Exclusions, WritableRoot};
 
@@ -27,9 +28,29 @@ pub struct Wiped {
 pub fn wipe(root: &WritableRoot, exclusions: &mut Exclusions) -> Result<Wiped, Error> {
     exclusions.refresh()?;
     root.forget(&ImagePath::root());
+    let files = remove_files(root, exclusions);
     let mut remover = Remover::new(root, exclusions);
     remover.empty_root()?;
+    remover.wiped.removed += files;
     Ok(remover.wiped)
+}
+
+/// Removes what is no directory, on several threads: nine tenths of an image, and the kernel takes its time for each. What does not go here, for whatever
+/// reason, is left to who comes after, and who says why.
+fn remove_files(root: &RootDir, exclusions: &Exclusions) -> u64 {
+    let removed = walk(root, exclusions, (), |directory, removed: &mut u64| {
+        let mut next = Vec::new();
+        for (name, stat) in &directory.entries {
+            if !stat.is_directory() {
+                let gone = rustix::fs::unlinkat(directory.fd, &**name, AtFlags::empty());
+                *removed += u64::from(gone.is_ok());
+            } else if directory.path.as_relative().len() + name.len() < PATH_MAX {
+                next.push((directory.path.join(name), ()));
+            }
+        }
+        Ok(next)
+    });
+    removed.map_or(0, |counts| counts.into_iter().sum())
 }
 
 /// What an image that says nothing about its root directory gets (as [`Tree::new`](kigumi_layer::Tree::new)).

@@ -22,6 +22,7 @@ mod refusals;
 mod registries;
 mod remote;
 mod reproducible;
+mod rollback;
 mod secrets;
 mod shield;
 mod snapshots;

@@ -7,7 +7,8 @@ use kigumi_layer::{
 use kigumi_oci::DiffId;
 use kigumi_registry::Spool;
 use kigumi_rootfs::{
-    DisposableRoot, Exclusions, Former, Index, Protection, Unpacker, Virtuals, WritableRoot, wipe,
+    DisposableRoot, Exclusions, Former, Index, Protection, Unpacker, Virtuals, WritableRoot,
+    remove_sockets, wipe,
 };
 use kigumi_run::Cancel;
 
@@ -96,11 +97,32 @@ impl Ground {
         layers: &[(Layer, u32)],
         cancel: &Cancel,
         events: &Events,
-        mut recorder: Recorder<'_>,
+        recorder: Recorder<'_>,
     ) -> Result<Index, BuildError> {
         self.wipe()?;
-        let mut tree = Tree::new();
-        let mut unpacker = Unpacker::new(&self.root, &self.exclusions, Virtuals::default());
+        let nothing = (Tree::new(), Virtuals::default());
+        self.lay(nothing, layers, (cancel, events), recorder)
+    }
+
+    /// Unpacks more layers onto what is there.
+    pub(crate) fn extend(
+        &mut self,
+        index: Index,
+        layers: &[(Layer, u32)],
+        told: (&Cancel, &Events),
+        recorder: Recorder<'_>,
+    ) -> Result<Index, BuildError> {
+        self.lay(index.into_parts(), layers, told, recorder)
+    }
+
+    fn lay(
+        &self,
+        (mut tree, virtuals): (Tree, Virtuals),
+        layers: &[(Layer, u32)],
+        (cancel, events): (&Cancel, &Events),
+        mut recorder: Recorder<'_>,
+    ) -> Result<Index, BuildError> {
+        let mut unpacker = Unpacker::new(&self.root, &self.exclusions, virtuals);
         for (layer, blob) in layers {
             let unpacker = Some(&mut unpacker);
             apply_layer(
@@ -167,6 +189,19 @@ impl Ground {
         index
             .scan(&self.root, &self.exclusions)
             .map_err(failed("take a snapshot of the root filesystem"))
+    }
+
+    /// Brings an index up to what is on the root now, whatever has become of it; what no index knows is removed.
+    pub(crate) fn look_again(&mut self, index: &mut Index) -> Result<(), BuildError> {
+        self.exclusions
+            .refresh()
+            .map_err(failed("read the mounts"))?;
+        remove_sockets(&self.root, &self.exclusions)
+            .and_then(|()| index.scan(&self.root, &self.exclusions))
+            .map(drop)
+            .map_err(failed(
+                "look at what a stage has left on the root filesystem",
+            ))
     }
 
     /// The bytes of a file on the root.

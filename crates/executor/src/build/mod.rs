@@ -28,6 +28,7 @@ mod pod_files;
 mod product;
 mod push;
 mod read_ahead;
+mod rollback;
 mod rounds;
 mod running;
 mod setup;
@@ -89,6 +90,7 @@ use needs::{ImageUse, Needs};
 use outlines::Outlines;
 use product::Product;
 use push::Uploads;
+use rollback::Past;
 use rounds::{Planned, World};
 use stage::Stages;
 use workshop::Workshop;
@@ -421,9 +423,9 @@ impl<'a> Build<'a> {
         };
         let cache = Cache::open(
             settings,
-            self.client.clone(),
+            &self.client,
             self.runtime.handle().clone(),
-            self.events.clone(),
+            self.events,
             self.now.seconds,
         )?;
         Ok(Some((settings, cache)))
@@ -509,6 +511,7 @@ impl<'a> Build<'a> {
             context: None,
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
+            past: Past::default(),
             caching,
             outlines: Outlines::default(),
             hashed: Hashed::default(),
@@ -787,7 +790,7 @@ fn own_paths(config: &Config, environment: &Environment) -> Vec<PathBuf> {
     // Another build in the same container wants them again, and no image has them.
     ours.extend(config.secret_files().map(PathBuf::from));
     let caches = config.cache.iter().chain(&config.mount_cache);
-    ours.extend(caches.filter_map(|cache| cache.directory().map(PathBuf::from)));
+    ours.extend(caches.flat_map(|cache| cache.directories().map(PathBuf::from)));
     // The usual place is a volume, or may be a directory of the image.
     ours.extend(
         config

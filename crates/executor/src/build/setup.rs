@@ -36,7 +36,7 @@ pub(crate) fn client_config(
     if flags.insecure_push {
         // COMPAT(kaniko): the cache is read as it is written.
         let caches = config.cache.iter().chain(&config.mount_cache);
-        insecure_hosts.extend(caches.filter_map(|cache| cache.registry().map(str::to_owned)));
+        insecure_hosts.extend(caches.flat_map(|cache| cache.registries().map(str::to_owned)));
     }
     let defaults = ClientConfig::default();
     let caller = environment.variables.get("UPSTREAM_CLIENT_TYPE");

@@ -27,6 +27,7 @@ use super::mounts::{self, CacheStore, Mounted};
 use super::needs::Needs;
 use super::outlines::Outlines;
 use super::pod_files;
+use super::rollback::Past;
 use super::running;
 use super::standing::{Standing, State, nobody_looked};
 use super::workshop::Workshop;
@@ -81,6 +82,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) contexts: NamedContexts<'a>,
     /// The stage whose final state still lies on the root filesystem.
     pub(crate) standing: Option<(StageId, Box<Index>)>,
+    /// What else is known of the root filesystem.
+    pub(crate) past: Past,
     /// What the cache knows; none without one.
     pub(crate) caching: Option<Caching<'a>>,
     /// What is known of layers without their bytes.
@@ -590,16 +593,28 @@ impl Stages<'_> {
                 self.standing = Some((stage.id, index));
                 None
             }
-            State::Live(index) if is_read => Some(Arc::new(self.keep(stage.id, *index)?)),
+            State::Live(index) if is_read => Some(Arc::new(self.keep(stage.id, index)?)),
             // Its layers tell everything, if anybody asks.
-            State::Latent | State::Live(_) => None,
+            State::Latent => None,
+            State::Live(index) => {
+                if self.is_of_use(stage.id)? {
+                    self.past.leave(index);
+                }
+                None
+            }
         };
         Ok(FinishedStage { tree, layers })
     }
 
     /// Moves what later stages copy out of the root filesystem, before it is emptied for them.
-    fn keep(&mut self, stage: StageId, index: Index) -> Result<Tree, BuildError> {
-        let (mut tree, virtuals) = index.into_parts();
+    fn keep(&mut self, stage: StageId, index: Box<Index>) -> Result<Tree, BuildError> {
+        let (mut tree, virtuals) = if self.is_of_use(stage)? {
+            let parts = (index.tree().clone(), index.virtuals().clone());
+            self.past.leave(index);
+            parts
+        } else {
+            index.into_parts()
+        };
         let directory = self
             .workshop
             .make_directory(&format!("stage-{}", stage.0))?;

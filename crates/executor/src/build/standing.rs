@@ -1,7 +1,5 @@
 //! A stage while it is being built, from a list of layers to files on disk: only as far as somebody looks.
 
-use std::time::Instant;
-
 use kigumi_layer::Tree;
 use kigumi_plan::{Base, Op, StagePlan, Step};
 use kigumi_rootfs::Index;
@@ -9,9 +7,9 @@ use kigumi_rootfs::Index;
 use super::caching::Track;
 use super::found::Home;
 use super::off_disk;
-use super::stage::{NumberedLayer, Stages, no_ground};
+use super::rollback::{longest_shared, stack_of};
+use super::stage::{NumberedLayer, Stages};
 use crate::error::BuildError;
-use crate::report::BuildEvent;
 
 /// A stage while it is being built.
 #[derive(Debug)]
@@ -179,17 +177,24 @@ impl Stages<'_> {
             && standing.layers.len() == standing.base
             && let Some((_, index)) = self.standing.take_if(|(standing, _)| standing == id)
         {
+            // Others who are built on the same stage want it as it is now.
+            let awaited = self.awaited(stage.id)?;
+            if longest_shared(&stack_of(&standing.layers), &awaited) == standing.layers.len() {
+                self.past.remember(&standing.layers, index.tree());
+            }
             standing.state = State::Live(index);
             return Ok(());
         }
-        self.standing = None;
+        if let Some((_, index)) = self.standing.take() {
+            self.past.leave(index);
+        }
         self.ensure_bytes(&mut standing.layers)?;
         // While they arrive.
         self.ask_for_outlines_to_keep(&standing.layers)?;
-        let index = self.unpack(&standing.layers)?;
+        let (index, known_as) = self.lay(stage.id, &standing.layers)?;
         self.keep_outlines();
         let is_read = self.needs.is_read(stage.id);
-        off_disk::keep(&index, &standing.layers, is_read, &mut self.contents);
+        off_disk::keep(&index, &known_as, is_read, &mut self.contents);
         if let (Base::Image(id), Some(layers)) =
             (&stage.base, standing.layers.get_mut(..standing.base))
         {
@@ -197,20 +202,6 @@ impl Stages<'_> {
         }
         standing.state = State::Live(Box::new(index));
         Ok(())
-    }
-
-    fn unpack(&mut self, layers: &[NumberedLayer]) -> Result<Index, BuildError> {
-        let started = Instant::now();
-        let workshop = self.workshop;
-        let ground = self.premises.ground.as_mut().ok_or_else(no_ground)?;
-        let recorder = self.outlines.recorder(workshop);
-        let index = ground.unpack(layers, &workshop.cancel, &workshop.events, recorder)?;
-        workshop.events.emit(BuildEvent::Unpacked {
-            layers: layers.len(),
-            entries: index.tree().len() - 1,
-            took: started.elapsed(),
-        });
-        Ok(index)
     }
 
     /// Sees to it that the bytes of layers are here, or arrive: those of images and of the cache are fetched as late as that.

@@ -58,6 +58,26 @@ impl Backend {
         }
     }
 
+    /// All of it, for messages.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Registry { repository, .. } => repository.to_string(),
+            Self::Directory(path) => path.display().to_string(),
+        }
+    }
+
+    /// Whether it is where these blobs are.
+    pub(super) fn has(&self, place: &BlobPlace) -> bool {
+        match (self, place) {
+            (Self::Registry { repository, .. }, BlobPlace::Repository(other)) => {
+                repository == other
+            }
+            (Self::Directory(path), BlobPlace::Layout(layout)) => layout.path().starts_with(path),
+            (Self::Registry { .. }, BlobPlace::Layout(_))
+            | (Self::Directory(_), BlobPlace::Repository(_)) => false,
+        }
+    }
+
     /// Where the blobs of an entry are.
     pub(super) fn blobs(&self, tag: &str) -> Result<BlobPlace, Error> {
         match self {

@@ -21,6 +21,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,8 +41,6 @@ pub(crate) use reason::Reason;
 use crate::cli::{CacheSettings, Tamper};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
-use backend::Backend;
-use judge::Rules;
 use shared::Shared;
 
 /// How many entries are asked for at once: as many as a registry answers without complaint.
@@ -87,6 +86,8 @@ pub(crate) struct Hit {
     pub(crate) lineage: Vec<Digest>,
     /// Where the bytes of the layer are.
     pub(crate) source: BlobPlace,
+    /// Where else the very same bytes are.
+    pub(crate) others: Vec<BlobPlace>,
 }
 
 /// Where the bytes of a cached layer are.
@@ -129,7 +130,7 @@ impl Sent {
 }
 
 /// What a step made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct NewEntry {
     pub(crate) wanted: Wanted,
     /// How the states that the step was applied to and read from came to be: part of the signed record (`lineage`, a list of digests), given back
@@ -142,7 +143,8 @@ pub(crate) struct NewEntry {
 /// The cache of a build.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    shared: Arc<Shared>,
+    /// A place each, in the order in which they count.
+    places: Vec<Arc<Shared>>,
     handle: Handle,
     tamper: Tamper,
     writes: bool,
@@ -157,16 +159,17 @@ impl Cache {
     /// A key file that cannot be read or is none.
     pub(crate) fn open(
         settings: &CacheSettings,
-        client: Client,
+        client: &Client,
         handle: Handle,
-        events: Events,
+        events: &Events,
         now: i64,
     ) -> Result<Self, BuildError> {
-        let rules = Rules::new(settings, events.redactor(), now);
-        let rules = rules.map_err(BuildError::LayerCache)?;
-        let backend = Backend::new(&settings.place, client);
+        let open = |place| {
+            let shared = Shared::open(place, settings, client.clone(), events.clone(), now);
+            shared.map(Arc::new)
+        };
         Ok(Self {
-            shared: Arc::new(Shared::new(backend, Arc::new(rules), events)),
+            places: settings.places().map(open).collect::<Result<_, _>>()?,
             handle,
             tamper: settings.tamper,
             writes: settings.writes,
@@ -174,7 +177,8 @@ impl Cache {
         })
     }
 
-    /// Looks for all of them at once. An entry that is not believed is told and counted, and is a miss.
+    /// Looks for all of them at once, in all places. An entry that is not believed is told and counted, and is a miss there; of those that are, that of
+    /// the first place counts.
     ///
     /// # Errors
     /// With `--cache-tamper=fail`, that an entry was forged. Nothing else is an error.
@@ -182,34 +186,36 @@ impl Cache {
         &self,
         wanted: &[Wanted],
     ) -> Result<BTreeMap<CacheKey, Hit>, BuildError> {
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
         let mut searches = JoinSet::new();
-        let mut asked = BTreeSet::new();
-        for wanted in wanted {
-            if !asked.insert(wanted.key) {
-                continue;
+        for (at, shared) in self.places.iter().enumerate() {
+            let permits = Arc::new(Semaphore::new(AT_ONCE));
+            let mut asked = BTreeSet::new();
+            for wanted in wanted {
+                if !asked.insert(wanted.key) {
+                    continue;
+                }
+                let (shared, permits) = (Arc::clone(shared), Arc::clone(&permits));
+                let wanted = wanted.clone();
+                searches.spawn(async move {
+                    // Nobody closes the semaphore.
+                    let _permit = permits.acquire().await;
+                    ((wanted.key, at), shared.find(&wanted).await)
+                });
             }
-            let (shared, permits) = (Arc::clone(&self.shared), Arc::clone(&permits));
-            let wanted = wanted.clone();
-            searches.spawn(async move {
-                // Nobody closes the semaphore.
-                let _permit = permits.acquire().await;
-                (wanted.key, shared.find(&wanted).await)
-            });
         }
-        let mut hits = BTreeMap::new();
+        let mut all = BTreeMap::new();
         while let Some(found) = searches.join_next().await {
-            let Ok((key, found)) = found else {
+            let Ok((at, found)) = found else {
                 continue;
             };
             if let Some(forged) = found.forged {
                 self.punish(forged)?;
             }
             if let Some(hit) = found.hit {
-                hits.insert(key, hit);
+                all.insert(at, hit);
             }
         }
-        Ok(hits)
+        Ok(first_of_each(all))
     }
 
     /// Fetches the layer of a hit into a spool in `work`, and gives it when its digest and its `diff_id` are what the entry says (rule 3). None is a
@@ -226,39 +232,57 @@ impl Cache {
         let Some(layer) = &hit.layer else {
             return Ok(None);
         };
-        match self.shared.fetch(layer, &hit.source, work).await {
-            Ok(spool) => Ok(Some(spool)),
-            Err(miss) => {
-                let entry = format!("of the key {}", key.short());
-                match self.shared.reject(&entry, &miss) {
-                    Some(forged) => self.punish(forged).map(|()| None),
-                    None => Ok(None),
+        for source in [&hit.source].into_iter().chain(&hit.others) {
+            let mut places = self.places.iter();
+            let Some(shared) = places.find(|shared| shared.backend.has(source)) else {
+                continue;
+            };
+            match shared.fetch(layer, source, work).await {
+                Ok(spool) => return Ok(Some(spool)),
+                Err(miss) => {
+                    let entry = format!("of the key {}", key.short());
+                    if let Some(forged) = shared.reject(&entry, &miss) {
+                        self.punish(forged)?;
+                    }
                 }
             }
         }
+        Ok(None)
     }
 
-    /// Keeps an entry, in the background; what goes wrong is a warning (K-CACHE-04). Does nothing if the cache is only read.
+    /// Keeps an entry in every place, in the background; what goes wrong is a warning (K-CACHE-04). Does nothing if the cache is only read.
     pub(crate) fn store(&mut self, entry: NewEntry) {
         if !self.writes {
             return;
         }
-        let shared = Arc::clone(&self.shared);
-        let keeping = async move { shared.keep(entry).await };
-        self.running.spawn_on(keeping, &self.handle);
+        let entry = Arc::new(entry);
+        for shared in &self.places {
+            let (shared, entry) = (Arc::clone(shared), Arc::clone(&entry));
+            let keeping = async move { shared.keep(&entry).await };
+            self.running.spawn_on(keeping, &self.handle);
+        }
     }
 
     /// Waits for what is being stored, and says what the cache was good for.
     pub(crate) async fn finish(&mut self) {
         while self.running.join_next().await.is_some() {}
-        let message = self.shared.summary();
-        self.shared.events.emit(BuildEvent::Detail { message });
+        for shared in &self.places {
+            let mut message = shared.summary();
+            if self.places.len() > 1 {
+                message = format!("{}: {message}", shared.place());
+            }
+            shared.events.emit(BuildEvent::Detail { message });
+        }
     }
 
     /// How often entries were not used, by reason.
     #[cfg(test)]
     pub(crate) fn rejected(&self) -> BTreeMap<Reason, u64> {
-        self.shared.rejected()
+        let all = self.places.iter().flat_map(|shared| shared.rejected());
+        all.fold(BTreeMap::new(), |mut counts, (reason, count)| {
+            *counts.entry(reason).or_default() += count;
+            counts
+        })
     }
 
     fn punish(&self, forged: CacheError) -> Result<(), BuildError> {
@@ -267,4 +291,23 @@ impl Cache {
             Tamper::Miss => Ok(()),
         }
     }
+}
+
+/// Of the hits for a key, by place, the first; and where else its bytes are.
+fn first_of_each(all: BTreeMap<(CacheKey, usize), Hit>) -> BTreeMap<CacheKey, Hit> {
+    let mut hits: BTreeMap<CacheKey, Hit> = BTreeMap::new();
+    for ((key, _), hit) in all {
+        match hits.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(hit);
+            }
+            Entry::Occupied(mut entry) => {
+                let first = entry.get_mut();
+                if first.layer == hit.layer {
+                    first.others.push(hit.source);
+                }
+            }
+        }
+    }
+    hits
 }

@@ -9,7 +9,7 @@ use kigumi_plan::{CacheKey, Framed};
 use kigumi_registry::{Client, Spool};
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, Blob};
+use super::backend::Blob;
 use super::entry::{self, EMPTY, Entry, Kind};
 use super::judge::{Rules, Signing};
 use super::record::{self, StoredLayer, Time, VERSION};
@@ -72,7 +72,7 @@ pub(crate) struct MountCache {
 }
 
 impl MountCache {
-    /// Reads the keys; asks nobody yet.
+    /// Reads the keys; asks nobody yet. Of several places it is the first: what is added to a directory goes to where the rest of it is.
     ///
     /// # Errors
     /// A key file that cannot be read or is none.
@@ -82,11 +82,9 @@ impl MountCache {
         events: Events,
         now: i64,
     ) -> Result<Self, BuildError> {
-        let rules = Rules::new(settings, events.redactor(), now);
-        let rules = rules.map_err(BuildError::LayerCache)?;
-        let backend = Backend::new(&settings.place, client);
+        let shared = Shared::open(&settings.place, settings, client, events, now)?;
         Ok(Self {
-            shared: Arc::new(Shared::new(backend, Arc::new(rules), events)),
+            shared: Arc::new(shared),
             tamper: settings.tamper,
             writes: settings.writes,
             ttl: settings.ttl.as_secs(),

@@ -230,10 +230,12 @@ impl Cache {
         let mut searches = JoinSet::new();
         for (layer, beside) in wanted {
             let beside = beside.filter(|path| path.is_dir());
-            let places = beside.map(|path| Arc::new(self.shared.at(path)));
+            let rules = self.places.first();
+            let places = beside.zip(rules);
+            let places = places.map(|(path, shared)| Arc::new(shared.at(path)));
             let places: Vec<_> = places
                 .into_iter()
-                .chain([Arc::clone(&self.shared)])
+                .chain(self.places.iter().cloned())
                 .collect();
             let permits = Arc::clone(&permits);
             searches.spawn(async move {
@@ -304,7 +306,8 @@ impl Cache {
             detail: Some(detail),
         };
         let entry = format!("of the layer {}", layer.digest);
-        let forged = self.shared.reject(&entry, &miss);
+        let first = self.places.first();
+        let forged = first.and_then(|shared| shared.reject(&entry, &miss));
         forged.map_or(Ok(()), |forged| self.punish(forged))
     }
 
@@ -313,9 +316,12 @@ impl Cache {
         if !self.writes {
             return;
         }
-        let shared = Arc::clone(&self.shared);
-        let keeping = async move { shared.keep_outline(outline).await };
-        self.running.spawn_on(keeping, &self.handle);
+        let outline = Arc::new(outline);
+        for shared in &self.places {
+            let (shared, outline) = (Arc::clone(shared), Arc::clone(&outline));
+            let keeping = async move { shared.keep_outline((*outline).clone()).await };
+            self.running.spawn_on(keeping, &self.handle);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kigumi_layer::decompress;
 use kigumi_oci::{DiffId, Digester};
-use kigumi_registry::{Error, Spool};
+use kigumi_registry::{Client, Error, Spool};
 
 use super::backend::Backend;
 use super::entry::{Entry, LAYER};
@@ -16,7 +16,8 @@ use super::error::CacheError;
 use super::judge::{Rules, Signing};
 use super::reason::{Counts, Reason};
 use super::{BlobPlace, CachedLayer, Hit, Wanted};
-use crate::error::chain;
+use crate::cli::{CachePlace, CacheSettings};
+use crate::error::{BuildError, chain};
 use crate::report::{BuildEvent, Events};
 
 /// What the tag of a layer's entry is made of, besides its key.
@@ -62,7 +63,27 @@ pub(super) struct Found {
 }
 
 impl Shared {
-    pub(super) fn new(backend: Backend, rules: Arc<Rules>, events: Events) -> Self {
+    /// Reads the keys; asks nobody yet. Files are read here and not later: the root filesystem is replaced under us. `now` in seconds since 1970.
+    ///
+    /// # Errors
+    /// A key file that cannot be read or is none.
+    pub(super) fn open(
+        place: &CachePlace,
+        settings: &CacheSettings,
+        client: Client,
+        events: Events,
+        now: i64,
+    ) -> Result<Self, BuildError> {
+        let rules = Rules::new(settings, events.redactor(), now);
+        let rules = rules.map_err(BuildError::LayerCache)?;
+        Ok(Self::new(
+            Backend::new(place, client),
+            Arc::new(rules),
+            events,
+        ))
+    }
+
+    fn new(backend: Backend, rules: Arc<Rules>, events: Events) -> Self {
         Self {
             backend,
             rules,
@@ -125,6 +146,7 @@ impl Shared {
             layer: believed.layer,
             lineage: believed.lineage,
             source,
+            others: Vec::new(),
         }))
     }
 
@@ -224,6 +246,11 @@ impl Shared {
 
     pub(super) fn rejected(&self) -> BTreeMap<Reason, u64> {
         self.counts.all()
+    }
+
+    /// Its place, for messages.
+    pub(super) fn place(&self) -> String {
+        self.backend.place()
     }
 
     /// For the end of the build.

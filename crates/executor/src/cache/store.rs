@@ -14,11 +14,11 @@ use crate::error::chain;
 
 impl Shared {
     /// Keeps an entry. What goes wrong is told once if it will go wrong again (K-CACHE-04).
-    pub(super) async fn keep(&self, new: NewEntry) {
+    pub(super) async fn keep(&self, new: &NewEntry) {
         let tag = self
             .rules
             .tag(SUBJECT, &new.wanted.key, self.rules.signing());
-        let record = self.rules.record(&new);
+        let record = self.rules.record(new);
         let Ok(record) = record::write(&record) else {
             return;
         };
@@ -26,17 +26,17 @@ impl Shared {
         let Ok(manifest) = entry::write(LAYER, &record, &layers, self.rules.signer()) else {
             return;
         };
-        let layer = match new.layer {
+        let layer = match &new.layer {
             None => Blob::of_bytes(EMPTY.0, EMPTY.1),
             Some((layer, bytes)) => {
                 let descriptor = layer.descriptor();
-                let Some(near) = wait(&bytes, descriptor.digest).await else {
+                let Some(near) = wait(bytes, descriptor.digest).await else {
                     // The build has failed, and says so itself.
                     return;
                 };
                 Blob {
                     descriptor,
-                    spool: bytes.spool,
+                    spool: bytes.spool.clone(),
                     near,
                 }
             }

@@ -60,6 +60,15 @@ pub enum BuildEvent {
         /// How long it took.
         took: Duration,
     },
+    /// What a stage did to the root filesystem was undone for the next one.
+    RolledBack {
+        /// How many entries were removed, made or dressed.
+        changes: usize,
+        /// How many files came back from their layers.
+        restored: usize,
+        /// How long it took.
+        took: Duration,
+    },
     /// An instruction begins.
     StepStarted {
         /// Which.

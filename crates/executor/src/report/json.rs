@@ -102,6 +102,16 @@ fn parts(event: &BuildEvent) -> (&'static str, &'static str, String, Value) {
             "unpacked the base".to_owned(),
             json!({ "layers": layers, "entries": entries, "seconds": took.as_secs_f64() }),
         ),
+        BuildEvent::RolledBack {
+            changes,
+            restored,
+            took,
+        } => (
+            "info",
+            "rolled_back",
+            "rolled the root filesystem back".to_owned(),
+            json!({ "changes": changes, "restored": restored, "seconds": took.as_secs_f64() }),
+        ),
         BuildEvent::StepStarted { step, text, line } => (
             "info",
             "step_started",

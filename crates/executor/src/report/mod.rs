@@ -139,6 +139,7 @@ fn level(event: &BuildEvent) -> Verbosity {
         | BuildEvent::BaseResolved { .. }
         | BuildEvent::StageStarted { .. }
         | BuildEvent::Unpacked { .. }
+        | BuildEvent::RolledBack { .. }
         | BuildEvent::StepStarted { .. }
         | BuildEvent::Output { .. }
         | BuildEvent::StepFinished { .. }

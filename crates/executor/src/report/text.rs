@@ -80,6 +80,16 @@ fn lines(event: &BuildEvent) -> String {
             count(*entries, "entry").replace("entrys", "entries"),
             duration(*took)
         ),
+        BuildEvent::RolledBack {
+            changes,
+            restored,
+            took,
+        } => format!(
+            "rolled the root filesystem back: {} undone, {} restored in {}",
+            count(*changes, "change"),
+            count(*restored, "file"),
+            duration(*took)
+        ),
         BuildEvent::StepStarted { step, text, line } => {
             format!("{} {text} (line {line})", position(step))
         }

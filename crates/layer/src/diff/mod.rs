@@ -1,9 +1,13 @@
+mod undo;
+
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::iter::Peekable;
 
 use crate::{Change, Entries, Entry, ImagePath, NodeId, Tree};
+
+pub use undo::undo;
 
 /// The changeset that makes `after` of `before`, in the order in which a layer lists it: parents first, the first name of a
 /// group of hard links as the file and the others as links to it.

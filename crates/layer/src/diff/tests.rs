@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::diff;
+use super::{diff, undo};
 use crate::notation::{parse_changes, parse_tree, print_changes};
 use crate::{Change, Entry, FileContent, ImagePath, Metadata, Mode, Timestamp, Tree, Xattrs};
 
@@ -350,6 +350,22 @@ pub(crate) fn trees() -> impl Strategy<Value = (Tree, Tree)> {
     })
 }
 
+#[test]
+fn what_no_layer_says_of_directories_is_undone_too() {
+    let before =
+        parse_tree("d 0755 0:0 @9 /d\nd 0755 0:0 @8 /d/e\nf 0644 0:0 1 /d/e/a \"a\"").unwrap();
+    let mut after = parse_tree("d 0755 0:0 @10 /d\nd 0755 0:0 @8 /d/e").unwrap();
+    let root = after.root();
+    after.node_mut(root).metadata.mode = Mode::new(0o700);
+    let changes = undo(&before, &after);
+    // The deletion lists the directories above it; the root is in no layer.
+    assert_eq!(
+        print_changes(&changes).trim_end(),
+        "d 0755 0:0 @10 /d\nd 0755 0:0 @8 /d/e\n- /d/e/a\nd 0700 0:0 /\nd 0755 0:0 @10 /d"
+    );
+    assert_eq!(applied(&before, changes).to_string(), after.to_string());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -359,6 +375,16 @@ proptest! {
         for (from, to) in [(&before, &after), (&after, &before)] {
             let changes = diff(from, to);
             prop_assert_eq!(comparable(&applied(from, changes)), comparable(to));
+        }
+    }
+
+    /// ADR 25.
+    #[test]
+    fn undoing_gives_the_other_tree_with_the_times_of_its_directories((before, after) in trees()) {
+        for (from, to) in [(&before, &after), (&after, &before)] {
+            let changes = undo(from, to);
+            prop_assert_eq!(applied(from, changes).to_string(), to.to_string());
+            prop_assert_eq!(undo(to, to), []);
         }
     }
 

@@ -4,7 +4,8 @@ mod narrow;
 mod packed;
 mod record;
 mod slots;
-mod walk;
+mod sockets;
+pub(crate) mod walk;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +22,8 @@ use crate::{Error, Exclusions, RootDir, Virtual, Virtuals};
 use compare::{Comparison, Finding, Findings, Here, What};
 use known::Known;
 use record::Recording;
+
+pub use sockets::remove_sockets;
 
 /// The tree as last seen on the disk, and what tells whether a file is still the one that was seen.
 ///

@@ -12,23 +12,23 @@ use crate::disk::{self, Stat};
 use crate::{Error, Exclusions, RootDir};
 
 /// Longest path that the kernel takes, and so the deepest directory that can be opened by its path.
-const PATH_MAX: usize = 4095;
+pub(crate) const PATH_MAX: usize = 4095;
 /// More threads than this wait for each other in the kernel.
 const THREADS: usize = 4;
 
 /// A directory and what is in it, without what is excluded.
-pub(super) struct Directory<'a, T> {
-    pub(super) path: &'a ImagePath,
-    pub(super) fd: &'a OwnedFd,
-    pub(super) stat: Stat,
-    pub(super) entries: Vec<(Box<[u8]>, Stat)>,
+pub(crate) struct Directory<'a, T> {
+    pub(crate) path: &'a ImagePath,
+    pub(crate) fd: &'a OwnedFd,
+    pub(crate) stat: Stat,
+    pub(crate) entries: Vec<(Box<[u8]>, Stat)>,
     /// Names that are there and nobody's business.
-    pub(super) hidden: Vec<Box<[u8]>>,
-    pub(super) tag: T,
+    pub(crate) hidden: Vec<Box<[u8]>>,
+    pub(crate) tag: T,
 }
 
 /// Directories to visit next, each with its tag.
-pub(super) type Next<T> = Vec<(ImagePath, T)>;
+pub(crate) type Next<T> = Vec<(ImagePath, T)>;
 
 struct Queue<T> {
     waiting: Next<T>,
@@ -40,7 +40,7 @@ struct Queue<T> {
 /// Calls `visit` for the root and for every directory that a visit asks for. Each thread has an accumulator of its own.
 ///
 /// Directories are opened by path from the root (no link followed, no mount entered), so there is one descriptor per thread whatever the depth.
-pub(super) fn walk<T, A>(
+pub(crate) fn walk<T, A>(
     root: &RootDir,
     exclusions: &Exclusions,
     start: T,

@@ -6,6 +6,7 @@ mod hostile;
 mod keeping;
 mod list;
 mod placing;
+mod rollback;
 mod scanning;
 mod unlucky;
 mod unpacking;

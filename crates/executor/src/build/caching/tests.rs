@@ -18,19 +18,7 @@ struct Case {
 }
 
 fn settings() -> CacheSettings {
-    CacheSettings {
-        place: crate::cli::CachePlace::Directory("/cache".into()),
-        writes: true,
-        ttl: std::time::Duration::from_mins(1),
-        copy_layers: true,
-        run_layers: true,
-        trust: crate::cli::Trust::Off,
-        sign_key: None,
-        verify_keys: Vec::new(),
-        domain: "default".into(),
-        not_before: None,
-        tamper: crate::cli::Tamper::Miss,
-    }
+    CacheSettings::of(crate::cli::CachePlace::Directory("/cache".into()))
 }
 
 impl Case {

@@ -3,6 +3,7 @@ mod layouts;
 mod mounts;
 mod mutations;
 mod outlines;
+mod places;
 mod trust;
 
 use std::io::Write;
@@ -57,19 +58,7 @@ impl Lab {
     /// Everything is believed.
     fn open(&self) -> CacheSettings {
         let reference: Reference = self.registry.reference("app/cache").parse().unwrap();
-        CacheSettings {
-            place: CachePlace::Repository(Box::new(reference)),
-            writes: true,
-            ttl: Duration::from_hours(336),
-            copy_layers: true,
-            run_layers: true,
-            trust: Trust::Off,
-            sign_key: None,
-            verify_keys: Vec::new(),
-            domain: "main".to_owned(),
-            not_before: None,
-            tamper: Tamper::Miss,
-        }
+        CacheSettings::of(CachePlace::Repository(Box::new(reference)))
     }
 
     /// Entries of the key `main-1` are believed and written.
@@ -100,7 +89,7 @@ impl Lab {
         let client = self.client.get_or_init(start).await.clone();
         let told = Arc::clone(&self.told);
         let events = Events::new(move |event| told.lock().unwrap().push(format!("{event:?}")));
-        Cache::open(settings, client, Handle::current(), events, now).unwrap()
+        Cache::open(settings, &client, Handle::current(), &events, now).unwrap()
     }
 
     async fn cache(&self, settings: &CacheSettings) -> Cache {

@@ -10,10 +10,10 @@ const TOP: Top = Top {
 impl Lab {
     async fn mounts(&self, settings: &CacheSettings) -> MountCache {
         let cache = self.cache(settings).await;
-        let Backend::Registry { client, .. } = &cache.shared.backend else {
+        let Backend::Registry { client, .. } = &cache.places[0].backend else {
             panic!("not a registry");
         };
-        let events = cache.shared.events.clone();
+        let events = cache.places[0].events.clone();
         MountCache::open(settings, client.clone(), events, NOW).unwrap()
     }
 

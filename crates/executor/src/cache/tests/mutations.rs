@@ -29,8 +29,7 @@ impl Victim {
     async fn at(lab: Lab, number: u64) -> Self {
         let cache = lab.cache(&lab.signed()).await;
         let signing = judge::Signing::Signed;
-        let tag = cache
-            .shared
+        let tag = cache.places[0]
             .rules
             .tag(shared::SUBJECT, &wanted(number).key, signing);
         let (_, manifest) = lab.registry.manifest(REPOSITORY, &tag).unwrap();

@@ -138,7 +138,7 @@ async fn a_secret_key_is_in_no_log() {
     let settings = lab.signed();
     let events = Events::new(|_| {});
     let client = Client::start(ClientConfig::default()).await.unwrap();
-    let opened = Cache::open(&settings, client, Handle::current(), events.clone(), NOW);
+    let opened = Cache::open(&settings, &client, Handle::current(), &events, NOW);
     drop(opened.unwrap());
     let text = std::fs::read_to_string(settings.sign_key.unwrap()).unwrap();
     let (_, secret) = text.trim().split_once(':').unwrap();

@@ -16,9 +16,9 @@ pub struct CacheFlags {
     /// Take layers from the cache instead of making them again, and keep new ones there
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Cache")]
     pub cache: Option<bool>,
-    /// Repository of the cache, or `oci:DIRECTORY` [default: cache in the repository of the first destination]
-    #[arg(long, value_name = "REPOSITORY", help_heading = "Cache")]
-    pub cache_repo: Option<String>,
+    /// Repository of the cache, or `oci:DIRECTORY`; repeatable, the first that has an entry counts [default: cache in the repository of the first destination]
+    #[arg(long, value_name = "REPOSITORY", action = ArgAction::Append, help_heading = "Cache")]
+    pub cache_repo: Vec<String>,
     /// How long an entry is of use
     #[arg(
         long,
@@ -70,8 +70,10 @@ pub struct CacheFlags {
 /// What they mean. Absent from the configuration when there is no cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheSettings {
-    /// Where it is.
+    /// Where it is, and what counts if several places have an entry.
     pub place: CachePlace,
+    /// Where else it is, in the order in which that counts. Each place once.
+    pub more: Vec<CachePlace>,
     /// Whether new entries are written.
     pub writes: bool,
     /// `--cache-ttl`
@@ -162,7 +164,7 @@ impl CacheSettings {
         Self::if_asked(asks, flags, destinations, working_directory)
     }
 
-    /// Where the caches of RUN are kept in a cache repository, with or without `--cache`; none if they are not.
+    /// Where the caches of RUN are kept, in the first cache repository, with or without `--cache`; none if they are not.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -173,7 +175,12 @@ impl CacheSettings {
     ) -> Result<Option<Self>, ConfigError> {
         let is_off = flags.cache_mode.as_deref() == Some("off");
         let asks = flags.cache_mounts.as_deref() == Some("registry") && !is_off;
-        Self::if_asked(asks, flags, destinations, working_directory)
+        let settings = Self::if_asked(asks, flags, destinations, working_directory)?;
+        // Layers of a directory are kept once: a place that has the later ones and not the first is of no use.
+        Ok(settings.map(|settings| Self {
+            more: Vec::new(),
+            ..settings
+        }))
     }
 
     fn if_asked(
@@ -204,8 +211,19 @@ impl CacheSettings {
             return Err(ConfigError::CacheWithoutSignKey);
         }
         let writes = mode != Some(Mode::Read) && !only_reads && signs_if_it_must;
+        let place = |text: &str| place(text, (push, destinations), only_reads, working_directory);
+        let mut texts = flags.cache_repo.iter();
+        let first = place(texts.next().map_or("", String::as_str))?;
+        let mut more: Vec<CachePlace> = Vec::new();
+        for text in texts {
+            let next = place(text)?;
+            if next != first && !more.contains(&next) {
+                more.push(next);
+            }
+        }
         Ok(Some(Self {
-            place: place(flags, (push, destinations), only_reads, working_directory)?,
+            place: first,
+            more,
             writes,
             ttl,
             copy_layers: flags.cache_copy_layers == Some(true),
@@ -219,20 +237,44 @@ impl CacheSettings {
         }))
     }
 
-    /// The registry that it is in.
-    pub fn registry(&self) -> Option<&str> {
-        match &self.place {
-            CachePlace::Repository(reference) => Some(reference.registry()),
-            CachePlace::Directory(_) => None,
+    /// What tests begin with: all is believed, written and kept here.
+    #[cfg(test)]
+    pub(crate) fn of(place: CachePlace) -> Self {
+        Self {
+            place,
+            more: Vec::new(),
+            writes: true,
+            ttl: Duration::from_hours(336),
+            copy_layers: true,
+            run_layers: true,
+            trust: Trust::Off,
+            sign_key: None,
+            verify_keys: Vec::new(),
+            domain: "main".to_owned(),
+            not_before: None,
+            tamper: Tamper::Miss,
         }
     }
 
-    /// The directory that it is in.
-    pub fn directory(&self) -> Option<&Path> {
-        match &self.place {
+    /// All places, in the order in which they count.
+    pub fn places(&self) -> impl Iterator<Item = &CachePlace> {
+        std::iter::once(&self.place).chain(&self.more)
+    }
+
+    /// The registries that it is in.
+    pub fn registries(&self) -> impl Iterator<Item = &str> {
+        self.places().filter_map(|place| match place {
+            CachePlace::Repository(reference) => Some(reference.registry()),
+            CachePlace::Directory(_) => None,
+        })
+    }
+
+    /// The directories that it is in.
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.places().filter_map(|place| match place {
             CachePlace::Repository(_) => None,
-            CachePlace::Directory(path) => Some(path),
-        }
+            CachePlace::Directory(path) => Some(path.as_path()),
+        })
     }
 
     /// The files with keys.
@@ -320,12 +362,11 @@ fn check_keys(trust: Trust, has_keys: bool) -> Result<(), ConfigError> {
 
 /// As kaniko: a repository, `oci:DIRECTORY`, or `cache` below the first destination.
 fn place(
-    flags: &CacheFlags,
+    text: &str,
     (push, destinations): (bool, &[Reference]),
     only_reads: bool,
     working_directory: &Path,
 ) -> Result<CachePlace, ConfigError> {
-    let text = flags.cache_repo.as_deref().unwrap_or_default();
     if let Some(directory) = text.strip_prefix("oci:") {
         if directory.is_empty() {
             return Err(wrong("--cache-repo", text)(

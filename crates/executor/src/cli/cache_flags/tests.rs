@@ -78,6 +78,48 @@ fn a_cache_is_a_repository_or_a_directory_k_cache_02() {
     }
 }
 
+#[test]
+fn several_places_are_one_cache_in_the_order_in_which_they_are_named() {
+    let found = settings(&[
+        "--cache-repo=r.test/c",
+        "--cache-repo=oci:/var/cache",
+        "--cache-repo=r.test/c",
+        "--cache-repo=",
+        "--cache-repo=oci:/var/cache",
+    ])
+    .unwrap();
+    let places = found.places().map(|place| {
+        repository(&CacheSettings {
+            place: place.clone(),
+            ..found.clone()
+        })
+    });
+    let places: Vec<String> = places.collect();
+    assert_eq!(places, ["r.test/c", "/var/cache", "r.test/app/cache"]);
+    assert_eq!(found.registries().collect::<Vec<_>>(), ["r.test"; 2]);
+    assert_eq!(
+        found.directories().collect::<Vec<_>>(),
+        [Path::new("/var/cache")]
+    );
+    let error = settings(&["--cache-repo=r.test/c", "--cache-repo=r.test/c:tag"]).unwrap_err();
+    assert!(error.to_string().contains("r.test/c:tag"));
+}
+
+#[test]
+fn of_several_places_the_caches_of_run_are_kept_in_the_first() {
+    let words = [
+        "executor",
+        "--cache-mounts=registry",
+        "--cache-repo=r.test/c",
+        "--cache-repo=oci:/d",
+    ];
+    let args = parse(words).unwrap();
+    let found = CacheSettings::for_mounts(&args.build.cache, (true, &[]), Path::new("/"));
+    let found = found.unwrap().unwrap();
+    assert_eq!(repository(&found), "r.test/c");
+    assert_eq!(found.more, []);
+}
+
 /// Contract § 2, K-CACHE-03.
 #[test]
 fn without_a_push_the_cache_needs_a_name_unless_it_is_only_read() {

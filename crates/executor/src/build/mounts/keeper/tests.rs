@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::build::main_context::MainContext;
 use crate::build::workshop::watch_cancel;
-use crate::cli::{CachePlace, CacheSettings, Tamper, Trust};
+use crate::cli::{CachePlace, CacheSettings};
 use crate::report::Events;
 
 const NOW: i64 = 1_700_000_000;
@@ -50,19 +50,7 @@ impl Cluster {
 
     fn settings(&self) -> CacheSettings {
         let reference: Reference = self.registry.reference("cache").parse().unwrap();
-        CacheSettings {
-            place: CachePlace::Repository(Box::new(reference)),
-            writes: true,
-            ttl: Duration::from_hours(336),
-            copy_layers: false,
-            run_layers: true,
-            trust: Trust::Off,
-            sign_key: None,
-            verify_keys: Vec::new(),
-            domain: "main".to_owned(),
-            not_before: None,
-            tamper: Tamper::Miss,
-        }
+        CacheSettings::of(CachePlace::Repository(Box::new(reference)))
     }
 
     fn pod_with(&self, settings: &CacheSettings, now: i64) -> Pod {
