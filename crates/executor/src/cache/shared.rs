@@ -83,7 +83,7 @@ impl Shared {
         ))
     }
 
-    fn new(backend: Backend, rules: Arc<Rules>, events: Events) -> Self {
+    pub(super) fn new(backend: Backend, rules: Arc<Rules>, events: Events) -> Self {
         Self {
             backend,
             rules,

@@ -31,6 +31,7 @@ impl WarmKeys {
         let sign_key = given.map(|text| working_directory.join(text));
         Ok(CacheSettings {
             place: CachePlace::Directory(directory.to_owned()),
+            more: Vec::new(),
             writes: true,
             ttl,
             copy_layers: false,

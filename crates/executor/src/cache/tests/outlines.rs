@@ -160,7 +160,7 @@ async fn a_directory_beside_the_base_is_asked_first_and_believed_no_more_than_th
     let lab = Lab::new();
     let beside = lab.directory.path().join("outlines");
     let cache = lab.cache(&lab.signed()).await;
-    let events = cache.shared.events.clone();
+    let events = cache.places[0].events.clone();
     let shelf = OutlineShelf::open(&lab.signed(), events, NOW).unwrap();
     shelf.put(&beside, outline(name(1))).await;
     assert!(shelf.has(&beside, &name(1)).await && !shelf.has(&beside, &name(2)).await);
