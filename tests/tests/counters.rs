@@ -110,16 +110,34 @@ impl Counted {
     }
 }
 
+/// Anonymous memory stays below this in every build.
+const MEMORY: u64 = 64 << 20;
+
 /// A build of its own, and what it asked the registry for.
 fn build(lab: &Lab, base: &str, name: &str, context: Context) -> Result<(Outcome, Counted)> {
+    let pod = Pod::new(lab).context(context);
+    build_in(pod, lab, name, &[base, name])
+}
+
+/// A build in this pod, and what it asked the registry for in these repositories.
+fn build_in(
+    pod: Pod<'_>,
+    lab: &Lab,
+    name: &str,
+    repositories: &[&str],
+) -> Result<(Outcome, Counted)> {
     let mark = lab.plain().mark();
-    let outcome = Pod::new(lab)
-        .context(context)
+    let outcome = pod
         .args(["--destination", &lab.destination(name), "--reproducible"])
         .run()?;
     outcome.success()?;
+    let peak = outcome.peak_anonymous;
+    ensure!(
+        peak > 0 && peak < MEMORY,
+        "{peak} bytes; 0 is not measured, {MEMORY} the limit"
+    );
     let requests = lab.plain().requests_since(mark)?;
-    Ok((outcome, Counted::of(&requests, &[base, name])))
+    Ok((outcome, Counted::of(&requests, repositories)))
 }
 
 fn context(lab: &Lab, dockerfile: String) -> Result<Context> {
@@ -225,5 +243,127 @@ fn what_a_run_starts_has_the_huge_pages_that_the_pod_has() -> Result<()> {
     let line = of_pod.trim();
     outcome.success()?.says(line)?;
     ensure!(line.starts_with("THP_enabled"), "`{line}`");
+    Ok(())
+}
+
+// The workload `run10`, small.
+#[test]
+fn ten_runs_read_the_base_once_and_send_ten_layers() -> Result<()> {
+    let lab = Lab::get()?;
+    let (base, layers) = base(lab)?;
+    let name = Lab::unique_name("counted");
+    let runs = (0..10).map(|number| format!("RUN echo {number} > /written-{number}\n"));
+    let runs = runs.collect::<String>();
+    let dockerfile = format!("FROM {}\n{runs}", lab.destination(&base));
+    let (_, counted) = build(lab, &base, &name, context(lab, dockerfile)?)?;
+    counted.ensure_nothing_twice()?;
+    ensure!(counted.reads_of(&layers) == [1, 1, 1], "{counted:?}");
+    ensure!(counted.mounts == layers.len(), "{counted:?}");
+    // Ten layers and the config.
+    ensure!(counted.uploads.len() == 11, "{counted:?}");
+    Ok(())
+}
+
+/// The workload `cachehit`, small: builds that share a cache repository.
+struct Cached {
+    lab: &'static Lab,
+    base: String,
+    /// Blobs of the base's layers.
+    layers: Vec<String>,
+    cache: String,
+}
+
+/// How many of the steps of [`Cached`] have keys.
+const KEYS: usize = 5;
+
+impl Cached {
+    fn new() -> Result<Self> {
+        let lab = Lab::get()?;
+        let (base, layers) = base(lab)?;
+        let cache = repository(&Lab::unique_name("counted-cache")).to_owned();
+        Ok(Self {
+            lab,
+            base,
+            layers,
+            cache,
+        })
+    }
+
+    /// A build in a pod that knows nothing; the second COPY takes a file with this content.
+    fn build(&self, second: &str) -> Result<(Image, Counted)> {
+        let dockerfile = format!(
+            "FROM {}\nWORKDIR /work\nCOPY one first\nRUN echo made > made\nCOPY second second\n\
+             RUN busybox cat first second made > all\nENV A=b\nCMD [\"cat\", \"all\"]\n",
+            self.lab.destination(&self.base)
+        );
+        let context = context(self.lab, dockerfile)?.file("second", second)?;
+        let cache = format!("--cache-repo={}", self.lab.destination(&self.cache));
+        let pod = Pod::new(self.lab).context(context);
+        let pod = pod.args(["--cache", "--cache-copy-layers", &cache]);
+        let name = Lab::unique_name("counted");
+        let (_, counted) = build_in(pod, self.lab, &name, &[&self.base, &name, &self.cache])?;
+        let image = Image::pull(self.lab.plain(), &name)?;
+        image.strict()?;
+        Ok((image, counted))
+    }
+}
+
+/// How many layers of an image were moved, in any direction.
+fn moved(counted: &Counted, image: &Image) -> usize {
+    let layers = image.layers.iter();
+    let moved = layers.filter(|layer| {
+        let digest = &layer.descriptor.digest;
+        counted.reads.contains_key(digest) || counted.uploads.contains_key(digest)
+    });
+    moved.count()
+}
+
+// T-RES-02
+#[test]
+fn a_build_that_is_all_in_the_cache_moves_no_layer_and_asks_for_each_key_at_most_twice()
+-> Result<()> {
+    let case = Cached::new()?;
+    let (image, first) = case.build("x")?;
+    first.ensure_nothing_twice()?;
+    ensure!(first.reads_of(&case.layers) == [1, 1, 1], "{first:?}");
+    let (again, second) = case.build("x")?;
+    second.ensure_nothing_twice()?;
+    ensure!(again.digest() == image.digest(), "another image");
+    ensure!(moved(&second, &again) == 0, "{second:?}");
+    ensure!(second.manifests_written == 1, "{second:?}");
+    // Each key twice, each layer mounted, and what every build asks.
+    let bound = 2 * KEYS + again.layers.len() + 12;
+    ensure!(second.requests <= bound, "{bound}: {second:?}");
+    Ok(())
+}
+
+// The workload `cachelast`, small.
+#[test]
+fn what_is_behind_a_change_is_made_again_and_everything_else_is_moved_once() -> Result<()> {
+    let case = Cached::new()?;
+    case.build("x")?;
+    let (image, counted) = case.build("y")?;
+    counted.ensure_nothing_twice()?;
+    ensure!(counted.reads_of(&case.layers) == [1, 1, 1], "{counted:?}");
+    let mut made = image
+        .layers
+        .iter()
+        .rev()
+        .map(|layer| &layer.descriptor.digest);
+    let made: Vec<_> = made.by_ref().take(2).collect();
+    for digest in made {
+        ensure!(
+            counted.uploads.get(digest) == Some(&1),
+            "{digest}: {counted:?}"
+        );
+        ensure!(!counted.reads.contains_key(digest), "{digest}: {counted:?}");
+    }
+    let kept = image.layers.iter().rev().skip(2);
+    for digest in kept.map(|layer| &layer.descriptor.digest) {
+        ensure!(
+            !counted.uploads.contains_key(digest),
+            "{digest}: {counted:?}"
+        );
+    }
     Ok(())
 }

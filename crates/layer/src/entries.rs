@@ -159,7 +159,7 @@ impl Piece {
         self.names.splice(start..start, name.iter().copied());
         let length = place_of(name.len());
         let end = place_of(start + name.len());
-        self.places.insert(at, Place { end, id });
+        self.places.insert(at, Place { id, end });
         for later in self.places.iter_mut().skip(at + 1) {
             later.end += length;
         }

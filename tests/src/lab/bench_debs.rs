@@ -29,8 +29,9 @@ pub(super) fn directory(lab: &Lab) -> Result<PathBuf> {
         return Ok(kept);
     }
     let fetched = lab.temp_dir()?;
+    // What the minimal Debian itself was made of lies in the same directory.
     let install = format!(
-        "APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --yes --no-install-recommends --download-only install {PACKAGES}"
+        "rm -f \"$1\"/var/cache/apt/archives/*.deb; APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --yes --no-install-recommends --download-only install {PACKAGES}"
     );
     let keep = format!(
         "cp \"$1\"/var/cache/apt/archives/*.deb {}/",

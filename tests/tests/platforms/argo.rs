@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use kigumi_tests::{Context, Image, ImageBuilder, Lab, LayerBuilder, Pod};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -47,7 +47,8 @@ impl Step {
 
     /// Runs the container of a template. Argo reads the ENTRYPOINT of an image from its registry where no command is said.
     fn run(&self, lab: &Lab, template: &Value, known: &[(&str, &str)]) -> Result<()> {
-        let container = &template["spec"]["templates"][0]["container"];
+        let container = template.pointer("/spec/templates/0/container");
+        let container = container.context("a container")?;
         let secret = credentials(lab)?;
         let script = "\"$@\"; code=$?; echo $code > /var/run/argo/exitcode; exit $code";
         let mut all: Vec<String> = ["sh", "-c", script, "emissary"].map(str::to_owned).to_vec();

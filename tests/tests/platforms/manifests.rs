@@ -22,7 +22,7 @@ struct Pair {
 
 /// The scheduler's and the kubelet's affair: the builder is not told.
 const SET_ASIDE: &str = "what is set aside for the pod; it builds the same without";
-/// What RuntimeDefault forbids, the builder does not do; many clusters have it as the default.
+/// What `RuntimeDefault` forbids, the builder does not do; many clusters have it as the default.
 const CONFINED: &str = "what the pod may not do; the builder never does it";
 /// Nothing is asked of the cluster.
 const NO_TOKEN: &str = "a token that is not used";

@@ -84,9 +84,11 @@ fn ends_well(outcome: &Outcome) -> Result<()> {
 
 /// The arguments of the catalog's step, with what a `TaskRun` without parameters but IMAGE and CONTEXT says.
 fn arguments(task: &Value, step: &Value, destination: &str) -> Result<Vec<String>> {
-    let defaults = &task["spec"]["params"];
     let known = [
-        ("$(params.DOCKERFILE)", text(&defaults[1], "/default")?),
+        (
+            "$(params.DOCKERFILE)",
+            text(task, "/spec/params/1/default")?,
+        ),
         ("$(params.CONTEXT)", "app"),
         ("$(params.IMAGE)", destination),
         ("$(workspaces.source.path)", "/workspace/source"),

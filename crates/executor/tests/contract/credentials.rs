@@ -18,7 +18,7 @@ pub(crate) const ROWS: &[Row] = &[
         in_a_file("run/containers", "auth.json", "XDG_RUNTIME_DIR", "run");
     }),
     ("KANIKO_<HOST>_USER", || {
-        needs(OF_KANIKO, "KANIKO_127_0_0_1_USER")
+        needs(OF_KANIKO, "KANIKO_127_0_0_1_USER");
     }),
     ("KANIKO_<HOST>_PASSWORD", || {
         needs(OF_KANIKO, "KANIKO_127_0_0_1_PASSWORD");

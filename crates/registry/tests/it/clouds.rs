@@ -776,7 +776,6 @@ type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
 
 /// Errors name the provider, what was tried and what to do, and no value.
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_refusal_says_who_refused_what_and_what_to_do() {
     let world = World::new();
     world.rules.lock().unwrap().refuse = true;

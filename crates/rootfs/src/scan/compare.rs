@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_has_128_bytes() {
-        assert_eq!(size_of::<Here>(), 128);
+    fn a_finding_has_136_bytes() {
+        assert_eq!(size_of::<Here>(), 136);
     }
 }

@@ -70,7 +70,7 @@ impl Known {
     }
 
     fn seen_apart(&self, id: NodeId, number: u32) -> Option<Seen> {
-        let (_, record) = self.apart.get(number as usize)?;
+        let ((), record) = self.apart.get(number as usize)?;
         let (packed, is_suspect) = match record {
             Record::Nothing => return None,
             Record::Wide => return self.wide.get(&id).copied(),
@@ -146,7 +146,7 @@ impl Known {
                 record.suspect();
             }
         }
-        for (_, record) in self.apart.iter_mut() {
+        for ((), record) in self.apart.iter_mut() {
             if let Record::Seen(packed) = record
                 && packed.ctime() >= now
             {
@@ -226,15 +226,12 @@ mod tests {
             let mut expected = HashMap::new();
             for (at, identity) in steps {
                 let id = ids[at];
-                match identity {
-                    Some(identity) => {
-                        known.note(id, identity);
-                        expected.insert(id, identity);
-                    }
-                    None => {
-                        known.forget(id);
-                        expected.remove(&id);
-                    }
+                if let Some(identity) = identity {
+                    known.note(id, identity);
+                    expected.insert(id, identity);
+                } else {
+                    known.forget(id);
+                    expected.remove(&id);
                 }
             }
             for id in &ids {

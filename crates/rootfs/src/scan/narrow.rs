@@ -67,15 +67,18 @@ struct Span([u8; 5]);
 
 impl Span {
     fn new(nanoseconds: i64) -> Option<Self> {
-        let [a, b, c, d, e, 0, 0, 0] = nanoseconds.to_le_bytes() else {
-            return None;
-        };
-        Some(Self([a, b, c, d, e]))
+        let bytes = nanoseconds.to_le_bytes();
+        let (lower, upper) = bytes.split_first_chunk()?;
+        (*upper == [0; 3]).then_some(Self(*lower))
     }
 
     fn nanoseconds(self) -> i64 {
-        let [a, b, c, d, e] = self.0;
-        i64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
+        let mut bytes = [0; 8];
+        bytes
+            .iter_mut()
+            .zip(self.0)
+            .for_each(|(to, from)| *to = from);
+        i64::from_le_bytes(bytes)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use kigumi_tests::measured::{Measured, run_measured};
-use kigumi_tests::{Image, Lab, Peer, Pod};
+use kigumi_tests::{Lab, Peer, Pod};
 
 use super::workload::{Bases, Cache, Edition, Ground, Workload};
 use super::{alone, limit};
@@ -63,6 +63,8 @@ pub(super) struct Bench<'a> {
     filled: Option<[String; 2]>,
     /// Layers of the bases and of what was built before.
     old: BTreeSet<String>,
+    /// The image that was built before.
+    before: Option<String>,
     /// URLs of the layers that have to be unpacked for it.
     fetched: Vec<String>,
     /// Files of uncompressed tar: the layers that the workload makes.
@@ -85,11 +87,18 @@ fn unique_repository(prefix: &str) -> String {
 
 /// Blobs of the layers of a reference in the lab's registry, in order.
 fn layers(lab: &Lab, reference: &str) -> Result<Vec<String>> {
-    let name = reference.strip_prefix(lab.plain().address());
-    let name = name.unwrap_or(reference).trim_start_matches('/');
-    let image = Image::pull(lab.plain(), name)?;
-    let layers = image.layers.into_iter();
-    Ok(layers.map(|layer| layer.descriptor.digest).collect())
+    let (_, tag) = reference
+        .rsplit_once(':')
+        .context("a reference has a tag")?;
+    let (_, manifest) = lab.plain().manifest(repository(reference), tag)?;
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&manifest).with_context(|| format!("manifest of {reference}"))?;
+    let layers = manifest.get("layers").and_then(|layers| layers.as_array());
+    let layers = layers.with_context(|| format!("{reference} is no image"))?;
+    let digests = layers
+        .iter()
+        .filter_map(|layer| layer.get("digest")?.as_str());
+    Ok(digests.map(str::to_owned).collect())
 }
 
 impl<'a> Bench<'a> {
@@ -106,6 +115,7 @@ impl<'a> Bench<'a> {
             bases,
             workload,
             filled: None,
+            before: None,
             fetched: below
                 .iter()
                 .map(|digest| blob_url(lab, repository(ground), digest))
@@ -145,6 +155,7 @@ impl<'a> Bench<'a> {
                 self.fetched.push(url);
             }
         }
+        self.before = Some(name);
         Ok(())
     }
 
@@ -336,7 +347,11 @@ impl<'a> Bench<'a> {
             repository(&name)
         );
         let mut command = limit::command(place.path(), &self.fetched, &self.made, &uploads)?;
-        Ok((vec![name], run_measured(&mut command)?))
+        let names = [Some(name), self.before.clone()];
+        Ok((
+            names.into_iter().flatten().collect(),
+            run_measured(&mut command)?,
+        ))
     }
 
     /// In a container like the builder's own, whose overlay is not volatile either: what a command syncs is synced in both.
