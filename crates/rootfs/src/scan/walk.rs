@@ -3,6 +3,7 @@
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 
 use kigumi_layer::ImagePath;
 use rustix::fs::OFlags;
@@ -71,7 +72,9 @@ where
         found
     };
     let found = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        // Some processes may have no further thread: at the limit of the pod, or whose children get another process namespace.
+        let more = |_| Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads).filter_map(more).collect();
         let mut found = vec![work()];
         for other in others {
             match other.join() {
