@@ -384,8 +384,8 @@ impl<'a> Build<'a> {
         let product = Product::new(std::mem::take(images), self.epoch())?;
         if self.config.push {
             // An entry whose layer cannot be had shows here at the latest, before anything else sees the image.
-            for uploads in uploads.iter_mut() {
-                workshop.wait(uploads.finish())?;
+            for (uploads, image) in uploads.iter_mut().zip(&product.images) {
+                workshop.wait(uploads.finish_image(image.manifest.digest()))?;
             }
         }
         self.export(&product)?;

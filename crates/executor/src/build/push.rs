@@ -29,6 +29,12 @@ pub(crate) struct Uploads {
     /// Repositories by registry: blobs are sent to the first and mounted in the others.
     targets: Vec<Vec<Repository>>,
     running: Vec<JoinHandle<Result<(), BuildError>>>,
+    /// Layers that wait to be mounted: if the whole image turns out to be there, none has to be.
+    near: Vec<Near>,
+    /// Whether anything was sent that was nowhere before.
+    has_sent: bool,
+    /// Targets, by number, that have the image.
+    complete: BTreeSet<usize>,
     taken: Arc<Taken>,
     /// `--push-ignore-immutable-tag-errors`
     ignore_immutable_tags: bool,
@@ -58,6 +64,9 @@ impl Uploads {
             work,
             targets,
             running: Vec::new(),
+            near: Vec::new(),
+            has_sent: false,
+            complete: BTreeSet::new(),
             taken: Arc::default(),
             ignore_immutable_tags,
         }
@@ -74,6 +83,8 @@ impl Uploads {
 
     /// Sends a layer that may still grow. What it gives tells the cache where to take the bytes from, and when.
     pub(crate) fn start(&mut self, spool: &Spool) -> LayerBytes {
+        self.has_sent = true;
+        self.send_near();
         let (sending, sent) = Sent::new();
         for (target, repositories) in self.targets.iter().enumerate() {
             let task = self.task(repositories);
@@ -102,39 +113,102 @@ impl Uploads {
     /// from registry to registry.
     /// `from` is the repository it is in, if that is one.
     pub(crate) fn start_base(&mut self, layer: &Layer, from: Option<&Repository>) {
-        self.start_known(layer, from, |error| error);
+        self.start_known(layer, from, None);
     }
 
     /// The same with a layer of the cache. What goes wrong is the entry's fault.
     pub(crate) fn start_cached(&mut self, key: CacheKey, layer: &Layer, from: Option<&Repository>) {
-        self.start_known(layer, from, move |error| BuildError::LostEntry {
-            key,
-            source: Some(Box::new(error)),
-        });
+        self.start_known(layer, from, Some(key));
     }
 
-    fn start_known(
-        &mut self,
-        layer: &Layer,
-        from: Option<&Repository>,
-        blame: impl FnOnce(BuildError) -> BuildError + Clone + Send + 'static,
-    ) {
-        for repositories in &self.targets {
-            let task = self.task(repositories);
-            let (layer, from, work) = (layer.clone(), from.cloned(), self.work.clone());
-            let blame = blame.clone();
-            let foreign = from.as_ref().is_none_or(|from| {
+    fn start_known(&mut self, layer: &Layer, from: Option<&Repository>, key: Option<CacheKey>) {
+        for target in 0..self.targets.len() {
+            let repositories = self.targets.get(target).map_or(&[][..], Vec::as_slice);
+            let near = from.filter(|from| {
                 let mut targets = repositories.iter();
-                targets.all(|target| target.registry() != from.registry())
+                targets.all(|target| target.registry() == from.registry())
             });
-            self.running.push(self.handle.spawn(async move {
-                let done = match (layer.spool.clone().filter(|_| foreign), from) {
-                    (Some(spool), from) => task.push(&spool, from.into_iter().collect()).await,
-                    (None, Some(from)) => task.copy(&layer, &from, &work).await,
-                    (None, None) => layer.bytes().map(drop),
-                };
-                done.map_err(blame)
-            }));
+            let known = Near {
+                target,
+                layer: layer.clone(),
+                from: from.cloned(),
+                key,
+            };
+            if near.is_some() {
+                self.near.push(known);
+            } else {
+                self.send_known(known, true);
+            }
+        }
+    }
+
+    fn send_known(&mut self, known: Near, is_foreign: bool) {
+        let Near {
+            target,
+            layer,
+            from,
+            key,
+        } = known;
+        let repositories = self.targets.get(target).map_or(&[][..], Vec::as_slice);
+        let (task, work) = (self.task(repositories), self.work.clone());
+        self.running.push(self.handle.spawn(async move {
+            let done = match (layer.spool.clone().filter(|_| is_foreign), from) {
+                (Some(spool), from) => task.push(&spool, from.into_iter().collect()).await,
+                (None, Some(from)) => task.copy(&layer, &from, key.is_some(), &work).await,
+                (None, None) => layer.bytes().map(drop),
+            };
+            done.map_err(|error| match key {
+                Some(key) => BuildError::LostEntry {
+                    key,
+                    source: Some(Box::new(error)),
+                },
+                None => error,
+            })
+        }));
+    }
+
+    /// Sends what waits to be mounted.
+    fn send_near(&mut self) {
+        for near in std::mem::take(&mut self.near) {
+            self.send_known(near, false);
+        }
+    }
+
+    /// Brings what is missing of an image, all but the config and the manifest. Where every step came from the cache, a registry that has the manifest is
+    /// asked for nothing else.
+    pub(crate) async fn finish_image(&mut self, manifest: Digest) -> Result<(), BuildError> {
+        if !self.has_sent && self.near.iter().any(|near| near.key.is_some()) {
+            for (target, repositories) in self.targets.iter().enumerate() {
+                if self.is_everywhere(repositories, manifest).await {
+                    self.complete.insert(target);
+                }
+            }
+            let near = std::mem::take(&mut self.near).into_iter();
+            let (there, missing) = near.partition(|near| self.complete.contains(&near.target));
+            self.near = missing;
+            self.tell_of(there);
+        }
+        self.finish().await
+    }
+
+    async fn is_everywhere(&self, repositories: &[Repository], manifest: Digest) -> bool {
+        for repository in repositories {
+            if !self.client.has_manifest(repository, manifest).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn tell_of(&self, there: Vec<Near>) {
+        for near in there {
+            let repositories = self.targets.get(near.target).map_or(&[][..], Vec::as_slice);
+            let descriptor = &near.layer.descriptor;
+            for repository in repositories {
+                let (digest, size) = (descriptor.digest, descriptor.size);
+                let task = self.task(repositories);
+                task.tell(repository, digest, size, PushOutcome::Existed);
+            }
         }
     }
 
@@ -149,6 +223,7 @@ impl Uploads {
 
     /// Waits for all of them.
     pub(crate) async fn finish(&mut self) -> Result<(), BuildError> {
+        self.send_near();
         join(std::mem::take(&mut self.running)).await
     }
 
@@ -160,7 +235,14 @@ impl Uploads {
             self.handle
                 .spawn(async move { task.push_silently(&spool).await })
         };
-        join(self.targets.iter().map(push).collect()).await
+        let missing = self.targets.iter().enumerate();
+        let missing = missing.filter(|(target, _)| !self.complete.contains(target));
+        join(
+            missing
+                .map(|(_, repositories)| push(repositories))
+                .collect(),
+        )
+        .await
     }
 
     /// Moves the tags: nothing may be missing by now.
@@ -196,6 +278,17 @@ pub(super) async fn join(tasks: Vec<JoinHandle<Result<(), BuildError>>>) -> Resu
         })??;
     }
     Ok(())
+}
+
+/// A layer that some registry has already.
+#[derive(Debug)]
+struct Near {
+    /// The number of the target.
+    target: usize,
+    layer: Layer,
+    from: Option<Repository>,
+    /// Of the entry of the cache that it comes from.
+    key: Option<CacheKey>,
 }
 
 /// Which layers are on their way to which target: two RUNs that change nothing make one layer (T-SNAP-22). Whoever finds its layer taken is done:
@@ -257,21 +350,26 @@ impl Task {
         &self,
         layer: &Layer,
         from: &Repository,
+        is_new: bool,
         work: &std::path::Path,
     ) -> Result<(), BuildError> {
         let mut from = from.clone();
+        let blob = &layer.descriptor;
         for repository in &self.repositories {
-            let outcome = self
-                .client
-                .copy_blob(&from, repository, &layer.descriptor, work)
-                .await
-                .map_err(|source| BuildError::Registry {
-                    operation: format!(
-                        "bring the base layer {} to {repository}",
-                        layer.descriptor.digest
-                    ),
-                    source,
-                })?;
+            let copied = if is_new {
+                self.client
+                    .copy_new_blob(&from, repository, blob, work)
+                    .await
+            } else {
+                self.client.copy_blob(&from, repository, blob, work).await
+            };
+            let outcome = copied.map_err(|source| BuildError::Registry {
+                operation: format!(
+                    "bring the base layer {} to {repository}",
+                    layer.descriptor.digest
+                ),
+                source,
+            })?;
             self.tell(
                 repository,
                 layer.descriptor.digest,

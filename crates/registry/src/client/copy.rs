@@ -27,6 +27,37 @@ impl Client {
         if from.registry() == to.registry() && self.mount(to, descriptor, from).await? {
             return Ok(PushOutcome::Mounted);
         }
+        self.transfer(from, to, descriptor, spool_directory).await
+    }
+
+    /// The same with a blob that is hardly there yet: it is mounted without asking first, and counts as mounted if it was there.
+    ///
+    /// # Errors
+    /// What either registry says.
+    pub async fn copy_new_blob(
+        &self,
+        from: &Repository,
+        to: &Repository,
+        descriptor: &Descriptor,
+        spool_directory: &Path,
+    ) -> Result<PushOutcome, Arc<Error>> {
+        let is_near = from.registry() == to.registry();
+        if is_near && from != to && self.mount(to, descriptor, from).await? {
+            return Ok(PushOutcome::Mounted);
+        }
+        if from == to || self.has_blob(to, descriptor).await {
+            return Ok(PushOutcome::Existed);
+        }
+        self.transfer(from, to, descriptor, spool_directory).await
+    }
+
+    async fn transfer(
+        &self,
+        from: &Repository,
+        to: &Repository,
+        descriptor: &Descriptor,
+        spool_directory: &Path,
+    ) -> Result<PushOutcome, Arc<Error>> {
         let (writer, spool) = Spool::create(spool_directory)?;
         let source = BlobSource {
             spool,

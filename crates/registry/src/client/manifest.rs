@@ -64,6 +64,20 @@ impl Client {
         }
     }
 
+    /// Whether a repository has a manifest, and so everything that it refers to. A registry that does not say has none.
+    pub async fn has_manifest(&self, repository: &Repository, digest: Digest) -> bool {
+        let operation = Operation::new(format!("look for manifest {digest} in"), repository);
+        let Ok(endpoint) = self.endpoint(repository, Direction::Push, &operation).await else {
+            return false;
+        };
+        let scopes = Scopes::new(repository, Direction::Push);
+        let url = endpoint.url(repository.name(), &format!("manifests/{digest}"));
+        let request = Request::new((&endpoint, &operation, &scopes), Method::HEAD, url)
+            .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        let answered = self.send(&request).await;
+        answered.is_ok_and(|answered| answered.status() == StatusCode::OK)
+    }
+
     /// Whether a tag that may not be moved names what it should: a build that is made again pushes the same image.
     async fn is_named_already(&self, pushed: &Request<'_>, error: &Error, digest: Digest) -> bool {
         // What registries answer for tags that may not be moved, among other reasons.
