@@ -1,7 +1,4 @@
 //! Memory does not depend on the size of a layer, and hardly on the number of files.
-//!
-//! The long form compares layers of one and four gibibytes, and takes minutes:
-//! `cargo test -p kigumi-tests --test large -- --ignored --nocapture`.
 
 use std::time::Duration;
 
@@ -97,7 +94,6 @@ fn peak_of_zeros(lab: &Lab, size: u64) -> Result<u64> {
 }
 
 #[test]
-#[ignore = "the long form: minutes"]
 fn a_layer_of_four_gibibytes_costs_no_more_memory_than_one_of_one() -> Result<()> {
     let lab = Lab::get()?;
     let small = peak_of_zeros(lab, 1024 * MEBIBYTE)?;
