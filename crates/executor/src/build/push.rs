@@ -29,10 +29,8 @@ pub(crate) struct Uploads {
     /// Repositories by registry: blobs are sent to the first and mounted in the others.
     targets: Vec<Vec<Repository>>,
     running: Vec<JoinHandle<Result<(), BuildError>>>,
-    /// Layers that wait to be mounted: if the whole image turns out to be there, none has to be.
-    near: Vec<Near>,
-    /// Whether anything was sent that was nowhere before.
-    has_sent: bool,
+    /// Layers that wait to be mounted, until one is sent that was nowhere before: if the whole image turns out to be there, none has to be.
+    near: Option<Vec<Known>>,
     /// Targets, by number, that have the image.
     complete: BTreeSet<usize>,
     taken: Arc<Taken>,
@@ -64,8 +62,7 @@ impl Uploads {
             work,
             targets,
             running: Vec::new(),
-            near: Vec::new(),
-            has_sent: false,
+            near: Some(Vec::new()),
             complete: BTreeSet::new(),
             taken: Arc::default(),
             ignore_immutable_tags,
@@ -83,7 +80,6 @@ impl Uploads {
 
     /// Sends a layer that may still grow. What it gives tells the cache where to take the bytes from, and when.
     pub(crate) fn start(&mut self, spool: &Spool) -> LayerBytes {
-        self.has_sent = true;
         self.send_near();
         let (sending, sent) = Sent::new();
         for (target, repositories) in self.targets.iter().enumerate() {
@@ -123,36 +119,30 @@ impl Uploads {
 
     fn start_known(&mut self, layer: &Layer, from: Option<&Repository>, key: Option<CacheKey>) {
         for target in 0..self.targets.len() {
-            let repositories = self.targets.get(target).map_or(&[][..], Vec::as_slice);
-            let near = from.filter(|from| {
-                let mut targets = repositories.iter();
-                targets.all(|target| target.registry() == from.registry())
-            });
-            let known = Near {
+            let known = Known {
                 target,
                 layer: layer.clone(),
                 from: from.cloned(),
                 key,
             };
-            if near.is_some() {
-                self.near.push(known);
-            } else {
-                self.send_known(known, true);
+            match &mut self.near {
+                Some(near) if known.is_near(repositories(&self.targets, target)) => {
+                    near.push(known);
+                }
+                Some(_) | None => self.send_known(known),
             }
         }
     }
 
-    fn send_known(&mut self, known: Near, is_foreign: bool) {
-        let Near {
-            target,
-            layer,
-            from,
-            key,
-        } = known;
-        let repositories = self.targets.get(target).map_or(&[][..], Vec::as_slice);
+    fn send_known(&mut self, known: Known) {
+        let repositories = repositories(&self.targets, known.target);
+        let is_near = known.is_near(repositories);
         let (task, work) = (self.task(repositories), self.work.clone());
+        let Known {
+            layer, from, key, ..
+        } = known;
         self.running.push(self.handle.spawn(async move {
-            let done = match (layer.spool.clone().filter(|_| is_foreign), from) {
+            let done = match (layer.spool.clone().filter(|_| !is_near), from) {
                 (Some(spool), from) => task.push(&spool, from.into_iter().collect()).await,
                 (None, Some(from)) => task.copy(&layer, &from, key.is_some(), &work).await,
                 (None, None) => layer.bytes().map(drop),
@@ -167,27 +157,32 @@ impl Uploads {
         }));
     }
 
-    /// Sends what waits to be mounted.
+    /// Sends what waits to be mounted, and lets nothing wait any more.
     fn send_near(&mut self) {
-        for near in std::mem::take(&mut self.near) {
-            self.send_known(near, false);
+        for near in self.near.take().into_iter().flatten() {
+            self.send_known(near);
         }
     }
 
     /// Brings what is missing of an image, all but the config and the manifest. Where every step came from the cache, a registry that has the manifest is
     /// asked for nothing else.
     pub(crate) async fn finish_image(&mut self, manifest: Digest) -> Result<(), BuildError> {
-        if !self.has_sent && self.near.iter().any(|near| near.key.is_some()) {
+        let mut near = self.near.take().unwrap_or_default();
+        if near.iter().any(|known| known.key.is_some()) {
             for (target, repositories) in self.targets.iter().enumerate() {
                 if self.is_everywhere(repositories, manifest).await {
                     self.complete.insert(target);
                 }
             }
-            let near = std::mem::take(&mut self.near).into_iter();
-            let (there, missing) = near.partition(|near| self.complete.contains(&near.target));
-            self.near = missing;
-            self.tell_of(there);
+            near.retain(|known| {
+                let is_missing = !self.complete.contains(&known.target);
+                if !is_missing {
+                    self.tell_of(known);
+                }
+                is_missing
+            });
         }
+        self.near = Some(near);
         self.finish().await
     }
 
@@ -200,15 +195,12 @@ impl Uploads {
         true
     }
 
-    fn tell_of(&self, there: Vec<Near>) {
-        for near in there {
-            let repositories = self.targets.get(near.target).map_or(&[][..], Vec::as_slice);
-            let descriptor = &near.layer.descriptor;
-            for repository in repositories {
-                let (digest, size) = (descriptor.digest, descriptor.size);
-                let task = self.task(repositories);
-                task.tell(repository, digest, size, PushOutcome::Existed);
-            }
+    /// Tells that a layer was there.
+    fn tell_of(&self, there: &Known) {
+        let repositories = repositories(&self.targets, there.target);
+        let (task, blob) = (self.task(repositories), &there.layer.descriptor);
+        for repository in repositories {
+            task.tell(repository, blob.digest, blob.size, PushOutcome::Existed);
         }
     }
 
@@ -280,15 +272,30 @@ pub(super) async fn join(tasks: Vec<JoinHandle<Result<(), BuildError>>>) -> Resu
     Ok(())
 }
 
-/// A layer that some registry has already.
+/// A layer that is somewhere already, on its way to one target.
 #[derive(Debug)]
-struct Near {
+struct Known {
     /// The number of the target.
     target: usize,
     layer: Layer,
+    /// The repository it is in, if that is one.
     from: Option<Repository>,
     /// Of the entry of the cache that it comes from.
     key: Option<CacheKey>,
+}
+
+impl Known {
+    /// Whether it is in the registry of its target.
+    fn is_near(&self, target: &[Repository]) -> bool {
+        self.from.as_ref().is_some_and(|from| {
+            let mut target = target.iter();
+            target.all(|repository| repository.registry() == from.registry())
+        })
+    }
+}
+
+fn repositories(targets: &[Vec<Repository>], target: usize) -> &[Repository] {
+    targets.get(target).map_or(&[], Vec::as_slice)
 }
 
 /// Which layers are on their way to which target: two RUNs that change nothing make one layer (T-SNAP-22). Whoever finds its layer taken is done:

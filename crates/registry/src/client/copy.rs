@@ -24,7 +24,7 @@ impl Client {
         if from == to || self.has_blob(to, descriptor).await {
             return Ok(PushOutcome::Existed);
         }
-        if from.registry() == to.registry() && self.mount(to, descriptor, from).await? {
+        if self.mount_near(from, to, descriptor).await? {
             return Ok(PushOutcome::Mounted);
         }
         self.transfer(from, to, descriptor, spool_directory).await
@@ -41,14 +41,23 @@ impl Client {
         descriptor: &Descriptor,
         spool_directory: &Path,
     ) -> Result<PushOutcome, Arc<Error>> {
-        let is_near = from.registry() == to.registry();
-        if is_near && from != to && self.mount(to, descriptor, from).await? {
+        if from != to && self.mount_near(from, to, descriptor).await? {
             return Ok(PushOutcome::Mounted);
         }
         if from == to || self.has_blob(to, descriptor).await {
             return Ok(PushOutcome::Existed);
         }
         self.transfer(from, to, descriptor, spool_directory).await
+    }
+
+    /// Mounts a blob if both repositories are in one registry, and that registry does it.
+    async fn mount_near(
+        &self,
+        from: &Repository,
+        to: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<bool, Error> {
+        Ok(from.registry() == to.registry() && self.mount(to, descriptor, from).await?)
     }
 
     async fn transfer(
