@@ -136,11 +136,9 @@ impl MountCache {
         work: &Path,
     ) -> Result<Option<(KeptMount, Vec<Spool>)>, Miss> {
         let shared = &self.shared;
-        let Some(manifest) = shared.manifest(tag).await? else {
+        let Some((entry, bytes)) = shared.entry(MOUNT, tag).await? else {
             return Ok(None);
         };
-        let entry = Entry::parse(MOUNT, &manifest)?;
-        let bytes = shared.record(tag, &entry).await?;
         let record = judge(&shared.rules, name, (&entry, &bytes), signing)?;
         let mount = KeptMount {
             top: record.top,

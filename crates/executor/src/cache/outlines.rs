@@ -127,11 +127,9 @@ impl Shared {
         tag: &str,
         signing: Signing,
     ) -> Result<Option<FoundOutline>, Miss> {
-        let Some(manifest) = self.manifest(tag).await? else {
+        let Some((entry, bytes)) = self.entry(OUTLINE, tag).await? else {
             return Ok(None);
         };
-        let entry = Entry::parse(OUTLINE, &manifest)?;
-        let bytes = self.record(tag, &entry).await?;
         let record = judge(&self.rules, layer, (&entry, &bytes), signing)?;
         Ok(Some(FoundOutline {
             descriptor: record.outline.descriptor(),

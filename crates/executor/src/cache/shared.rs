@@ -11,7 +11,7 @@ use kigumi_oci::{DiffId, Digester};
 use kigumi_registry::{Client, Error, Spool};
 
 use super::backend::Backend;
-use super::entry::{Entry, LAYER};
+use super::entry::{Entry, Kind, LAYER};
 use super::error::CacheError;
 use super::judge::{Rules, Signing};
 use super::reason::{Counts, Reason};
@@ -135,11 +135,9 @@ impl Shared {
         tag: &str,
         signing: Signing,
     ) -> Result<Option<Hit>, Miss> {
-        let Some(manifest) = self.manifest(tag).await? else {
+        let Some((entry, record)) = self.entry(LAYER, tag).await? else {
             return Ok(None);
         };
-        let entry = Entry::parse(LAYER, &manifest)?;
-        let record = self.record(tag, &entry).await?;
         let believed = self.rules.judge(wanted, (&entry, &record), signing)?;
         let source = self.blobs(tag)?;
         Ok(Some(Hit {
@@ -150,8 +148,22 @@ impl Shared {
         }))
     }
 
+    /// What is at a tag, if that is an entry of this kind, and its record. Nothing of it is believed yet.
+    pub(super) async fn entry(
+        &self,
+        kind: Kind,
+        tag: &str,
+    ) -> Result<Option<(Entry, Vec<u8>)>, Miss> {
+        let Some(manifest) = self.manifest(tag).await? else {
+            return Ok(None);
+        };
+        let entry = Entry::parse(kind, &manifest)?;
+        let record = self.record(tag, &entry).await?;
+        Ok(Some((entry, record)))
+    }
+
     /// The manifest at a tag. Nobody is asked who has not answered before.
-    pub(super) async fn manifest(&self, tag: &str) -> Result<Option<Vec<u8>>, Miss> {
+    async fn manifest(&self, tag: &str) -> Result<Option<Vec<u8>>, Miss> {
         if self.down.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -166,7 +178,7 @@ impl Shared {
     }
 
     /// The bytes of a record, from its manifest or from where that says.
-    pub(super) async fn record(&self, tag: &str, entry: &Entry) -> Result<Vec<u8>, Miss> {
+    async fn record(&self, tag: &str, entry: &Entry) -> Result<Vec<u8>, Miss> {
         if let Some(record) = entry.record() {
             return Ok(record.to_vec());
         }
