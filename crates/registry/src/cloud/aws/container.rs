@@ -43,10 +43,10 @@ impl std::fmt::Debug for Authorization {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Answer {
-    access_key_id: String,
-    secret_access_key: String,
-    token: Option<String>,
-    expiration: Option<String>,
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: String,
+    pub(super) token: Option<String>,
+    pub(super) expiration: Option<String>,
 }
 
 impl Container {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::profile::Profile;
-use super::{Credentials, sts};
+use super::{Credentials, container};
 use crate::cloud::{Error, Provider, Surroundings};
 use crate::program;
 
@@ -129,7 +129,7 @@ impl Process {
         let answer: Option<Answer> = serde_json::from_str(&outcome.output).ok();
         let answer = answer.filter(|answer| answer.version == 1);
         answer
-            .and_then(|answer| answer.read(surroundings, self.source()))
+            .and_then(|answer| container::Answer::from(answer).read(surroundings, self.source()))
             .ok_or_else(|| wrong("printed something else than credentials", fix))
     }
 
@@ -149,19 +149,14 @@ impl Process {
     }
 }
 
-impl Answer {
-    fn read(self, surroundings: &Surroundings, source: String) -> Option<Credentials> {
-        let expires = match self.expiration {
-            Some(text) => Some(sts::time(&text)?),
-            None => None,
-        };
-        Some(Credentials {
-            access_key_id: self.access_key_id,
-            secret_access_key: surroundings.secret(self.secret_access_key),
-            session_token: self.session_token.map(|token| surroundings.secret(token)),
-            expires,
-            source,
-        })
+impl From<Answer> for container::Answer {
+    fn from(answer: Answer) -> Self {
+        Self {
+            access_key_id: answer.access_key_id,
+            secret_access_key: answer.secret_access_key,
+            token: answer.session_token,
+            expiration: answer.expiration,
+        }
     }
 }
 
