@@ -130,20 +130,33 @@ fn peak_of_base(lab: &Lab, files: u64) -> Result<u64> {
     within_bounds(&outcome)
 }
 
+/// Fails if a build with `many` files needs more than so many bytes for each that one with `few` has not.
+#[expect(
+    clippy::print_stdout,
+    reason = "figures for whoever reads the log of a run"
+)]
+fn ensure_each_costs(
+    at_most: u64,
+    (few, many): (u64, u64),
+    peak: impl Fn(u64) -> Result<u64>,
+) -> Result<()> {
+    let (small, large) = (peak(few)?, peak(many)?);
+    let each = large.saturating_sub(small) / (many - few);
+    println!("{each} bytes a file");
+    ensure!(
+        each <= at_most,
+        "{each} bytes a file: {small} for {few} files, {large} for {many}"
+    );
+    Ok(())
+}
+
 // T-RES-03: what is not touched costs its place in the tree
 #[test]
 fn a_file_of_the_base_costs_little_memory() -> Result<()> {
     let lab = Lab::get()?;
     // So many that a mebibyte more or less of what does not depend on them makes seven bytes.
-    let (few, many) = (10_000, 160_000);
-    let (small, large) = (peak_of_base(lab, few)?, peak_of_base(lab, many)?);
-    let each = large.saturating_sub(small) / (many - few);
-    println!("{each} bytes a file");
-    ensure!(
-        each <= BYTES_PER_FILE,
-        "{each} bytes a file: {small} for {few} files, {large} for {many}"
-    );
-    Ok(())
+    let counts = (10_000, 160_000);
+    ensure_each_costs(BYTES_PER_FILE, counts, |files| peak_of_base(lab, files))
 }
 
 /// Lets a RUN write so many files, and gives the peak.
@@ -165,13 +178,6 @@ fn peak_of_run(lab: &Lab, files: u64) -> Result<u64> {
 #[test]
 fn a_file_that_a_run_writes_costs_little_memory() -> Result<()> {
     let lab = Lab::get()?;
-    let (few, many) = (20_000, 60_000);
-    let (small, large) = (peak_of_run(lab, few)?, peak_of_run(lab, many)?);
-    let each = large.saturating_sub(small) / (many - few);
-    println!("{each} bytes a new file");
-    ensure!(
-        each <= BYTES_PER_NEW_FILE,
-        "{each} bytes a file: {small} for {few} files, {large} for {many}"
-    );
-    Ok(())
+    let counts = (20_000, 60_000);
+    ensure_each_costs(BYTES_PER_NEW_FILE, counts, |files| peak_of_run(lab, files))
 }

@@ -245,6 +245,21 @@ pub(super) fn file(name: &str, content: &str) -> Change {
     )
 }
 
+/// What bases of several tests begin with.
+pub(super) fn few_files() -> Vec<Change> {
+    vec![
+        dir("/"),
+        dir("/etc"),
+        file("/etc/motd", "hello"),
+        file("/etc/passwd", "root"),
+        dir("/full"),
+        dir("/full/sub"),
+        file("/full/sub/f", "1"),
+        file("/full/g", "2"),
+        symlink("/link", "etc"),
+    ]
+}
+
 pub(super) fn dir(name: &str) -> Change {
     put(name, Entry::Directory, metadata(0o755))
 }

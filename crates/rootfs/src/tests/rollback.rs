@@ -11,16 +11,8 @@ fn base() -> Vec<Change> {
     let mut tool = metadata(0o4755);
     tool.mtime.nanoseconds = 123_456_789;
     tool.xattrs.insert(b"user.tool", b"yes");
-    vec![
-        dir("/"),
-        dir("/etc"),
-        file("/etc/motd", "hello"),
-        file("/etc/passwd", "root"),
-        dir("/full"),
-        dir("/full/sub"),
-        file("/full/sub/f", "1"),
-        file("/full/g", "2"),
-        symlink("/link", "etc"),
+    let mut base = few_files();
+    base.extend([
         put("/bin", Entry::Directory, metadata(0o750)),
         put(
             "/bin/one",
@@ -30,7 +22,8 @@ fn base() -> Vec<Change> {
         link("/bin/two", "/bin/one"),
         link("/full/three", "/bin/one"),
         fifo("/pipe"),
-    ]
+    ]);
+    base
 }
 
 /// What RUNs may have done.

@@ -6,20 +6,13 @@ use crate::{Error, Index, Virtual};
 
 /// The base of most tests.
 fn base() -> Vec<kigumi_layer::Change> {
-    vec![
-        dir("/"),
-        dir("/etc"),
-        file("/etc/motd", "hello"),
-        file("/etc/passwd", "root"),
-        dir("/full"),
-        dir("/full/sub"),
-        file("/full/sub/f", "1"),
-        file("/full/g", "2"),
-        symlink("/link", "etc"),
+    let mut base = few_files();
+    base.extend([
         dir("/bin"),
         file("/bin/one", "binary"),
         link("/bin/two", "/bin/one"),
-    ]
+    ]);
+    base
 }
 
 #[test]
