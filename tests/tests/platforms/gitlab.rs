@@ -52,15 +52,14 @@ fn job<'a>(
     lab: &'a Lab,
     document: &Value,
     (before, after): (&[String], &[String]),
-    (project, image): (&Context, &str),
+    (project, image): (&Project, &str),
 ) -> Result<Pod<'a>> {
     ensure!(
         words(document, "/build/image/entrypoint") == [""],
         "the entrypoint is taken away"
     );
     let lines = [before, &words(document, "/build/script"), after].concat();
-    let scripts = project.path().join("../scripts-1-1");
-    fs::create_dir_all(&scripts)?;
+    let scripts = project.scripts.path();
     fs::write(
         scripts.join("step_script"),
         script(&lines, &variables(lab, image)?)?,
@@ -70,8 +69,8 @@ fn job<'a>(
         .first_process("sh", &["-c", DETECT, "sh", "/scripts-1-1/step_script"])
         .unmounted("/kaniko/.docker")
         .unmounted("/workspace")
-        .volume(project.path(), PROJECT)
-        .volume(&scripts, "/scripts-1-1"))
+        .volume(project.checkout.path(), PROJECT)
+        .volume(scripts, "/scripts-1-1"))
 }
 
 /// K-GL-06: what users append.
@@ -81,14 +80,19 @@ fn before() -> [String; 1] {
     )]
 }
 
-/// A checkout, in a directory of its own that also has the runner's scripts.
-fn project(lab: &Lab) -> Result<(tempfile::TempDir, Context)> {
-    let place = lab.temp_dir()?;
+/// What the runner mounts into a job, and each job has its own.
+struct Project {
+    checkout: Context,
+    scripts: tempfile::TempDir,
+}
+
+fn project(lab: &Lab) -> Result<Project> {
     let file = format!("FROM {}\nRUN echo built > /built\n", busybox(lab)?);
-    let context = Context::new(lab)?
+    let checkout = Context::new(lab)?
         .file("ca.crt", fs::read(lab.ca_file())?)?
         .file("Dockerfile", file)?;
-    Ok((place, context))
+    let scripts = lab.temp_dir()?;
+    Ok(Project { checkout, scripts })
 }
 
 fn is_built(lab: &Lab, name: &str) -> Result<usize> {
@@ -104,7 +108,7 @@ fn the_jobs_of_gitlabs_manual_with_another_image_build_and_push() -> Result<()> 
     let lab = Lab::get()?;
     // Credentials from CI_REGISTRY_*, and from a config.json that the job writes.
     for public in ["gitlab.yaml", "gitlab-config.yaml"] {
-        let (_place, project) = project(lab)?;
+        let project = project(lab)?;
         let name = Lab::unique_name("gitlab");
         let (repository, _) = name.split_once(':').context("a name with a tag")?;
         let lines = (&before()[..], &[][..]);
@@ -119,7 +123,7 @@ fn the_jobs_of_gitlabs_manual_with_another_image_build_and_push() -> Result<()> 
 #[test]
 fn the_job_builds_and_so_does_the_next_build_in_it_and_the_checkout_survives() -> Result<()> {
     let lab = Lab::get()?;
-    let (_place, project) = project(lab)?;
+    let project = project(lab)?;
     let name = Lab::unique_name("gitlab");
     let (repository, _) = name.split_once(':').context("a name with a tag")?;
     let again = |tag: &str, more: &str| {
