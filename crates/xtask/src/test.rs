@@ -1,17 +1,21 @@
 //! Running tests: everything once, in order of cost, with one summary at the end.
 
+use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use kigumi_tests::Lab;
 use kigumi_tests::lab::{build_executor, ensure_prerequisites};
 
 use crate::cargo::{cargo, shown, workspace};
-use crate::summary::{Counts, Entry, Summary, failed_test};
+use crate::summary::{Counts, Entry, Failure, Reader, Summary};
 
 /// The container tests, cheap ones first, with the number of tests that run at once.
 const CONTAINER_TESTS: &[(&str, u32)] = &[
@@ -39,6 +43,9 @@ const PURE: &[&str] = &[
     "kigumi-plan",
     "kigumi-layer",
 ];
+
+/// How long the last words of tests that have ended are waited for.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 pub(crate) fn unit(_arguments: &[String]) -> Result<()> {
     let mut command = cargo(["test", "--no-fail-fast"]);
@@ -146,21 +153,38 @@ fn run(name: &str, command: &mut Command) -> Result<Entry> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("start `{line}`"))?;
-    let mut counts = Counts::default();
-    let mut failures = Vec::new();
+    let errors = child.stderr.take().context("cargo's errors")?;
+    let (heard, ended) = hear(errors);
+    let mut reader = Reader::default();
     let output = child.stdout.take().context("cargo's output")?;
-    for text in BufReader::new(output).lines() {
-        let text = text.context("read cargo's output")?;
+    each_line(output, |text| {
         println!("{text}");
-        counts.read(&text);
-        failures.extend(failed_test(&text));
-    }
+        reader.read(&text);
+    })?;
     let status = child.wait().with_context(|| format!("wait for `{line}`"))?;
-    if !status.success() && counts.failed == 0 {
-        counts.failed = 1;
-        failures.push(format!("`{line}`: {status}"));
+    // Whoever was left behind by a test may hold the other end open for ever.
+    let _left_behind = ended.recv_timeout(FAREWELL);
+    let errors: Vec<String> = heard
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .drain(..)
+        .collect();
+    let Reader {
+        mut counts,
+        mut failures,
+        ..
+    } = reader;
+    // It does not compile, or a test program ended before it could say what became of its tests.
+    let is_broken = counts.failed == 0 || errors.iter().any(|text| text.contains("(signal: "));
+    if !status.success() && is_broken {
+        counts.failed += 1;
+        failures.push(Failure {
+            name: format!("`{line}`: {status}"),
+            said: errors,
+        });
     }
     Ok(Entry {
         name: name.to_owned(),
@@ -168,4 +192,46 @@ fn run(name: &str, command: &mut Command) -> Result<Entry> {
         elapsed: start.elapsed(),
         failures,
     })
+}
+
+/// Shows what comes and keeps the last of it; the channel tells its end.
+fn hear(pipe: impl Read + Send + 'static) -> (Arc<Mutex<VecDeque<String>>>, Receiver<()>) {
+    const LINES: usize = 200;
+    let last = Arc::new(Mutex::new(VecDeque::new()));
+    let (own, (end, ended)) = (Arc::clone(&last), mpsc::channel());
+    let keep = move |text: String| {
+        let mut last = own.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == LINES {
+            last.pop_front();
+        }
+        last.push_back(text);
+    };
+    thread::spawn(move || {
+        let shown = each_line(pipe, |text| {
+            eprintln!("{text}");
+            keep(text);
+        });
+        if let Err(error) = shown {
+            keep(format!("{error:#}"));
+        }
+        // Nobody waits any more for one that came too late.
+        end.send(()).ok();
+    });
+    (last, ended)
+}
+
+/// Whatever the tests print is shown, also what is no text.
+fn each_line(pipe: impl Read, mut take: impl FnMut(String)) -> Result<()> {
+    let mut pipe = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while pipe
+        .read_until(b'\n', &mut line)
+        .context("read cargo's output")?
+        > 0
+    {
+        let text = String::from_utf8_lossy(&line);
+        take(text.trim_end_matches(['\n', '\r']).to_owned());
+        line.clear();
+    }
+    Ok(())
 }
