@@ -100,6 +100,15 @@ impl Reader {
         }
     }
 
+    /// Adds a failure that no test program has told of.
+    pub(crate) fn add(&mut self, name: &str, said: impl IntoIterator<Item = String>) {
+        self.counts.failed += 1;
+        self.failures.push(Failure {
+            name: name.to_owned(),
+            said: said.into_iter().collect(),
+        });
+    }
+
     /// The failure of this name that has not said anything yet. What a test or its programs print past the harness may have hidden the line
     /// that says that it failed.
     fn failed(&mut self, name: &str) -> usize {

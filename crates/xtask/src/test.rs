@@ -15,7 +15,7 @@ use kigumi_tests::Lab;
 use kigumi_tests::lab::{build_executor, ensure_prerequisites};
 
 use crate::cargo::{cargo, shown, workspace};
-use crate::summary::{Counts, Entry, Failure, Reader, Summary};
+use crate::summary::{Counts, Entry, Reader, Summary};
 
 /// The container tests, cheap ones first, with the number of tests that run at once.
 const CONTAINER_TESTS: &[(&str, u32)] = &[
@@ -53,7 +53,7 @@ pub(crate) fn unit(_arguments: &[String]) -> Result<()> {
         command.args(["--package", name]);
     }
     let mut summary = Summary::default();
-    summary.add(run("pure crates", &mut command)?);
+    summary.add(run("pure crates", &mut command));
     conclude(&summary)
 }
 
@@ -66,11 +66,16 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
     let executor = build_executor()?;
     println!("== starting the lab: {}", Lab::up()?);
     let summary = run_all(arguments.is_empty(), &wanted, &executor);
-    println!("== stopping the lab: {}", Lab::down()?);
-    conclude(&summary?)
+    let stopped = Lab::down();
+    if let Ok(stopped) = &stopped {
+        println!("== stopping the lab: {stopped}");
+    }
+    // Whatever becomes of the lab: this is what everybody waits for.
+    conclude(&summary)?;
+    stopped.map(drop)
 }
 
-fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Result<Summary> {
+fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Summary {
     let mut summary = Summary::default();
     if with_crates {
         let arguments = [
@@ -80,7 +85,7 @@ fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Result
             "kigumi-tests",
             "--no-fail-fast",
         ];
-        summary.add(run("crates", &mut cargo(arguments))?);
+        summary.add(run("crates", &mut cargo(arguments)));
     }
     for (name, threads) in wanted {
         let threads = format!("--test-threads={threads}");
@@ -89,9 +94,9 @@ fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Result
         command.env("KIGUMI_EXECUTOR", executor);
         // The chain of an error says enough; a backtrace of the harness hides it.
         command.env("RUST_BACKTRACE", "0");
-        summary.add(run(name, &mut command)?);
+        summary.add(run(name, &mut command));
     }
-    Ok(summary)
+    summary
 }
 
 /// The summary is the last thing said, in success and in failure.
@@ -145,53 +150,49 @@ fn ensure_nothing_is_forgotten() -> Result<()> {
     Ok(())
 }
 
-/// Runs one `cargo test`, shows its output as it comes and counts the results.
-fn run(name: &str, command: &mut Command) -> Result<Entry> {
+/// Runs one `cargo test`. What keeps it from running is a failure like any other: the next ones run, and the summary tells.
+fn run(name: &str, command: &mut Command) -> Entry {
     let line = shown(command);
     println!("\n== {name}: {line}");
     let start = Instant::now();
+    let mut reader = Reader::default();
+    if let Err(error) = run_and_read(command, &line, &mut reader) {
+        reader.add(&line, [format!("{error:#}")]);
+    }
+    Entry {
+        name: name.to_owned(),
+        counts: reader.counts,
+        elapsed: start.elapsed(),
+        failures: reader.failures,
+    }
+}
+
+/// Shows the output of a command as it comes and reads the results in it.
+fn run_and_read(command: &mut Command, line: &str, reader: &mut Reader) -> Result<()> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("start `{line}`"))?;
-    let errors = child.stderr.take().context("cargo's errors")?;
+        .context("start it")?;
+    let errors = child.stderr.take().context("its errors")?;
     let (heard, ended) = hear(errors);
-    let mut reader = Reader::default();
-    let output = child.stdout.take().context("cargo's output")?;
+    let output = child.stdout.take().context("its output")?;
     each_line(output, |text| {
         println!("{text}");
         reader.read(&text);
     })?;
-    let status = child.wait().with_context(|| format!("wait for `{line}`"))?;
+    let status = child.wait().context("wait for it")?;
     // Whoever was left behind by a test may hold the other end open for ever.
     let _left_behind = ended.recv_timeout(FAREWELL);
-    let errors: Vec<String> = heard
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .drain(..)
-        .collect();
-    let Reader {
-        mut counts,
-        mut failures,
-        ..
-    } = reader;
+    let mut errors = heard.lock().unwrap_or_else(PoisonError::into_inner);
     // It does not compile, or a test program ended before it could say what became of its tests.
-    let is_broken = counts.failed == 0 || errors.iter().any(|text| text.contains("(signal: "));
+    let is_broken =
+        reader.counts.failed == 0 || errors.iter().any(|text| text.contains("(signal: "));
     if !status.success() && is_broken {
-        counts.failed += 1;
-        failures.push(Failure {
-            name: format!("`{line}`: {status}"),
-            said: errors,
-        });
+        reader.add(&format!("{line}: {status}"), errors.drain(..));
     }
-    Ok(Entry {
-        name: name.to_owned(),
-        counts,
-        elapsed: start.elapsed(),
-        failures,
-    })
+    Ok(())
 }
 
 /// Shows what comes and keeps the last of it; the channel tells its end.
