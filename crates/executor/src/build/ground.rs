@@ -1,9 +1,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use kigumi_layer::{
-    Change, Dialect, ImagePath, LayerReader, OutlineReader, Tree, decompress,
-};
+use kigumi_layer::{Change, Dialect, ImagePath, LayerReader, OutlineReader, Tree, decompress};
 use kigumi_oci::DiffId;
 use kigumi_registry::Spool;
 use kigumi_rootfs::{

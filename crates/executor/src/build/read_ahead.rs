@@ -8,9 +8,9 @@ use kigumi_oci::{Digest, Digester};
 /// How much is decompressed at once.
 const CHUNK: usize = 256 * 1024;
 /// How many chunks may wait to be hashed.
-const UNHASHED: usize = 2;
+const UNHASHED: usize = 1;
 /// How many chunks may lie ready. With [`CHUNK`] and [`UNHASHED`] it bounds the memory.
-const AHEAD: usize = 6;
+const AHEAD: usize = 4;
 
 type Chunk = io::Result<Vec<u8>>;
 
@@ -94,11 +94,7 @@ fn hash_all(unhashed: &Receiver<Chunk>, hashed: &SyncSender<Chunk>, ended: &Sync
     ended.send(digester.finish()).ok();
 }
 
-fn read_all(
-    mut inner: impl Read,
-    chunks: &SyncSender<Chunk>,
-    buffers: &Receiver<Vec<u8>>,
-) {
+fn read_all(mut inner: impl Read, chunks: &SyncSender<Chunk>, buffers: &Receiver<Vec<u8>>) {
     loop {
         let mut chunk = buffers.try_recv().unwrap_or_default();
         chunk.resize(CHUNK, 0);

@@ -504,9 +504,13 @@ impl<'a> Unpacker<'a> {
         }
         let (pieces, whole) = Content::in_pieces(size);
         writers.submit(job(whole)).map_err(|_| died(path))?;
-        let has_sent = send_pieces(content, path, size, || writers.piece(), |piece| {
-            pieces.send(piece).is_ok()
-        })?;
+        let has_sent = send_pieces(
+            content,
+            path,
+            size,
+            || writers.piece(),
+            |piece| pieces.send(piece).is_ok(),
+        )?;
         if has_sent {
             return Ok(None);
         }

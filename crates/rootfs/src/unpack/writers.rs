@@ -24,7 +24,7 @@ const THREADS: usize = 4;
 /// How many files may wait. With [`SMALL`](super::SMALL) it bounds the memory.
 const QUEUE: usize = 32;
 /// How many pieces of a large file may wait. With [`BUFFER`](super::BUFFER) it bounds the memory.
-const PIECES: usize = 6;
+const PIECES: usize = 2;
 
 /// A file that was created and has to be filled.
 #[derive(Debug)]
