@@ -123,14 +123,14 @@ fn is_repetitive(window: &[u8], known: usize) -> bool {
 struct Places<'a> {
     window: &'a [u8],
     /// By a hash of the four bytes, the lower half of the place: what is further back than 64 KiB does not count.
-    last: [u16; 1 << SLOT_BITS],
+    last: Box<[u16]>,
 }
 
 impl<'a> Places<'a> {
     fn new(window: &'a [u8]) -> Self {
         Self {
             window,
-            last: [0; 1 << SLOT_BITS],
+            last: vec![0; 1 << SLOT_BITS].into(),
         }
     }
 
@@ -162,7 +162,8 @@ fn slot(word: u32) -> usize {
 }
 
 fn lower_half(at: usize) -> u16 {
-    (at & usize::from(u16::MAX)) as u16
+    let [low, high, ..] = at.to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
 #[cfg(test)]
