@@ -17,7 +17,7 @@ use kigumi_rootfs::{
 };
 
 use crate::build::ground;
-use crate::build::layers::{Layer, Recipe, write_spooled};
+use crate::build::layers::{FileDigests, Layer, Recipe, write_spooled};
 use crate::build::workshop::Workshop;
 use crate::cache::{CachedLayer, KeptMount, MountCache, Top};
 use crate::error::{BuildError, chain};
@@ -270,7 +270,8 @@ impl<'a> Content<'a> {
             let file = self.root.open_content(path);
             Ok(Box::new(file.map_err(failed(&self.used.id)("read it"))?))
         };
-        let written = write_spooled(changes, &open, (&recipe, &workshop.cancel), writer)?;
+        let how = (&recipe, &workshop.cancel, FileDigests::Taken);
+        let written = write_spooled(changes, &open, how, writer)?;
         let files = changes.iter().filter(|change| change.file().is_some());
         for (change, digest) in files.zip(&written.digests) {
             if let Some(digest) = digest {
