@@ -14,6 +14,7 @@ mod former;
 mod found;
 mod git;
 mod ground;
+mod headers;
 mod image;
 mod images;
 mod layers;
@@ -509,6 +510,7 @@ impl<'a> Build<'a> {
             now: self.now,
             finished: BTreeMap::new(),
             context: None,
+            walk: None,
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
             past: Past::default(),

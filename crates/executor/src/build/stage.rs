@@ -8,7 +8,8 @@ use kigumi_layer::{
     Change, Changes, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree,
 };
 use kigumi_plan::{
-    Base, BuildPlan, CopyOp, CopySource, ImageId, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
+    Base, BuildPlan, CopyOp, CopySource, ImageId, MakeDirOp, Op, RunOp, Source, StageId, StagePlan,
+    Step,
 };
 use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
@@ -23,6 +24,7 @@ use super::git::GitTrees;
 use super::ground::Ground;
 use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
+use super::main_context::Walk;
 use super::mounts::{self, CacheStore, Mounted};
 use super::needs::Needs;
 use super::outlines::Outlines;
@@ -79,6 +81,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
     pub(crate) context: Option<Arc<Tree>>,
+    /// The same while it is looked at.
+    pub(crate) walk: Option<Walk>,
     pub(crate) contexts: NamedContexts<'a>,
     /// The stage whose final state still lies on the root filesystem.
     pub(crate) standing: Option<(StageId, Box<Index>)>,
@@ -172,6 +176,7 @@ impl Stages<'_> {
             self.advance(stage.id, at, track, (layer, instruction));
             return Ok(());
         }
+        self.look_at_context(step, standing)?;
         let stood = self.stand(stage, at, standing);
         self.workshop.check_cancelled()?;
         stood.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
@@ -361,9 +366,24 @@ impl Stages<'_> {
         if let Some(tree) = &self.context {
             return Ok(Arc::clone(tree));
         }
-        let tree = self.workshop.context.tree(&mut self.contents)?;
+        let tree = match self.walk.take() {
+            Some(walk) => walk.finish()?,
+            None => self.workshop.context.tree(&mut self.contents)?,
+        };
         self.context = Some(Arc::clone(&tree));
         Ok(tree)
+    }
+
+    /// Has the context looked at while the stage's files are read or unpacked, if the step at hand copies from it.
+    fn look_at_context(&mut self, step: &Step, standing: &Standing) -> Result<(), BuildError> {
+        let is_path = |source: &Source| matches!(source, Source::Path(_));
+        let copies = matches!(&step.op, Op::Copy(copy)
+            if copy.from == CopySource::Context && copy.sources.iter().any(is_path));
+        let is_seen = self.context.is_some() || self.walk.is_some();
+        if copies && !is_seen && matches!(standing.state, State::Latent) {
+            self.walk = Some(self.workshop.context.begin(&mut self.contents)?);
+        }
+        Ok(())
     }
 
     fn make_dir_changes(
