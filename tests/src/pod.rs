@@ -26,6 +26,10 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// A pod to be started.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four answers that have nothing to do with each other"
+)]
 pub struct Pod<'a> {
     lab: &'a Lab,
     variant: Variant,

@@ -671,12 +671,8 @@ impl<'a> Build<'a> {
     }
 
     fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
-        let images: Vec<(FoundImage, bool)> = planned
-            .images
-            .iter()
-            .enumerate()
-            .map(|(index, image)| (image.clone(), needs.keeps(ImageId(index))))
-            .collect();
+        let images = planned.images.iter().enumerate();
+        let images = images.map(|(index, image)| (image.clone(), needs.lasting(ImageId(index))));
         Images::new(
             self.client.clone(),
             self.runtime.handle().clone(),

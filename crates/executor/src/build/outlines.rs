@@ -255,7 +255,8 @@ impl Stages<'_> {
     ) -> Result<(), BuildError> {
         self.ensure_known(layers)?;
         let are_known: Vec<bool> = layers.iter().map(|layer| self.is_known(layer)).collect();
-        let unknown = layers.iter().zip(&are_known).filter(|(_, known)| !**known);
+        let unknown = layers.iter_mut().zip(&are_known);
+        let unknown = unknown.filter(|(_, is_known)| !**is_known);
         let jobs = unknown.map(|(layer, _)| self.job(layer));
         let workshop = self.workshop;
         let mut headers = Headers::new(jobs.collect::<Result<_, _>>()?, &workshop.cancel);
@@ -291,10 +292,14 @@ impl Stages<'_> {
         layer.spool.is_none() && self.outlines.here.contains_key(&layer.name())
     }
 
-    /// How a layer is read for its headers.
-    fn job(&self, layer: &NumberedLayer) -> Result<Job, BuildError> {
+    /// How a layer is read for its headers. Where nobody wants its bytes, whoever reads them is the last who has them.
+    fn job(&self, layer: &mut NumberedLayer) -> Result<Job, BuildError> {
         let is_wanted = self.outlines.wants(&layer.0.name());
-        Job::new(layer, is_wanted.then(|| self.workshop.work()))
+        let job = Job::new(layer, is_wanted.then(|| self.workshop.work()))?;
+        if self.images.skims(layer.1) {
+            layer.0.spool = None;
+        }
+        Ok(job)
     }
 
     /// False if it is not right.

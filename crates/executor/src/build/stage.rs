@@ -26,7 +26,7 @@ use super::images::Images;
 use super::layers::{Layer, LayerFactory, NewLayer};
 use super::main_context::Walk;
 use super::mounts::{self, CacheStore, Mounted};
-use super::needs::Needs;
+use super::needs::{self, Needs};
 use super::outlines::Outlines;
 use super::pod_files;
 use super::rollback::Past;
@@ -400,10 +400,7 @@ impl Stages<'_> {
 
     /// The numbers behind `user[:group]`; names are looked up in the stage's own files.
     fn owner(&mut self, spec: &str, state: &State) -> Result<(u32, u32), BuildError> {
-        let numeric = spec
-            .split(':')
-            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-        let users = if numeric {
+        let users = if needs::is_numeric(spec) {
             UserDatabase::parse(b"", b"")
         } else {
             self.users(state)?
