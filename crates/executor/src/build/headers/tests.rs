@@ -1,7 +1,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use kigumi_layer::{CompressionSettings, Entry, LayerEncoder, LayerWriter, notation};
+use kigumi_layer::{CompressionSettings, LayerEncoder, LayerWriter, notation};
 use kigumi_oci::{Compression, Descriptor, MediaType};
 use kigumi_registry::{Spool, SpoolWriter};
 
@@ -14,13 +14,7 @@ fn layer(changes: &[Change], number: u32) -> (NumberedLayer, Vec<u8>) {
     let mut bytes = Vec::new();
     let mut encoder = LayerEncoder::new(LayerWriter::new(&mut bytes, &settings).unwrap());
     for change in changes {
-        let content: &[u8] = match change {
-            Change::Put {
-                entry: Entry::File(_),
-                ..
-            } => b"content",
-            _ => b"",
-        };
+        let content: &[u8] = change.file().map_or(b"", |_| b"content");
         let _written = encoder.entry(change, &mut { content }).unwrap();
     }
     let finished = encoder.finish().unwrap().finish().unwrap();
@@ -75,10 +69,9 @@ fn delayed(layer: &mut NumberedLayer, work: &Path) -> SpoolWriter {
 #[test]
 fn layers_are_laid_in_their_order_whichever_is_read_first() {
     // By far the longest one comes first; what the others do makes sense only on it.
-    let mut long = (0..3000)
-        .map(|file| format!("f 0644 0:0 /many/{file} \"content\"\n"))
-        .collect::<String>();
-    long += "f 0644 0:0 /a \"content\"\nf 0644 0:0 /b \"content\"\n";
+    let long = (0..3000).map(|file| format!("f 0644 0:0 /many/{file} \"content\"\n"));
+    let long = long.chain(["a", "b"].map(|file| format!("f 0644 0:0 /{file} \"content\"\n")));
+    let long: String = long.collect();
     let layers = [
         lines(&long, 1),
         lines("- /a\nd 0755 0:0 /c\n", 2),
