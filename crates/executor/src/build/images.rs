@@ -13,6 +13,7 @@ use super::base_cache::{self, BaseCache};
 use super::contents::Contents;
 use super::found::{self, FoundImage, Home};
 use super::layers::Layer;
+use super::needs::Lasting;
 use super::stage::NumberedLayer;
 use crate::error::BuildError;
 
@@ -36,26 +37,26 @@ pub(crate) struct Images {
 #[derive(Debug)]
 struct Image {
     found: FoundImage,
-    keep: bool,
+    lasting: Lasting,
     layers: Option<Vec<NumberedLayer>>,
     tree: Option<Arc<Tree>>,
 }
 
 impl Images {
-    /// The images of a plan in its order; `keep` says whose layers stay after their first use. Those that are `warmed` are not fetched.
+    /// The images of a plan in its order; with how long their layers are wanted. Those that are `warmed` are not fetched.
     pub(crate) fn new(
         client: Client,
         handle: Handle,
         stopped: watch::Receiver<bool>,
         work: PathBuf,
         warmed: Option<BaseCache>,
-        images: impl IntoIterator<Item = (FoundImage, bool)>,
+        images: impl IntoIterator<Item = (FoundImage, Lasting)>,
     ) -> Self {
         let entries = images
             .into_iter()
-            .map(|(found, keep)| Image {
+            .map(|(found, lasting)| Image {
                 found,
-                keep,
+                lasting,
                 layers: None,
                 tree: None,
             })
@@ -101,7 +102,7 @@ impl Images {
                     Some(spool) => spool,
                     None => self.fetch(&image.found, &layer.descriptor)?,
                 };
-                Ok((spool, image.keep))
+                Ok((spool, image.lasting == Lasting::Always))
             })
             .transpose()
     }
@@ -117,12 +118,16 @@ impl Images {
         Ok(())
     }
 
-    /// After the first use: the layers without their bytes, if nobody else wants them.
+    /// After the first use: the layers without their bytes, if nobody else wants them. Their space is freed beside the build, because that takes time for
+    /// a large file.
     pub(crate) fn release(&self, id: ImageId, layers: &mut [NumberedLayer]) {
-        if self.entries.get(id.0).is_some_and(|image| !image.keep) {
-            for (layer, _) in layers {
-                layer.spool = None;
-            }
+        let image = self.entries.get(id.0);
+        if image.is_some_and(|image| image.lasting != Lasting::Always) {
+            let layers = layers.iter_mut();
+            let spools: Vec<Spool> = layers.filter_map(|(layer, _)| layer.spool.take()).collect();
+            let freeing = std::thread::Builder::new().name("release".to_owned());
+            // Where there is no thread to be had they are freed here.
+            drop(freeing.spawn(move || drop(spools)));
         }
     }
 
@@ -136,6 +141,12 @@ impl Images {
         if let Some(image) = self.entries.get_mut(id.0) {
             image.tree = Some(Arc::clone(tree));
         }
+    }
+
+    /// Whether nobody wants more of a numbered layer than its headers.
+    pub(crate) fn skims(&self, number: u32) -> bool {
+        self.of_layer(number)
+            .is_some_and(|(image, _)| image.lasting == Lasting::Headers)
     }
 
     /// Whether a numbered layer is one of an image.

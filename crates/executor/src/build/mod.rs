@@ -15,6 +15,7 @@ mod former;
 mod found;
 mod git;
 mod ground;
+mod headers;
 mod image;
 mod images;
 mod layers;
@@ -510,6 +511,7 @@ impl<'a> Build<'a> {
             now: self.now,
             finished: BTreeMap::new(),
             context: None,
+            walk: None,
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
             past: Past::default(),
@@ -671,12 +673,8 @@ impl<'a> Build<'a> {
     }
 
     fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
-        let images: Vec<(FoundImage, bool)> = planned
-            .images
-            .iter()
-            .enumerate()
-            .map(|(index, image)| (image.clone(), needs.keeps(ImageId(index))))
-            .collect();
+        let images = planned.images.iter().enumerate();
+        let images = images.map(|(index, image)| (image.clone(), needs.lasting(ImageId(index))));
         Images::new(
             self.client.clone(),
             self.runtime.handle().clone(),
