@@ -107,6 +107,18 @@ impl OciLayout {
             .map_err(|error| put(error.error))
     }
 
+    /// Stores a blob that another layout has: as one more name of the same bytes where the disk can do that, else as a copy.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is not there, [`Error::PutBlob`] when a copy would not be what is promised.
+    pub fn share_blob(&self, from: &Self, descriptor: &Descriptor) -> Result<(), Error> {
+        let bytes = from.blob_path(descriptor.digest);
+        if fs::hard_link(bytes, self.blob_path(descriptor.digest)).is_ok() {
+            return Ok(());
+        }
+        self.put_blob(descriptor, &mut from.open_blob(descriptor)?)
+    }
+
     /// Stores bytes at hand.
     ///
     /// # Errors

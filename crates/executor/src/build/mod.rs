@@ -370,6 +370,9 @@ impl<'a> Build<'a> {
         (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
         (images, uploads): (&mut Vec<Image>, &mut Vec<Uploads>),
     ) -> Result<Digest, BuildError> {
+        if let Some((_, cache)) = cache {
+            cache.forget_unconfirmed();
+        }
         for (planned, needs) in self.planned.iter().zip(needs) {
             let cache = cache.as_mut().map(|(settings, cache)| (*settings, cache));
             let (image, sent) = self.image(
@@ -387,6 +390,9 @@ impl<'a> Build<'a> {
             for (uploads, image) in uploads.iter_mut().zip(&product.images) {
                 workshop.wait(uploads.finish_image(image.manifest.digest()))?;
             }
+        }
+        if let Some((_, cache)) = cache {
+            cache.confirm();
         }
         self.export(&product)?;
         if self.config.push {

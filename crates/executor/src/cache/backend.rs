@@ -143,6 +143,27 @@ impl Backend {
         }
     }
 
+    /// Brings a blob of one entry to where another one will be. In a repository it is there already.
+    pub(super) async fn share(
+        &self,
+        tag: &str,
+        source: &BlobPlace,
+        descriptor: &Descriptor,
+    ) -> Result<(), Error> {
+        match (self, source) {
+            (Self::Directory(path), BlobPlace::Layout(from)) => {
+                let (path, from) = (path.join(tag), from.clone());
+                let descriptor = descriptor.clone();
+                blocking(move || {
+                    let layout = OciLayout::create(&path)?;
+                    layout.share_blob(&from, &descriptor)
+                })
+                .await
+            }
+            (Self::Registry { .. }, _) | (Self::Directory(_), BlobPlace::Repository(_)) => Ok(()),
+        }
+    }
+
     /// Fetches a blob into a spool in `work`, verified to its last byte.
     pub(super) async fn blob(
         &self,

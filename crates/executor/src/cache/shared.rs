@@ -145,6 +145,7 @@ impl Shared {
             lineage: believed.lineage,
             source,
             others: Vec::new(),
+            written: believed.written,
         }))
     }
 

@@ -55,9 +55,15 @@ impl Shared {
         let Err(error) = self.backend.put(tag, blobs, manifest).await else {
             return true;
         };
-        let for_good = is_refusal(&error);
+        self.tell_unkept(tag, &error);
+        false
+    }
+
+    /// Once, if it will go wrong again.
+    pub(super) fn tell_unkept(&self, tag: &str, error: &Error) {
+        let for_good = is_refusal(error);
         if for_good && self.refused.swap(true, Ordering::Relaxed) {
-            return false;
+            return;
         }
         let place = self.backend.name(tag);
         let rest = if for_good {
@@ -66,8 +72,7 @@ impl Shared {
             ""
         };
         self.events
-            .warn(format!("{place} is not kept: {}{rest}", chain(&error)));
-        false
+            .warn(format!("{place} is not kept: {}{rest}", chain(error)));
     }
 }
 

@@ -17,6 +17,7 @@ mod lists;
 mod mistakes;
 mod outlines;
 mod outputs;
+mod provenance;
 mod push;
 mod registries;
 mod shadowed;
