@@ -119,6 +119,19 @@ impl OciLayout {
         self.put_blob(descriptor, &mut from.open_blob(descriptor)?)
     }
 
+    /// Takes a blob away that is not what is promised, so that [`put_blob`](Self::put_blob) stores the right one. It is read for that.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is broken and cannot be removed.
+    pub fn discard_broken(&self, descriptor: &Descriptor) -> Result<(), Error> {
+        let is_right = |mut bytes: Verified<File>| io::copy(&mut bytes, &mut io::sink()).is_ok();
+        if self.open_blob(descriptor).map_or(true, is_right) {
+            return Ok(());
+        }
+        let path = self.blob_path(descriptor.digest);
+        fs::remove_file(&path).map_err(|source| file_error("remove", &path, source))
+    }
+
     /// Stores bytes at hand.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ mod tags;
 mod warm;
 mod workshop;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use kigumi_layer::{CompressionSettings, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::cache_key::Surroundings;
-use kigumi_plan::{Base, BuildPlan, CacheKey, ImageId, Op, Source, rfc3339};
+use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
 use kigumi_registry::{Client, ClientConfig, Repository};
 use kigumi_rootfs::{DisposableRoot, Protection};
 use kigumi_run::{Cancel, InPlace};
@@ -73,7 +73,7 @@ use crate::report::{self, BuildEvent, Events};
 use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
 use base_cache::BaseCache;
-use caching::{Caching, Hashed};
+use caching::{Caching, Hashed, Struck};
 use confinement::Grants;
 use contents::Contents;
 use contexts::NamedContexts;
@@ -340,7 +340,7 @@ impl<'a> Build<'a> {
         (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
     ) -> Result<Digest, BuildError> {
         // Entries whose layers could not be had.
-        let mut struck = BTreeSet::new();
+        let mut struck = Struck::default();
         loop {
             let (mut images, mut uploads) = (Vec::new(), Vec::new());
             let built = self.attempt(
@@ -350,12 +350,17 @@ impl<'a> Build<'a> {
                 (&mut images, &mut uploads),
             );
             match built {
-                Err(BuildError::LostEntry { key, source }) if struck.insert(key) => {
+                Err(BuildError::LostEntry { key, source }) if struck.strike(key) => {
                     let why = source.map_or_else(String::new, |why| format!(": {}", chain(&why)));
                     self.events.warn(format!(
                         "the layer of the cache entry {} cannot be had, so the build begins again without it{why}",
                         key.short()
                     ));
+                    if let Some(verdict) = struck.verdict() {
+                        self.events.warn(format!(
+                            "so many layers of the cache cannot be had that the build takes fewer of them: {verdict}"
+                        ));
+                    }
                 }
                 other => return other,
             }
@@ -365,7 +370,7 @@ impl<'a> Build<'a> {
     /// Builds all images with the entries of the cache that were not struck.
     fn attempt(
         &self,
-        (needs, struck): (&[Needs], &BTreeSet<CacheKey>),
+        (needs, struck): (&[Needs], &Struck),
         (workshop, entrusted): (&Workshop, &Entrusted),
         (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
         (images, uploads): (&mut Vec<Image>, &mut Vec<Uploads>),
@@ -479,7 +484,7 @@ impl<'a> Build<'a> {
         (planned, needs): (&Planned, &Needs),
         (workshop, entrusted): (&Workshop, &Entrusted),
         premises: &mut Premises,
-        (cache, struck): (Option<(&CacheSettings, &mut Cache)>, &BTreeSet<CacheKey>),
+        (cache, struck): (Option<(&CacheSettings, &mut Cache)>, &Struck),
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
         let target = plan.stage(plan.target);

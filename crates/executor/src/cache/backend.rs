@@ -156,6 +156,7 @@ impl Backend {
                 let descriptor = descriptor.clone();
                 blocking(move || {
                     let layout = OciLayout::create(&path)?;
+                    layout.discard_broken(&descriptor)?;
                     layout.share_blob(&from, &descriptor)
                 })
                 .await
@@ -232,6 +233,8 @@ fn read_manifest(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 fn write_layout(path: &Path, blobs: &[Blob], manifest: &[u8]) -> Result<(), Error> {
     let layout = OciLayout::create(path)?;
     for blob in blobs {
+        // One of that size would be taken for the right one.
+        layout.discard_broken(&blob.descriptor)?;
         layout.put_blob(&blob.descriptor, &mut blob.spool.reader())?;
     }
     let media_type = MediaType::from(media::OCI_MANIFEST);

@@ -194,6 +194,12 @@ impl Cache {
         })
     }
 
+    /// When the build began; its own entries are as old as that.
+    pub(crate) fn began(&self) -> i64 {
+        let first = self.places.first();
+        first.map_or(i64::MAX, |shared| shared.rules.now())
+    }
+
     /// Looks for all of them at once, in all places. An entry that is not believed is told and counted, and is a miss there; of those that are, that of
     /// the first place counts.
     ///

@@ -14,6 +14,7 @@ mod credentials;
 mod flags;
 mod harness;
 mod lists;
+mod lost_layers;
 mod mistakes;
 mod outlines;
 mod outputs;

@@ -44,10 +44,11 @@ async fn in_a_directory_the_layer_is_in_both_entries() {
         place: CachePlace::Directory(directory.clone()),
         ..lab.signed()
     };
-    lab.store(&settings, &wanted(1), b"made").await;
-    let [first] = [std::fs::read_dir(&directory).unwrap().next().unwrap()];
+    let layer = lab.store(&settings, &wanted(1), b"made").await;
+    let first = std::fs::read_dir(&directory).unwrap().next().unwrap();
     let again = lab.kept_again(&settings, NOW).await.unwrap();
-    std::fs::remove_dir_all(first.unwrap().path()).unwrap();
+    let blob = first.unwrap().path().join("blobs/sha256");
+    std::fs::remove_file(blob.join(layer.digest.hex())).unwrap();
     let cache = lab.cache(&settings).await;
     let work = lab.directory.path();
     let spool = cache.fetch(&wanted(2).key, &again, work).await.unwrap();
