@@ -472,8 +472,8 @@ impl<'a> Build<'a> {
     fn keeper(&self) -> Result<Option<Keeper>, BuildError> {
         let settings = self.config.mount_cache.as_ref();
         let keeper = settings.map(|settings| {
-            let (client, events) = (self.client.clone(), self.events.clone());
-            MountCache::open(settings, client, events, self.now.seconds).map(Keeper::new)
+            let cache = MountCache::open(settings, &self.client, self.events, self.now.seconds);
+            cache.map(Keeper::new)
         });
         keeper.transpose()
     }

@@ -47,6 +47,17 @@ impl Shared {
         }
     }
 
+    /// Whether anything can be written, which a small blob that many entries have shows.
+    pub(super) async fn takes(&self, tag: &str) -> bool {
+        if self.is_down() || self.refused.load(Ordering::Relaxed) {
+            return false;
+        }
+        let outcome = self.backend.try_out(tag).await;
+        outcome
+            .map_err(|error| self.tell_unkept(tag, &error))
+            .is_ok()
+    }
+
     /// Writes, unless that was refused before.
     pub(super) async fn put(&self, tag: &str, blobs: Vec<Blob>, manifest: Vec<u8>) -> bool {
         if self.refused.load(Ordering::Relaxed) {
