@@ -410,9 +410,9 @@ impl<'a> Build<'a> {
 
     /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
     fn shield(&self) -> Result<Shield, BuildError> {
-        // It was read when the cache was opened.
-        let cache = self.config.cache.as_ref();
-        let key = cache.and_then(|settings| settings.sign_key.as_deref());
+        // It was read when the cache was opened, that of layers or that of mounts.
+        let mut caches = self.config.cache.iter().chain(&self.config.mount_cache);
+        let key = caches.find_map(|settings| settings.sign_key.as_deref());
         let shield = Shield::raise(self.environment, key, self.events)?;
         let exposed = exposed(self.environment, key);
         if !exposed.is_empty() {
