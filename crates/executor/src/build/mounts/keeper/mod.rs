@@ -144,7 +144,13 @@ impl Keeper {
             uid: metadata.uid(),
             gid: metadata.gid(),
         };
+        let shelf = workshop.wait(async { Ok(self.cache.shelf(name).await) })?;
+        let Some(shelf) = shelf else {
+            return Ok(());
+        };
         let restored = self.known().restored.remove(name);
+        // What was restored from another place is all new to this one.
+        let restored = restored.filter(|(_, mount)| shelf.has(mount));
         let source = Content::open(used)?;
         let next = match restored {
             Some((index, mount)) => {
@@ -159,7 +165,7 @@ impl Keeper {
             }
             None => source.whole(None, workshop)?,
         };
-        let keeping = self.cache.keep(name, top, next.layers, next.new);
+        let keeping = shelf.keep(name, top, next.layers, next.new);
         let kept = workshop.wait(async { Ok(keeping.await) })?;
         if let (Some(kept), Some(index)) = (kept, next.index) {
             let restored = (index, kept);
