@@ -55,8 +55,16 @@ pub(super) struct Findings {
 #[derive(Default, Debug)]
 pub(super) struct Late {
     /// Files with several names: the first of them, in order of the paths, is the file, and the others are links to it.
+    #[expect(
+        clippy::vec_box,
+        reason = "a finding has 136 bytes, and a list of them grows by doubling"
+    )]
     pub(super) linked: Vec<Box<Here>>,
     /// Directories that count only if something in them does.
+    #[expect(
+        clippy::vec_box,
+        reason = "a finding has 136 bytes, and a list of them grows by doubling"
+    )]
     pub(super) scaffolds: Vec<Box<Here>>,
     /// Unchanged files with several names, by inode.
     pub(super) anchors: Vec<((u64, u64), ImagePath)>,
