@@ -4,7 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::instruction::{Arg, ArgDeclaration, CommandForm, KeyValue, KeyValueForm, KeyValues};
 use crate::source::Word;
 
-use super::instruction::Parts;
+use super::parts::Parts;
 use super::words::{QuotedWord, first_word, split_quoted};
 
 /// CMD, ENTRYPOINT, RUN and the command of HEALTHCHECK.

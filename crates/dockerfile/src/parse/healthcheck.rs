@@ -5,9 +5,9 @@ use crate::instruction::{Healthcheck, HealthcheckOptions};
 
 use super::arguments::command;
 use super::flags::{self, Flags};
-use super::instruction::Parts;
 use super::logical::trim;
 use super::numbers::parse_duration;
+use super::parts::Parts;
 
 pub(super) fn healthcheck(parts: &mut Parts<'_>) -> Option<Healthcheck> {
     let mut flags = parts.flags(flags::HEALTHCHECK);

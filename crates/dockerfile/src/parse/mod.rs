@@ -4,16 +4,18 @@
 //! terminator and a line that is too long end the reading, because nobody can say where the next instruction begins.
 
 mod arguments;
+mod body;
 mod flags;
 mod healthcheck;
 mod heredoc;
-mod instruction;
 mod keyword;
 mod lines;
 mod logical;
 mod numbers;
 mod onbuild;
+mod parts;
 mod paths;
+mod reader;
 mod run;
 mod stage;
 mod words;
@@ -26,7 +28,7 @@ use crate::dockerfile::{Dockerfile, Stage};
 use crate::instruction::{Instruction, InstructionKind};
 use crate::source::{Source, Span};
 
-use instruction::{Parsed, Reader};
+use reader::{Parsed, Reader};
 
 pub(crate) use heredoc::read_marker;
 pub(crate) use lines::continued;

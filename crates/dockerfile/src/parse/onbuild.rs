@@ -4,9 +4,10 @@ use crate::diagnostic::Diagnostic;
 use crate::instruction::Onbuild;
 use crate::source::Spanned;
 
+use super::body::{body, unknown_instruction};
 use super::forbidden_trigger;
-use super::instruction::{Parts, body, split, unknown_instruction};
 use super::keyword::Keyword;
+use super::parts::{Parts, split};
 
 /// Mistakes that the reference finds in a trigger before the trigger is used. All others it finds in the child, so that
 /// they must not stop the build of the parent.

@@ -6,7 +6,7 @@ use crate::source::{Spanned, Word};
 
 use super::flags;
 use super::heredoc::read_marker;
-use super::instruction::Parts;
+use super::parts::Parts;
 use super::words::split_blanks;
 
 /// The arguments as a JSON array or as words between blanks; `None` if the array is malformed, which is reported.

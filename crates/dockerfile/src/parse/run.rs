@@ -8,8 +8,8 @@ use crate::suggest::nearest;
 
 use super::arguments::command;
 use super::flags;
-use super::instruction::Parts;
 use super::numbers::parse_bool;
+use super::parts::Parts;
 
 pub(super) fn run(parts: &mut Parts<'_>) -> Option<Run> {
     let mut flags = parts.flags(flags::RUN);

@@ -7,7 +7,7 @@ use crate::dockerfile::{Comment, From};
 use crate::source::Spanned;
 
 use super::flags;
-use super::instruction::Parts;
+use super::parts::Parts;
 use super::words::split_blanks;
 
 pub(super) fn from(
