@@ -126,16 +126,22 @@ const LISTING_BUFFER: usize = 32 * 1024;
 
 /// The names in a directory, in the order of the kernel. The descriptor must be open for reading.
 pub(crate) fn names(directory: impl AsFd) -> Result<Vec<Box<[u8]>>> {
+    let mut names = Vec::new();
+    each_name(directory, |name| names.push(name.into()))?;
+    Ok(names)
+}
+
+/// As [`names`], one after the other.
+pub(crate) fn each_name(directory: impl AsFd, mut take: impl FnMut(&[u8])) -> Result<()> {
     let mut buffer = vec![MaybeUninit::uninit(); LISTING_BUFFER];
     let mut listing = RawDir::new(directory, &mut buffer);
-    let mut names = Vec::new();
     while let Some(entry) = listing.next() {
         match entry?.file_name().to_bytes() {
             b"." | b".." => {}
-            name => names.push(name.into()),
+            name => take(name),
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Opens an entry itself and never what it links to, without changing its access time where that is allowed (T-SNAP-15).

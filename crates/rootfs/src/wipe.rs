@@ -40,9 +40,10 @@ pub fn wipe(root: &WritableRoot, exclusions: &mut Exclusions) -> Result<Wiped, E
 fn remove_files(root: &RootDir, exclusions: &Exclusions) -> u64 {
     let removed = walk(root, exclusions, (), |directory, removed: &mut u64| {
         let mut next = Vec::new();
-        for (name, stat) in &directory.entries {
+        for entry in directory.entries() {
+            let (name, stat) = entry?;
             if !stat.is_directory() {
-                let gone = rustix::fs::unlinkat(directory.fd, &**name, AtFlags::empty());
+                let gone = rustix::fs::unlinkat(&directory.fd, name, AtFlags::empty());
                 *removed += u64::from(gone.is_ok());
             } else if directory.path.as_relative().len() + name.len() < PATH_MAX {
                 next.push((directory.path.join(name), ()));

@@ -6,7 +6,7 @@ use kigumi_layer::{Device, ImagePath, Kind, Metadata, Node, NodeId, Tree, Xattrs
 use rustix::fs::FileType;
 
 use super::known::{Known, Seen};
-use super::walk::{Directory, Next};
+use super::walk::{Directory, Looked, Next};
 use crate::disk::{self, Identity, Stat};
 use crate::{Error, Exclusions, Virtual, Virtuals};
 
@@ -19,7 +19,7 @@ pub(super) enum Finding {
     Here(Box<Here>),
 }
 
-/// Something on the disk that is new or changed. All those of a RUN are there at once, so it is kept small.
+/// Something on the disk that is new or changed. All those with several names are there at once, so it is kept small.
 #[derive(Debug)]
 pub(super) struct Here {
     pub(super) path: ImagePath,
@@ -46,9 +46,58 @@ pub(super) enum What {
 /// What one thread found.
 #[derive(Default, Debug)]
 pub(super) struct Findings {
+    /// What can be put into the tree at once.
     pub(super) list: Vec<Finding>,
+    pub(super) late: Late,
+}
+
+/// What can be put into the tree only when all the rest is.
+#[derive(Default, Debug)]
+pub(super) struct Late {
+    /// Files with several names: the first of them, in order of the paths, is the file, and the others are links to it.
+    #[expect(
+        clippy::vec_box,
+        reason = "a finding has 136 bytes, and a list of them grows by doubling"
+    )]
+    pub(super) linked: Vec<Box<Here>>,
+    /// Directories that count only if something in them does.
+    #[expect(
+        clippy::vec_box,
+        reason = "a finding has 136 bytes, and a list of them grows by doubling"
+    )]
+    pub(super) scaffolds: Vec<Box<Here>>,
     /// Unchanged files with several names, by inode.
     pub(super) anchors: Vec<((u64, u64), ImagePath)>,
+}
+
+impl Findings {
+    fn add(&mut self, here: Here) {
+        let here = Box::new(here);
+        if matches!(here.what, What::Scaffold) {
+            self.late.scaffolds.push(here);
+        } else if here.identity.nlink > 1 && !here.identity.is_directory() {
+            self.late.linked.push(here);
+        } else {
+            self.list.push(Finding::Here(here));
+        }
+    }
+}
+
+/// Names that a directory lists and that stand for nothing.
+pub(super) type Absent<'a> = HashSet<&'a [u8]>;
+
+/// What a name stands for, if it is something that a tree may have: sockets are not there (T-SNAP-14).
+pub(super) fn present<'a>(
+    directory: &Directory<'_, Beside>,
+    name: &'a [u8],
+    absent: &mut Absent<'a>,
+) -> Result<Option<Stat>, Error> {
+    match directory.look(name)? {
+        Looked::There(stat) if stat.identity.kind() != FileType::Socket => return Ok(Some(stat)),
+        Looked::Gone | Looked::There(_) => drop(absent.insert(name)),
+        Looked::Hidden => {}
+    }
+    Ok(None)
 }
 
 /// What the disk is compared with.
@@ -64,16 +113,15 @@ pub(super) struct Comparison<'a> {
 pub(super) type Beside = Option<NodeId>;
 
 impl Comparison<'_> {
-    pub(super) fn directory(
+    /// Compares some entries of a directory, and gives what there is to be looked into.
+    pub(super) fn entries(
         &self,
         directory: &Directory<'_, Beside>,
+        entries: &[(&[u8], Stat)],
         findings: &mut Findings,
     ) -> Result<Next<Beside>, Error> {
         let mut next = Vec::new();
-        if directory.path.is_root() {
-            self.root(directory, findings)?;
-        }
-        for (name, stat) in &directory.entries {
+        for (name, stat) in entries {
             let prior = directory
                 .tag
                 .and_then(|beside| self.tree.child(beside, name));
@@ -82,13 +130,10 @@ impl Comparison<'_> {
                 next.push((directory.path.join(name), beside));
             }
         }
-        if let Some(beside) = directory.tag {
-            self.missing(directory, beside, findings);
-        }
         Ok(next)
     }
 
-    fn root(
+    pub(super) fn root(
         &self,
         directory: &Directory<'_, Beside>,
         findings: &mut Findings,
@@ -102,13 +147,13 @@ impl Comparison<'_> {
             return Ok(());
         }
         let xattrs = xattrs(directory, b".", directory.path)?;
-        findings.list.push(Finding::Here(Box::new(Here {
+        findings.add(Here {
             path: ImagePath::root(),
             identity: directory.stat.identity,
             what: What::Directory,
             xattrs,
             prior: Some(id),
-        })));
+        });
         Ok(())
     }
 
@@ -120,9 +165,6 @@ impl Comparison<'_> {
         prior: Option<NodeId>,
         findings: &mut Findings,
     ) -> Result<Descend, Error> {
-        if stat.identity.kind() == FileType::Socket {
-            return Ok(Descend::No);
-        }
         let node = prior.map(|id| self.tree.node(id));
         let same_kind = node.is_some_and(|node| kind_of(node) == stat.identity.kind());
         if same_kind && prior.is_some_and(|id| self.known.is_unchanged(id, stat)) {
@@ -130,9 +172,8 @@ impl Comparison<'_> {
                 return Ok(Descend::Into(prior));
             }
             if stat.identity.nlink > 1 {
-                findings
-                    .anchors
-                    .push((stat.inode(), directory.path.join(name)));
+                let path = directory.path.join(name);
+                findings.late.anchors.push((stat.inode(), path));
             }
             return Ok(Descend::No);
         }
@@ -143,7 +184,7 @@ impl Comparison<'_> {
         let is_untouched = prior.is_none() && self.is_foreign(stat, &path);
         if !is_untouched || stat.is_directory() {
             let here = describe(directory, name, stat, (prior, is_untouched))?;
-            findings.list.push(Finding::Here(Box::new(here)));
+            findings.add(here);
         }
         Ok(match (stat.is_directory(), same_kind) {
             (false, _) => Descend::No,
@@ -171,20 +212,13 @@ impl Comparison<'_> {
     pub(super) fn missing(
         &self,
         directory: &Directory<'_, Beside>,
-        beside: NodeId,
+        (beside, absent): (NodeId, &Absent<'_>),
         findings: &mut Findings,
     ) {
-        let present: HashSet<&[u8]> = directory
-            .entries
-            .iter()
-            .filter(|(_, stat)| stat.identity.kind() != FileType::Socket)
-            .map(|(name, _)| &**name)
-            .chain(directory.hidden.iter().map(|name| &**name))
-            .collect();
         let mut pending: Vec<(ImagePath, NodeId)> = self
             .tree
             .children(beside)
-            .filter(|(name, _)| !present.contains(name))
+            .filter(|(name, _)| !directory.lists(name) || absent.contains(name))
             .map(|(name, id)| (directory.path.join(name), id))
             .collect();
         while let Some((path, id)) = pending.pop() {
@@ -224,7 +258,7 @@ fn describe(
     }
     let what = match stat.identity.kind() {
         FileType::Symlink => {
-            let target = rustix::fs::readlinkat(directory.fd, name, Vec::new())
+            let target = rustix::fs::readlinkat(&directory.fd, name, Vec::new())
                 .map_err(|source| Error::file("read link", &path, source))?;
             What::Symlink(target.to_bytes().into())
         }
@@ -249,7 +283,7 @@ fn xattrs(
     name: &[u8],
     path: &ImagePath,
 ) -> Result<Xattrs, Error> {
-    disk::xattrs_at(directory.fd, name)
+    disk::xattrs_at(&directory.fd, name)
         .map_err(|source| Error::file("read attributes of", path, source))
 }
 
@@ -266,15 +300,6 @@ pub(super) fn kind_of(node: &Node) -> FileType {
         Kind::CharDevice(_) => FileType::CharacterDevice,
         Kind::BlockDevice(_) => FileType::BlockDevice,
         Kind::Fifo => FileType::Fifo,
-    }
-}
-
-impl Finding {
-    pub(super) fn path(&self) -> &ImagePath {
-        match self {
-            Self::Gone(path) => path,
-            Self::Here(here) => &here.path,
-        }
     }
 }
 

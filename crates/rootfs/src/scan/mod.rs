@@ -1,25 +1,27 @@
 mod compare;
 mod known;
+mod look;
+mod names;
 mod narrow;
 mod packed;
 mod record;
 mod slots;
 mod sockets;
+mod update;
 pub(crate) mod walk;
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kigumi_layer::{
-    Change, Changes, ContentIdentity, Entry, FileContent, ImagePath, Kind, Origin, Timestamp, Tree,
+    Changes, ContentIdentity, FileContent, ImagePath, Kind, Origin, Timestamp, Tree,
 };
-use kigumi_oci::{Digest, Digester};
+use kigumi_oci::Digest;
 use rustix::time::ClockId;
 
 use crate::disk;
-use crate::{Error, Exclusions, RootDir, Virtual, Virtuals};
-use compare::{Comparison, Finding, Findings, Here, What};
+use crate::{Error, Exclusions, RootDir, Virtuals};
+use compare::{Comparison, Late};
 use known::Known;
 use record::Recording;
 
@@ -123,39 +125,37 @@ impl Index {
     /// # Errors
     /// [`Error`] with the file that could not be looked at.
     pub fn scan(&mut self, root: &RootDir, exclusions: &Exclusions) -> Result<Tree, Error> {
-        let findings = self.look(root, exclusions)?;
-        self.update(findings, root)
+        let before = self.tree.clone();
+        let late = self.look(root, exclusions, &before)?;
+        self.put_late(late, root)?;
+        Ok(before)
     }
 
-    /// Brings the tree to what was found; returns it as it was.
-    fn update(&mut self, findings: Findings, root: &RootDir) -> Result<Tree, Error> {
-        let mut update = Update {
-            links: findings.anchors.into_iter().rev().collect(),
-            root,
-        };
-        let before = self.tree.clone();
+    /// Brings the tree to what is on the disk, but for what has to wait.
+    fn look(
+        &mut self,
+        root: &RootDir,
+        exclusions: &Exclusions,
+        before: &Tree,
+    ) -> Result<Late, Error> {
+        // A RUN may have moved directories whose handles are still held.
+        root.forget(&ImagePath::root());
         self.tree.begin_layer();
-        let mut here = Vec::new();
-        for finding in findings.list {
-            match finding {
-                Finding::Gone(path) => self.drop_path(path)?,
-                Finding::Here(found) => here.push(found),
-            }
-        }
-        for found in without_bare_scaffolds(here) {
-            self.put(&found, &mut update)?;
-        }
-        Ok(before)
+        look::look(self, root, (before, exclusions))
     }
 
     /// As [`Index::learn`], of all regular files that are new or changed since `before`, in the order of their changes.
     pub fn learn_all(&mut self, before: &Tree, digests: Vec<Option<Digest>>) {
-        let files: Vec<_> = Changes::between(before, &self.tree)
-            .filter(|change| change.file().is_some())
-            .map(|change| self.tree.lookup(change.path()))
-            .collect();
+        // There are as many as files, so nothing is kept of them that the digests do not have, and no list grows by doubling.
+        let mut files = Vec::with_capacity(digests.len());
+        let changed = Changes::between(before, &self.tree).filter(|change| change.file().is_some());
+        files.extend(
+            changed
+                .filter_map(|change| self.tree.lookup(change.path()))
+                .take(digests.len()),
+        );
         for (id, digest) in files.into_iter().zip(digests) {
-            if let Some((id, digest)) = id.zip(digest)
+            if let Some(digest) = digest
                 && let Kind::File(content) = &mut self.tree.node_mut(id).kind
             {
                 content.identity = ContentIdentity::Sha256(digest);
@@ -179,207 +179,12 @@ impl Index {
     pub fn into_parts(self) -> (Tree, Virtuals) {
         (self.tree, self.virtuals)
     }
-
-    /// Everything that differs, in order of the paths.
-    fn look(&self, root: &RootDir, exclusions: &Exclusions) -> Result<Findings, Error> {
-        // A RUN may have moved directories whose handles are still held.
-        root.forget(&ImagePath::root());
-        let comparison = Comparison {
-            tree: &self.tree,
-            known: &self.known,
-            virtuals: &self.virtuals,
-            exclusions,
-        };
-        let start = Some(self.tree.root());
-        let parts = walk::walk(root, exclusions, start, |directory, findings| {
-            comparison.directory(directory, findings)
-        })?;
-        let mut all = Findings::default();
-        for part in parts {
-            all.list.extend(part.list);
-            all.anchors.extend(part.anchors);
-        }
-        all.list.sort_by(|a, b| a.path().cmp(b.path()));
-        all.anchors.sort_by(|(_, a), (_, b)| a.cmp(b));
-        Ok(all)
-    }
-
-    fn drop_path(&mut self, path: ImagePath) -> Result<(), Error> {
-        self.forget(&path);
-        self.apply(Change::Delete { path })
-    }
-
-    fn put(&mut self, here: &Here, update: &mut Update<'_>) -> Result<(), Error> {
-        let identity = here.identity;
-        let path = here.path.clone();
-        let partial = self
-            .virtuals
-            .get(&path)
-            .filter(|entry| matches!(entry, Virtual::Partial(_)) && self.is_survivor(here))
-            .cloned();
-        let change = match update.first_name(here) {
-            Some(target) => Change::Link {
-                path: path.clone(),
-                target,
-            },
-            None => self.as_put(here, partial.as_ref(), update.root)?,
-        };
-        // A further name was looked at after the first, and what is recorded of both is what the first look saw: a change between
-        // the two has to differ from it at the next scan.
-        let recorded = match &change {
-            Change::Link { target, .. } => self.tree.lookup(target),
-            Change::Put { .. } | Change::Delete { .. } | Change::ClearDir { .. } => None,
-        };
-        let recorded = recorded.and_then(|id| self.known.seen(id));
-        let recorded = recorded.map_or(identity, |seen| seen.identity);
-        if identity.is_directory() {
-            // What is virtual below stays so, whatever became of the directory itself.
-            self.virtuals.remove(&path);
-        } else {
-            self.forget(&path);
-        }
-        if let Some(partial) = partial {
-            self.virtuals.insert(path.clone(), partial);
-        }
-        self.apply(change)?;
-        if let Some(id) = self.tree.lookup(&path) {
-            self.known.note(id, recorded);
-        }
-        Ok(())
-    }
-
-    /// Whether a finding is what was there before, changed in place.
-    fn is_survivor(&self, here: &Here) -> bool {
-        here.prior
-            .and_then(|id| self.known.seen(id))
-            .is_some_and(|seen| here.continues(&seen))
-    }
-
-    fn as_put(
-        &self,
-        here: &Here,
-        partial: Option<&Virtual>,
-        root: &RootDir,
-    ) -> Result<Change, Error> {
-        let prior = here.prior.map(|id| (self.tree.node(id), id));
-        let recorded =
-            prior.and_then(|(node, id)| self.known.seen(id).map(|seen| (&node.metadata, seen)));
-        let metadata = here.metadata(recorded, partial);
-        let entry = match &here.what {
-            What::Directory | What::Scaffold => Entry::Directory,
-            What::Symlink(target) => Entry::Symlink(target.clone()),
-            What::CharDevice(device) => Entry::CharDevice(*device),
-            What::BlockDevice(device) => Entry::BlockDevice(*device),
-            What::Fifo => Entry::Fifo,
-            What::File => {
-                let comparable = prior
-                    .filter(|(node, _)| node.metadata == metadata)
-                    .and_then(|(node, _)| node.file());
-                Entry::File(FileContent {
-                    size: here.identity.size,
-                    identity: identify(here, comparable, root)?,
-                    origin: Origin::Live,
-                })
-            }
-        };
-        Ok(Change::Put {
-            path: here.path.clone(),
-            entry,
-            metadata,
-        })
-    }
-
-    /// Forgets what was recorded of `path` and of all below.
-    fn forget(&mut self, path: &ImagePath) {
-        for (_, id) in self.tree.walk_below(path) {
-            self.known.forget(id);
-        }
-        self.virtuals.remove_below(path);
-    }
-
-    fn apply(&mut self, change: Change) -> Result<(), Error> {
-        let path = change.path().clone();
-        self.tree
-            .apply(change)
-            .map(drop)
-            .map_err(|source| Error::Tree { path, source })
-    }
 }
 
 /// A clock tick is at least this long (`CONFIG_HZ` is at most 1000).
 const TICK_NANOSECONDS: u64 = 1_000_000;
 /// How long to wait before looking at the clock again.
 const PAUSE_NANOSECONDS: u64 = 1_000_000;
-
-/// What one scan gathers while it applies its findings.
-struct Update<'a> {
-    /// For inodes with several names: the one that stands in the tree as the file.
-    links: HashMap<(u64, u64), ImagePath>,
-    root: &'a RootDir,
-}
-
-impl Update<'_> {
-    /// The name that a finding is a further hard link of (T-SNAP-05: by device *and* inode).
-    fn first_name(&mut self, here: &Here) -> Option<ImagePath> {
-        if here.identity.nlink < 2 || here.identity.is_directory() {
-            return None;
-        }
-        match self.links.get(&here.identity.inode()) {
-            Some(first) if *first != here.path => Some(first.clone()),
-            Some(_) | None => {
-                self.links.insert(here.identity.inode(), here.path.clone());
-                None
-            }
-        }
-    }
-}
-
-/// Contents are read only where that can make a difference: everything else about the file is as it was, and what it held is known.
-fn identify(
-    here: &Here,
-    comparable: Option<&FileContent>,
-    root: &RootDir,
-) -> Result<ContentIdentity, Error> {
-    let is_comparable = comparable.is_some_and(|content| {
-        content.size == here.identity.size && matches!(content.identity, ContentIdentity::Sha256(_))
-    });
-    if !is_comparable {
-        return Ok(disk::unique_content());
-    }
-    let mut file = root.open_content(&here.path)?;
-    let (digest, bytes) =
-        Digester::new()
-            .drain(&mut file)
-            .map_err(|source| Error::ReadContent {
-                path: here.path.clone(),
-                source,
-            })?;
-    if bytes != here.identity.size {
-        return Err(Error::Moved {
-            path: here.path.clone(),
-        });
-    }
-    Ok(ContentIdentity::Sha256(digest))
-}
-
-/// Drops scaffold directories that hold nothing else. The list is in order of the paths, so what is in a directory follows it.
-#[expect(
-    clippy::vec_box,
-    reason = "a finding has 136 bytes, and a list of them grows by doubling"
-)]
-fn without_bare_scaffolds(sorted: Vec<Box<Here>>) -> Vec<Box<Here>> {
-    let mut kept: Vec<Box<Here>> = Vec::with_capacity(sorted.len());
-    for here in sorted.into_iter().rev() {
-        let holds_something = kept
-            .last()
-            .is_some_and(|next| next.path.starts_with(&here.path));
-        if !matches!(here.what, What::Scaffold) || holds_something {
-            kept.push(here);
-        }
-    }
-    kept.reverse();
-    kept
-}
 
 /// Waits, at most two clock ticks, until a change on the filesystem of `root` gets a later time than `newest`. Where that does not happen, gives the time
 /// that a change gets.
@@ -418,7 +223,7 @@ fn clock_of(root: &RootDir) -> Result<Timestamp, Error> {
 
 #[cfg(test)]
 mod tests {
-    use kigumi_layer::{Metadata, Mode};
+    use kigumi_layer::{Change, Entry, Metadata, Mode};
 
     use super::*;
     use crate::Protection;
@@ -485,18 +290,23 @@ mod tests {
             let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
             file.set_modified(time).unwrap();
         };
-        let is_of = |name: &'static str| {
-            move |finding: &Finding| *finding.path() == path(&format!("/{name}"))
+        let look_at = |name: &str, index: &mut Index| {
+            let before = index.tree.clone();
+            let mut late = index.look(&root, &exclusions, &before).unwrap();
+            let name = path(&format!("/{name}"));
+            late.linked.retain(|here| here.path == name);
+            late.linked
         };
         set(1);
-        let mut findings = index.look(&root, &exclusions).unwrap();
-        findings.list.retain(is_of("f"));
+        let mut linked = look_at("f", &mut index);
         set(2);
-        let mut later = index.look(&root, &exclusions).unwrap();
-        later.list.retain(is_of("g"));
-        findings.list.append(&mut later.list);
-        assert_eq!(findings.list.len(), 2);
-        index.update(findings, &root).unwrap();
+        linked.append(&mut look_at("g", &mut index));
+        assert_eq!(linked.len(), 2);
+        let late = Late {
+            linked,
+            ..Late::default()
+        };
+        index.put_late(late, &root).unwrap();
         index.scan(&root, &exclusions).unwrap();
         let id = index.tree.lookup(&path("/g")).unwrap();
         let mtime = index.tree.node(id).metadata.mtime;

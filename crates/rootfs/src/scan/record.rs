@@ -3,10 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use kigumi_layer::{ImagePath, Node, NodeId};
-use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::compare::{Beside, Comparison, Finding, Findings, kind_of};
+use super::compare::{Absent, Beside, Comparison, Finding, Findings, kind_of, present};
 use super::known::Known;
 use super::walk::{Directory, Next};
 use crate::disk::{Identity, Stat};
@@ -34,10 +33,11 @@ impl Recording<'_> {
         {
             batch.push((root, directory.stat.identity));
         }
-        for (name, stat) in &directory.entries {
-            if stat.identity.kind() == FileType::Socket {
+        let mut absent = Absent::new();
+        for name in directory.names() {
+            let Some(stat) = &present(directory, name, &mut absent)? else {
                 continue;
-            }
+            };
             let prior = directory
                 .tag
                 .and_then(|beside| self.comparison.tree.child(beside, name));
@@ -60,7 +60,8 @@ impl Recording<'_> {
             }
         }
         if let Some(beside) = directory.tag {
-            self.comparison.missing(directory, beside, findings);
+            self.comparison
+                .missing(directory, (beside, &absent), findings);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, identity) in batch {

@@ -15,7 +15,8 @@ pub fn remove_sockets(root: &WritableRoot, exclusions: &Exclusions) -> Result<()
     root.forget(&ImagePath::root());
     let found = walk::walk(root, exclusions, (), |directory, found: &mut Vec<_>| {
         let mut next = Vec::new();
-        for (name, stat) in &directory.entries {
+        for entry in directory.entries() {
+            let (name, stat) = entry?;
             if stat.is_directory() {
                 next.push((directory.path.join(name), ()));
             } else if stat.identity.kind() == FileType::Socket {

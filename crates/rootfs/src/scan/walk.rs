@@ -9,6 +9,7 @@ use kigumi_layer::ImagePath;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::names::Names;
 use crate::disk::{self, Stat};
 use crate::{Error, Exclusions, RootDir};
 
@@ -17,15 +18,59 @@ pub(crate) const PATH_MAX: usize = 4095;
 /// More threads than this wait for each other in the kernel.
 const THREADS: usize = 4;
 
-/// A directory and what is in it, without what is excluded.
+/// A directory and the names in it. What they stand for is looked at one by one: there may be more of them than there is room for.
 pub(crate) struct Directory<'a, T> {
     pub(crate) path: &'a ImagePath,
-    pub(crate) fd: &'a OwnedFd,
+    pub(crate) fd: OwnedFd,
     pub(crate) stat: Stat,
-    pub(crate) entries: Vec<(Box<[u8]>, Stat)>,
-    /// Names that are there and nobody's business.
-    pub(crate) hidden: Vec<Box<[u8]>>,
     pub(crate) tag: T,
+    names: Names,
+    exclusions: &'a Exclusions,
+    /// Below a directory that is not pinned nothing is excluded by name, so nothing need be looked up.
+    is_pinned: bool,
+}
+
+/// What a name of a directory stands for.
+pub(crate) enum Looked {
+    /// Nothing: it is gone since it was listed, as if it had never been there.
+    Gone,
+    /// What is nobody's business.
+    Hidden,
+    There(Stat),
+}
+
+impl<T> Directory<'_, T> {
+    /// In order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.in_order()
+    }
+
+    /// Whether there was such a name when the directory was listed.
+    pub(crate) fn lists(&self, name: &[u8]) -> bool {
+        self.names.contains(name)
+    }
+
+    pub(crate) fn look(&self, name: &[u8]) -> Result<Looked, Error> {
+        let stat = match disk::stat_at(&self.fd, name) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(Looked::Gone),
+            Err(source) => return Err(Error::file("look into", self.path, source)),
+        };
+        let is_excluded = || self.is_pinned && self.exclusions.is_excluded(&self.path.join(name));
+        if self.exclusions.guards(&stat) || is_excluded() {
+            return Ok(Looked::Hidden);
+        }
+        Ok(Looked::There(stat))
+    }
+
+    /// All that is there, without what is excluded.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<(&[u8], Stat), Error>> {
+        self.names().filter_map(|name| match self.look(name) {
+            Ok(Looked::There(stat)) => Some(Ok((name, stat))),
+            Ok(Looked::Gone | Looked::Hidden) => None,
+            Err(error) => Some(Err(error)),
+        })
+    }
 }
 
 /// Directories to visit next, each with its tag.
@@ -63,8 +108,8 @@ where
     let work = || {
         let mut found = A::default();
         while let Some((path, tag)) = take(&queue, &changed) {
-            let next = look(root, exclusions, &path, tag).and_then(|directory| match directory {
-                Some((fd, directory)) => visit(&directory.with(&path, &fd), &mut found),
+            let next = list(root, exclusions, &path, tag).and_then(|directory| match directory {
+                Some(directory) => visit(&directory, &mut found),
                 None => Ok(Vec::new()),
             });
             give(&queue, &changed, next);
@@ -125,34 +170,13 @@ fn give<T>(queue: &Mutex<Queue<T>>, changed: &Condvar, next: Result<Next<T>, Err
     changed.notify_all();
 }
 
-/// What was read of a directory, before its path and descriptor are lent to it.
-struct Read<T> {
-    stat: Stat,
-    entries: Vec<(Box<[u8]>, Stat)>,
-    hidden: Vec<Box<[u8]>>,
-    tag: T,
-}
-
-impl<T> Read<T> {
-    fn with<'a>(self, path: &'a ImagePath, fd: &'a OwnedFd) -> Directory<'a, T> {
-        Directory {
-            path,
-            fd,
-            stat: self.stat,
-            entries: self.entries,
-            hidden: self.hidden,
-            tag: self.tag,
-        }
-    }
-}
-
 /// `None` for a mount that nobody knew of.
-fn look<T>(
+fn list<'a, T>(
     root: &RootDir,
-    exclusions: &Exclusions,
-    path: &ImagePath,
+    exclusions: &'a Exclusions,
+    path: &'a ImagePath,
     tag: T,
-) -> Result<Option<(OwnedFd, Read<T>)>, Error> {
+) -> Result<Option<Directory<'a, T>>, Error> {
     let failed = |source: Errno| Error::file("look into", path, source);
     if path.as_relative().len() > PATH_MAX {
         let directory = path.parent().unwrap_or_default();
@@ -163,28 +187,13 @@ fn look<T>(
         Err(Errno::XDEV) => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    let mut read = Read {
+    Ok(Some(Directory {
+        path,
         stat: disk::stat_of_fd(&fd).map_err(failed)?,
-        entries: Vec::new(),
-        hidden: Vec::new(),
         tag,
-    };
-    // Below a directory that is not pinned nothing is excluded by name, so nothing need be looked up.
-    let is_pinned = exclusions.is_pinned(path);
-    for name in disk::names(&fd).map_err(failed)? {
-        let stat = match disk::stat_at(&fd, &name) {
-            Ok(stat) => stat,
-            // Gone since it was listed: as if it had never been there.
-            Err(Errno::NOENT) => continue,
-            Err(error) => return Err(failed(error)),
-        };
-        let is_hidden =
-            exclusions.guards(&stat) || is_pinned && exclusions.is_excluded(&path.join(&name));
-        if is_hidden {
-            read.hidden.push(name);
-        } else {
-            read.entries.push((name, stat));
-        }
-    }
-    Ok(Some((fd, read)))
+        names: Names::of(&fd).map_err(failed)?,
+        exclusions,
+        is_pinned: exclusions.is_pinned(path),
+        fd,
+    }))
 }
