@@ -438,6 +438,16 @@ impl RunningPod<'_> {
         self.places.workspace()
     }
 
+    /// How long ago it was started.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The peak of the anonymous memory so far: of the executor, and of all processes.
+    pub fn peaks(&self) -> (u64, u64) {
+        self.sampler.peaks()
+    }
+
     /// Whether its output has come to an end.
     pub fn has_ended(&self) -> bool {
         self.log.is_closed()
@@ -796,14 +806,19 @@ impl Sampler {
         }
     }
 
-    fn stop(&mut self) -> (u64, u64, Duration) {
-        self.stop.store(true, Ordering::SeqCst);
-        join(self.thread.take().into_iter().collect());
+    fn peaks(&self) -> (u64, u64) {
         (
             self.peak.load(Ordering::SeqCst),
             self.group_peak.load(Ordering::SeqCst),
-            Duration::from_nanos(self.cpu.load(Ordering::SeqCst)),
         )
+    }
+
+    fn stop(&mut self) -> (u64, u64, Duration) {
+        self.stop.store(true, Ordering::SeqCst);
+        join(self.thread.take().into_iter().collect());
+        let (peak, group_peak) = self.peaks();
+        let cpu = Duration::from_nanos(self.cpu.load(Ordering::SeqCst));
+        (peak, group_peak, cpu)
     }
 }
 

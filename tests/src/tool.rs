@@ -1,8 +1,11 @@
 //! Running other people's tools, with an error that shows what was run and what it said.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -43,6 +46,32 @@ pub fn attempt(command: &mut Command) -> Result<Output> {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// What fetches something from the network is tried again when it fails, a few times and each time later: a mirror that hiccups says nothing
+/// about what is tested.
+pub(crate) fn again<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    const PAUSES: [Duration; 4] = [
+        Duration::from_secs(2),
+        Duration::from_secs(10),
+        Duration::from_secs(30),
+        Duration::from_mins(1),
+    ];
+    for pause in PAUSES {
+        match attempt() {
+            Ok(done) => return Ok(done),
+            Err(error) => {
+                // Nobody can be told that the terminal is gone.
+                let seconds = pause.as_secs();
+                drop(writeln!(
+                    std::io::stderr(),
+                    "{error:#}\nonce more in {seconds} s"
+                ));
+                thread::sleep(pause);
+            }
+        }
+    }
+    attempt()
 }
 
 /// A program that ends with this process, however that ends: a shell waits for the end of its input, which is our pipe, and ends the program then.

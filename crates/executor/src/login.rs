@@ -328,8 +328,7 @@ mod tests {
     fn a_configured_store_gets_the_password_and_the_file_does_not() {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("docker-credential-fake");
-        std::fs::write(&program, "#!/bin/sh\n/bin/cat > \"$0.$1\"\n").unwrap();
-        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        kigumi_testkit::write_program(&program, "#!/bin/sh\n/bin/cat > \"$0.$1\"\n");
         for text in [
             r#"{"credsStore":"fake"}"#,
             r#"{"credHelpers":{"a.test":"fake"},"credsStore":"none"}"#,

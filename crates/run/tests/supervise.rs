@@ -7,7 +7,6 @@ use kigumi_run::{
 };
 use std::fs;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -378,16 +377,20 @@ fn nothing_is_started_once_cancelled() {
 #[test]
 fn what_cannot_be_executed_is_named_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str, mode: u32| {
+    // A process of its own writes them: what another test starts at this moment would inherit a descriptor of ours for a while, and the
+    // kernel runs nothing that anybody has open for writing.
+    let file = |name: &str, text: &str, mode: &str| {
         let path = dir.path().join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let mut writer = std::process::Command::new("sh");
+        writer.args(["-c", "printf \"$1\" >\"$0\" && chmod $2 \"$0\""]);
+        let written = writer.arg(&path).args([text, mode]).status().unwrap();
+        assert!(written.success(), "{name}");
         path.to_str().unwrap().to_owned()
     };
-    let plain = file("plain", "#!/bin/sh\n", 0o644);
-    let orphan = file("orphan", "#!/no/such/shell -e\n", 0o755);
-    let windows = file("windows", "#!/bin/sh\r\necho\r\n", 0o755);
-    let junk = file("junk", "echo without an interpreter line\n", 0o755);
+    let plain = file("plain", r"#!/bin/sh\n", "0644");
+    let orphan = file("orphan", r"#!/no/such/shell -e\n", "0755");
+    let windows = file("windows", r"#!/bin/sh\r\necho\r\n", "0755");
+    let junk = file("junk", r"echo without an interpreter line\n", "0755");
     let table = [
         (
             program(&["/no/such/program"]),

@@ -15,6 +15,7 @@
 mod fake_registry;
 mod git_server;
 mod image;
+mod program;
 mod service;
 
 pub use fake_registry::{
@@ -23,4 +24,5 @@ pub use fake_registry::{
 };
 pub use git_server::{GitRequest, GitServer, GitServerOptions, TestRepository};
 pub use image::{PublishedImage, TestImage};
+pub use program::write_program;
 pub use service::{FakeService, ServiceAnswer, ServiceRequest, Tunnel};

@@ -1,6 +1,7 @@
 //! Every chore that CI or a person runs: `cargo xtask <chore>`.
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a program for people: what it says is its result"
 )]
 

@@ -1,17 +1,21 @@
 //! Running tests: everything once, in order of cost, with one summary at the end.
 
+use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use kigumi_tests::Lab;
 use kigumi_tests::lab::{build_executor, ensure_prerequisites};
 
 use crate::cargo::{cargo, shown, workspace};
-use crate::summary::{Counts, Entry, Summary, failed_test};
+use crate::summary::{Counts, Entry, Reader, Summary};
 
 /// The container tests, cheap ones first, with the number of tests that run at once.
 const CONTAINER_TESTS: &[(&str, u32)] = &[
@@ -40,13 +44,16 @@ const PURE: &[&str] = &[
     "kigumi-layer",
 ];
 
+/// How long the last words of tests that have ended are waited for.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 pub(crate) fn unit(_arguments: &[String]) -> Result<()> {
     let mut command = cargo(["test", "--no-fail-fast"]);
     for name in PURE {
         command.args(["--package", name]);
     }
     let mut summary = Summary::default();
-    summary.add(run("pure crates", &mut command)?);
+    summary.add(run("pure crates", &mut command));
     conclude(&summary)
 }
 
@@ -59,11 +66,16 @@ pub(crate) fn all(arguments: &[String]) -> Result<()> {
     let executor = build_executor()?;
     println!("== starting the lab: {}", Lab::up()?);
     let summary = run_all(arguments.is_empty(), &wanted, &executor);
-    println!("== stopping the lab: {}", Lab::down()?);
-    conclude(&summary?)
+    let stopped = Lab::down();
+    if let Ok(stopped) = &stopped {
+        println!("== stopping the lab: {stopped}");
+    }
+    // Whatever becomes of the lab: this is what everybody waits for.
+    conclude(&summary)?;
+    stopped.map(drop)
 }
 
-fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Result<Summary> {
+fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Summary {
     let mut summary = Summary::default();
     if with_crates {
         let arguments = [
@@ -73,7 +85,7 @@ fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Result
             "kigumi-tests",
             "--no-fail-fast",
         ];
-        summary.add(run("crates", &mut cargo(arguments))?);
+        summary.add(run("crates", &mut cargo(arguments)));
     }
     for (name, threads) in wanted {
         let threads = format!("--test-threads={threads}");
@@ -82,9 +94,9 @@ fn run_all(with_crates: bool, wanted: &[(&str, u32)], executor: &Path) -> Result
         command.env("KIGUMI_EXECUTOR", executor);
         // The chain of an error says enough; a backtrace of the harness hides it.
         command.env("RUST_BACKTRACE", "0");
-        summary.add(run(name, &mut command)?);
+        summary.add(run(name, &mut command));
     }
-    Ok(summary)
+    summary
 }
 
 /// The summary is the last thing said, in success and in failure.
@@ -138,34 +150,89 @@ fn ensure_nothing_is_forgotten() -> Result<()> {
     Ok(())
 }
 
-/// Runs one `cargo test`, shows its output as it comes and counts the results.
-fn run(name: &str, command: &mut Command) -> Result<Entry> {
+/// Runs one `cargo test`. What keeps it from running is a failure like any other: the next ones run, and the summary tells.
+fn run(name: &str, command: &mut Command) -> Entry {
     let line = shown(command);
     println!("\n== {name}: {line}");
     let start = Instant::now();
+    let mut reader = Reader::default();
+    if let Err(error) = run_and_read(command, &line, &mut reader) {
+        reader.add(&line, [format!("{error:#}")]);
+    }
+    Entry {
+        name: name.to_owned(),
+        counts: reader.counts,
+        elapsed: start.elapsed(),
+        failures: reader.failures,
+    }
+}
+
+/// Shows the output of a command as it comes and reads the results in it.
+fn run_and_read(command: &mut Command, line: &str, reader: &mut Reader) -> Result<()> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("start `{line}`"))?;
-    let mut counts = Counts::default();
-    let mut failures = Vec::new();
-    let output = child.stdout.take().context("cargo's output")?;
-    for text in BufReader::new(output).lines() {
-        let text = text.context("read cargo's output")?;
+        .context("start it")?;
+    let errors = child.stderr.take().context("its errors")?;
+    let (heard, ended) = hear(errors);
+    let output = child.stdout.take().context("its output")?;
+    each_line(output, |text| {
         println!("{text}");
-        counts.read(&text);
-        failures.extend(failed_test(&text));
+        reader.read(&text);
+    })?;
+    let status = child.wait().context("wait for it")?;
+    // Whoever was left behind by a test may hold the other end open for ever.
+    let _left_behind = ended.recv_timeout(FAREWELL);
+    let mut errors = heard.lock().unwrap_or_else(PoisonError::into_inner);
+    // It does not compile, or a test program ended before it could say what became of its tests.
+    let is_broken =
+        reader.counts.failed == 0 || errors.iter().any(|text| text.contains("(signal: "));
+    if !status.success() && is_broken {
+        reader.add(&format!("{line}: {status}"), errors.drain(..));
     }
-    let status = child.wait().with_context(|| format!("wait for `{line}`"))?;
-    if !status.success() && counts.failed == 0 {
-        counts.failed = 1;
-        failures.push(format!("`{line}`: {status}"));
+    Ok(())
+}
+
+/// Shows what comes and keeps the last of it; the channel tells its end.
+fn hear(pipe: impl Read + Send + 'static) -> (Arc<Mutex<VecDeque<String>>>, Receiver<()>) {
+    const LINES: usize = 200;
+    let last = Arc::new(Mutex::new(VecDeque::new()));
+    let (own, (end, ended)) = (Arc::clone(&last), mpsc::channel());
+    let keep = move |text: String| {
+        let mut last = own.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == LINES {
+            last.pop_front();
+        }
+        last.push_back(text);
+    };
+    thread::spawn(move || {
+        let shown = each_line(pipe, |text| {
+            eprintln!("{text}");
+            keep(text);
+        });
+        if let Err(error) = shown {
+            keep(format!("{error:#}"));
+        }
+        // Nobody waits any more for one that came too late.
+        end.send(()).ok();
+    });
+    (last, ended)
+}
+
+/// Whatever the tests print is shown, also what is no text.
+fn each_line(pipe: impl Read, mut take: impl FnMut(String)) -> Result<()> {
+    let mut pipe = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while pipe
+        .read_until(b'\n', &mut line)
+        .context("read cargo's output")?
+        > 0
+    {
+        let text = String::from_utf8_lossy(&line);
+        take(text.trim_end_matches(['\n', '\r']).to_owned());
+        line.clear();
     }
-    Ok(Entry {
-        name: name.to_owned(),
-        counts,
-        elapsed: start.elapsed(),
-        failures,
-    })
+    Ok(())
 }

@@ -143,12 +143,17 @@ fn bootstrap(lab: &Lab, name: &str, include: Option<&str>) -> Result<PathBuf> {
     command.args(["--quiet", "--variant=minbase", "--mode=root"]);
     // A container runtime makes /dev; device nodes in a layer would only be in the way.
     command.args(["--skip=output/dev", "--skip=output/mknod"]);
-    command.args(["--aptopt=Acquire::Languages \"none\""]);
+    // The second is for the builds upon it, too: it stays in the image.
+    command.args([
+        "--aptopt=Acquire::Languages \"none\"",
+        "--aptopt=Acquire::Retries \"5\"",
+    ]);
     if let Some(packages) = include {
         command.arg(format!("--include={packages}"));
     }
     command.env("TMPDIR", lab.state().path("tmp"));
-    tool::run(command.arg(SUITE).arg(&unfinished)).context("bootstrap Debian")?;
+    command.arg(SUITE).arg(&unfinished);
+    tool::again(|| tool::run(&mut command)).context("bootstrap Debian")?;
     fs::rename(&unfinished, &archive).context("keep the bootstrapped Debian")?;
     Ok(archive)
 }

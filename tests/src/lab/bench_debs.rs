@@ -43,7 +43,8 @@ pub(super) fn directory(lab: &Lab) -> Result<PathBuf> {
     command.arg(format!("--customize-hook={install}"));
     command.arg(format!("--customize-hook={keep}"));
     command.env("TMPDIR", lab.state().path("tmp"));
-    tool::run(command.args([SUITE, "/dev/null"])).context("fetch the packages of the benchmark")?;
+    command.args([SUITE, "/dev/null"]);
+    tool::again(|| tool::run(&mut command)).context("fetch the packages of the benchmark")?;
     let count = fs::read_dir(fetched.path())
         .context("list packages")?
         .count();

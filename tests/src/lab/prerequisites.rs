@@ -78,20 +78,30 @@ pub fn ensure_prerequisites() -> Result<()> {
 }
 
 fn install(packages: &[&str]) -> Result<()> {
-    tool::run(apt().args(["update"])).context("refresh the package lists for the lab")?;
-    tool::run(
-        apt()
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(packages),
-    )
-    .with_context(|| format!("install for the lab: {}", packages.join(" ")))?;
-    Ok(())
+    let install = || -> Result<()> {
+        let mut install = apt();
+        install.args(["install", "-y", "--no-install-recommends"]);
+        tool::run(install.args(packages))
+            .with_context(|| format!("install for the lab: {}", packages.join(" ")))?;
+        Ok(())
+    };
+    tool::again(|| with_lists(install))
+}
+
+/// Refreshes the package lists, of which some may be missing or locked; whether those that are there do is up to what follows.
+fn with_lists(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let refreshed = tool::run(apt().arg("update"));
+    work().map_err(|error| match refreshed {
+        Ok(_) => error,
+        Err(refusal) => error.context(format!("refresh the package lists: {refusal}")),
+    })
 }
 
 fn apt() -> Command {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive");
     command.args(["-q", "-o", "DPkg::Lock::Timeout=300"]);
+    command.args(["-o", "Acquire::Retries=5"]);
     command
 }
 
@@ -101,15 +111,21 @@ pub(super) fn borrow(state: &State, package: &str, installed: &str, file: &str) 
     if is_present(installed) {
         return Ok(Path::new("/").join(file));
     }
+    // Two tests may want it at once, and half a program is no program.
+    let _lock = state.lock("borrowed")?;
     let directory = state.directory(&format!("borrowed/{package}"))?;
     let program = directory.join(file);
-    if program.is_file() {
+    let complete = directory.join("complete");
+    if complete.is_file() {
         return Ok(program);
     }
-    let download = || tool::run(apt().args(["download", package]).current_dir(&directory));
+    let download = || -> Result<()> {
+        tool::run(apt().args(["download", package]).current_dir(&directory))
+            .with_context(|| format!("download the package {package}"))?;
+        Ok(())
+    };
     if download().is_err() {
-        tool::run(apt().args(["update"])).context("refresh the package lists for the lab")?;
-        download().with_context(|| format!("download the package {package}"))?;
+        tool::again(|| with_lists(download))?;
     }
     for entry in fs::read_dir(&directory)? {
         let archive = entry?.path();
@@ -126,6 +142,7 @@ pub(super) fn borrow(state: &State, package: &str, installed: &str, file: &str) 
         }
     }
     ensure!(program.is_file(), "the package {package} has no {file}");
+    fs::write(complete, "")?;
     Ok(program)
 }
 

@@ -89,8 +89,8 @@ fn pip(list: &Path, to: &Path) -> Result<()> {
     ];
     let mut command = Command::new("python3");
     command.args(arguments).arg("--target").arg(to);
-    tool::run(command.arg("--requirement").arg(list))
-        .context("install the servers for S3 and GCS")?;
+    command.arg("--requirement").arg(list);
+    tool::again(|| tool::run(&mut command)).context("install the servers for S3 and GCS")?;
     ensure!(node(to).is_file(), "there is no {}", node(to).display());
     Ok(())
 }
@@ -110,6 +110,6 @@ fn npm(packages: &Path, lock: &Path, to: &Path) -> Result<()> {
         "--no-fund",
         "--silent",
     ]);
-    tool::run(&mut command).context("install Azurite")?;
+    tool::again(|| tool::run(&mut command)).context("install Azurite")?;
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::fs;
 use anyhow::{Result, ensure};
 use kigumi_tests::{Built, Context, Lab, Peer, Pod, Service};
 
-/// A git server, and the key that opens it.
+/// A git server, and the key that opens it. sshd does not look for a free port by itself: it gets one after the other, none of those that the
+/// kernel gives away, until it stays.
 const SERVER: &str = r#"
 RUN apt-get update && apt-get install -y --no-install-recommends openssh-server && rm -rf /var/lib/apt/lists/*
 RUN mkdir -p /run/sshd && useradd --create-home --shell /bin/sh git && usermod --password '*' git
@@ -20,6 +21,19 @@ WORKDIR /home/git/library
 RUN git init -q --initial-branch=main && git add . && \
     git -c user.name=builder -c user.email=builder@example.com commit -q -m "library: a joint"
 USER root
+COPY <<"EOT" /serve
+for port in $(seq 20022 20999); do
+    echo "$port" > /port
+    /usr/sbin/sshd -D -e -p "$port" -o ListenAddress=127.0.0.1
+done
+EOT
+"#;
+
+/// Says the port on which this very server answers, once it does.
+const READY: &str = r#"
+own=$(cut -d" " -f2 /etc/ssh/ssh_host_ed25519_key.pub)
+until port=$(cat /port) && ssh-keyscan -t ed25519 -p "$port" 127.0.0.1 2>/dev/null | grep -qF "$own"; do sleep 0.1; done
+printf %s "$port"
 "#;
 
 const APPLICATION: &str = r#"
@@ -47,27 +61,8 @@ fn git_clones_over_ssh_with_a_key_that_the_step_never_sees() -> Result<()> {
     let lab = Lab::get()?;
     let base = lab.debian_build()?;
     let server = Built::of_dockerfile(lab, &format!("FROM {base}\n{SERVER}"))?;
-    let port = super::free_port()?.to_string();
-    let daemon = Service::start(
-        lab,
-        &server.name,
-        &[
-            "/usr/sbin/sshd",
-            "-D",
-            "-e",
-            "-p",
-            &port,
-            "-o",
-            "ListenAddress=127.0.0.1",
-        ],
-    )?;
-    daemon.exec(&[
-        "sh",
-        "-c",
-        &format!(
-            "until ssh-keyscan -p {port} 127.0.0.1 2>/dev/null | grep -q .; do sleep 0.1; done"
-        ),
-    ])?;
+    let daemon = Service::start(lab, &server.name, &["sh", "/serve"])?;
+    let port = daemon.exec(&["sh", "-c", READY])?.stdout;
     let keys = lab.temp_dir()?;
     let key = keys.path().join("key");
     daemon.fetch("/key", &key)?;

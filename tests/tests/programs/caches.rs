@@ -11,14 +11,14 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,t
     apt-get install ${KEPT:+--no-download} -y --no-install-recommends ca-certificates curl nodejs python3-pip
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,source=trust.pem,target=/run/trust.pem \
     PIP_CERT=/run/trust.pem pip install --break-system-packages --root-user-action=ignore --progress-bar=off \
-    --disable-pip-version-check --no-build-isolation docopt==0.6.2
+    --disable-pip-version-check --retries=10 --no-build-isolation docopt==0.6.2
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm --mount=type=bind,source=trust.pem,target=/run/trust.pem \
-    { test -n "$KEPT" || curl --silent --show-error --fail --cacert /run/trust.pem --output /root/.npm/npm.tgz \
+    { test -n "$KEPT" || curl --silent --show-error --fail --retry 5 --retry-all-errors --cacert /run/trust.pem --output /root/.npm/npm.tgz \
     https://registry.npmjs.org/npm/-/npm-10.9.2.tgz; } && \
     mkdir /npm && tar --extract --gzip --file /root/.npm/npm.tgz --directory /npm --strip-components 1 && \
-    NODE_EXTRA_CA_CERTS=/run/trust.pem node /npm/bin/npm-cli.js ci ${KEPT:+--offline} --no-audit --no-fund && rm -r /npm
+    NODE_EXTRA_CA_CERTS=/run/trust.pem node /npm/bin/npm-cli.js ci ${KEPT:+--offline} --fetch-retries=5 --no-audit --no-fund && rm -r /npm
 RUN python3 -c 'import docopt; print("docopt", docopt.__version__)' && \
     node -e 'console.log("is-number", require("is-number")(7))'
 "#;

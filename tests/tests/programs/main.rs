@@ -8,7 +8,6 @@ mod node;
 mod python;
 
 use std::fs;
-use std::net::TcpListener;
 
 use anyhow::{Context as _, Result};
 use kigumi_tests::Context;
@@ -21,10 +20,4 @@ fn with_trust(context: Context) -> Result<Context> {
         .unwrap_or("/etc/ssl/certs/ca-certificates.crt");
     let bundle = fs::read(path).with_context(|| format!("read {path}"))?;
     context.file("trust.pem", bundle)
-}
-
-/// A port that nobody listens on now.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
-    Ok(listener.local_addr()?.port())
 }

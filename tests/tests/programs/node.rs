@@ -11,8 +11,9 @@ const TOKEN: &str = "npm_t0ken-that-nobody-may-find";
 const TOOLCHAIN: &str = r#"
 RUN apt-get update && apt-get install -y --no-install-recommends nodejs ca-certificates curl && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,source=trust.pem,target=/run/trust.pem mkdir -p /usr/lib/node_modules/npm && \
-    curl --silent --show-error --fail --cacert /run/trust.pem https://registry.npmjs.org/npm/-/npm-10.9.2.tgz | \
-    tar --extract --gzip --directory /usr/lib/node_modules/npm --strip-components 1 && \
+    curl --silent --show-error --fail --retry 5 --retry-all-errors --cacert /run/trust.pem --output /tmp/npm.tgz \
+    https://registry.npmjs.org/npm/-/npm-10.9.2.tgz && \
+    tar --extract --gzip --file /tmp/npm.tgz --directory /usr/lib/node_modules/npm --strip-components 1 && rm /tmp/npm.tgz && \
     ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/bin/npm
 COPY <<"EOT" /registry/greeting/index.js
 module.exports = (name) => `hello ${name}`;
@@ -25,18 +26,22 @@ RUN npm pack ./greeting && rm -r /root/.npm
 COPY server.js .
 "#;
 
-/// Serves one package to whoever has the token.
+/// Serves one package to whoever has the token, and writes down on which port.
 const SERVER: &str = r#"
 const http = require("http"), fs = require("fs");
-const [port, token] = process.argv.slice(2);
+const [token] = process.argv.slice(2);
 const tarball = fs.readFileSync("/registry/team-greeting-1.2.3.tgz");
-http.createServer((request, response) => {
+const server = http.createServer((request, response) => {
   const known = request.headers.authorization === `Bearer ${token}`;
   fs.appendFileSync("/registry/log", `${known ? "known" : "unknown"} ${request.method} ${request.url}\n`);
   if (!known) return response.writeHead(401).end("who are you?");
   if (request.url.endsWith(".tgz")) return response.end(tarball);
   response.writeHead(404).end();
-}).listen(Number(port), "127.0.0.1", () => fs.writeFileSync("/registry/ready", ""));
+});
+server.listen(0, "127.0.0.1", () => {
+  fs.writeFileSync("/registry/new", `${server.address().port}`);
+  fs.renameSync("/registry/new", "/registry/port");
+});
 "#;
 
 const APPLICATION: &str = r#"
@@ -44,7 +49,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required --mount=type=cache,target=/root/.npm \
     --mount=type=bind,source=trust.pem,target=/run/trust.pem \
-    NODE_EXTRA_CA_CERTS=/run/trust.pem npm ci --no-audit --no-fund
+    NODE_EXTRA_CA_CERTS=/run/trust.pem npm ci --fetch-retries=5 --no-audit --no-fund
 COPY index.js .
 CMD ["node", "index.js"]
 "#;
@@ -63,14 +68,10 @@ fn npm_ci_reads_its_token_from_a_secret_that_stays_out_of_the_image() -> Result<
         .file("server.js", SERVER)?;
     let toolchain = Built::of(lab, super::with_trust(context)?, &[])?;
 
-    let port = super::free_port()?.to_string();
-    let command = ["node", "/registry/server.js", &port, TOKEN];
+    let command = ["node", "/registry/server.js", TOKEN];
     let registry = Service::start(lab, &toolchain.name, &command)?;
-    registry.exec(&[
-        "sh",
-        "-c",
-        "until [ -e /registry/ready ]; do sleep 0.1; done",
-    ])?;
+    let wait = "until [ -e /registry/port ]; do sleep 0.1; done; cat /registry/port";
+    let port = registry.exec(&["sh", "-c", wait])?.stdout;
 
     let secrets = lab.temp_dir()?;
     std::fs::write(

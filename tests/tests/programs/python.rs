@@ -9,7 +9,7 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked rm -f /etc/apt/apt.c
 WORKDIR /app
 COPY requirements.txt .
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,source=trust.pem,target=/run/trust.pem \
-    PIP_CERT=/run/trust.pem pip install --break-system-packages --root-user-action=ignore --progress-bar=off -r requirements.txt
+    PIP_CERT=/run/trust.pem pip install --break-system-packages --root-user-action=ignore --progress-bar=off --retries=10 -r requirements.txt
 COPY app.py .
 CMD ["python3", "app.py"]
 "#;

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use kigumi_oci::{Digest, MediaType, Reference};
 use kigumi_plan::CacheKey;
@@ -15,9 +14,9 @@ use crate::cache::{LayerBytes, Sent};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events, Transfer};
 
-/// How long a new layer may take before its upload starts without knowing its digest. A small one is done by then, and the registry can be asked
-/// whether it has it. A guess that changes how bytes travel, never which.
-const HEAD_START: Duration = Duration::from_millis(500);
+/// How many bytes a new layer may have before its upload starts without knowing its digest. Of a smaller one the digest is waited for, and the
+/// registry can be asked whether it has it. Bytes and not time: what is sent does not depend on how busy the machine is.
+const HEAD_START: u64 = 16 << 20;
 
 /// Uploads that run beside the build.
 #[derive(Debug)]
@@ -88,9 +87,8 @@ impl Uploads {
             let sending = Arc::clone(&sending);
             self.running.push(self.handle.spawn(async move {
                 let _sending = sending;
-                // Finished, failed or late: what matters is that it was waited for.
-                drop(tokio::time::timeout(HEAD_START, spool.finished()).await);
-                if let Ok(Some(finished)) = spool.try_finished()
+                // One that failed says so when it is read.
+                if let Ok(Some(finished)) = spool.finished_or_beyond(HEAD_START).await
                     && !taken.take(target, finished.digest)
                 {
                     return Ok(());
@@ -402,5 +400,74 @@ impl Task {
             size,
             how,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::time::Duration;
+
+    use kigumi_registry::{ClientConfig, SpoolWriter};
+    use kigumi_testkit::FakeRegistry;
+
+    use super::*;
+
+    async fn uploads(registry: &FakeRegistry, work: &std::path::Path) -> Uploads {
+        Uploads::new(
+            Client::start(ClientConfig::default()).await.unwrap(),
+            Handle::current(),
+            Events::new(|_| {}),
+            work.to_owned(),
+            &[registry.reference("app:1").parse().unwrap()],
+            false,
+        )
+    }
+
+    fn end(mut writer: SpoolWriter, blob: &[u8]) {
+        let rest = usize::try_from(writer.written()).unwrap();
+        writer.write_all(&blob[rest..]).unwrap();
+        writer.finish(Digest::of(blob), blob.len() as u64).unwrap();
+    }
+
+    /// T-SNAP-22, T-PUSH
+    #[tokio::test]
+    async fn a_layer_that_the_registry_has_is_not_sent_again_however_long_it_takes_to_be_made() {
+        let registry = FakeRegistry::start();
+        registry.put_blob("app", b"a small layer");
+        let work = tempfile::tempdir().unwrap();
+        let mut uploads = uploads(&registry, work.path()).await;
+        let (mut writer, spool) = Spool::create(work.path()).unwrap();
+        writer.write_all(b"a small").unwrap();
+        uploads.start(&spool);
+        // An hour on a machine that has other things to do.
+        tokio::time::pause();
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_hours(1)).await;
+        tokio::time::resume();
+        end(writer, b"a small layer");
+        uploads.finish().await.unwrap();
+        let log = registry.log();
+        let sent = log.iter().filter(|request| request.method != "HEAD");
+        let sent: Vec<_> = sent.filter(|request| request.method != "GET").collect();
+        assert!(sent.is_empty(), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn a_large_layer_is_on_its_way_before_it_is_done() {
+        let registry = FakeRegistry::start();
+        let work = tempfile::tempdir().unwrap();
+        let mut uploads = uploads(&registry, work.path()).await;
+        let (mut writer, spool) = Spool::create(work.path()).unwrap();
+        let blob = vec![7; usize::try_from(HEAD_START).unwrap() + 2];
+        let (_, start) = blob.split_last().unwrap();
+        writer.write_all(start).unwrap();
+        uploads.start(&spool);
+        while registry.begun("PATCH") == 0 {
+            tokio::task::yield_now().await;
+        }
+        end(writer, &blob);
+        uploads.finish().await.unwrap();
+        assert!(registry.has_blob("app", Digest::of(&blob)));
     }
 }

@@ -87,7 +87,8 @@ impl Client {
         let asker = (pushed.endpoint, pushed.operation, pushed.scopes);
         let request = Request::new(asker, Method::GET, pushed.url.clone())
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        let found = self.get_document(&request).await;
+        let found = self.retrying(pushed.operation, || self.get_document(&request));
+        let found = found.await;
         found.is_ok_and(|(_, body)| Digest::of(&body) == digest)
     }
 

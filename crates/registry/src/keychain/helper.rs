@@ -182,8 +182,6 @@ fn run(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::keychain::Credential;
 
@@ -194,8 +192,7 @@ mod tests {
     fn helpers(script: &str) -> (tempfile::TempDir, Helpers) {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("docker-credential-fake");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        kigumi_testkit::write_program(&program, &format!("#!/bin/sh\n{script}\n"));
         let helpers = Helpers::new(vec![directory.path().to_owned()]);
         (directory, helpers)
     }

@@ -134,13 +134,32 @@ impl Spool {
     /// # Errors
     /// [`SpoolFailure`] when the writer failed.
     pub async fn finished(&self) -> Result<Finished, SpoolFailure> {
+        self.wait_until(Self::try_finished).await
+    }
+
+    /// Waits for the end, or until there are more than `bytes` bytes: what it holds, if that is its end.
+    ///
+    /// # Errors
+    /// [`SpoolFailure`] when the writer failed.
+    pub async fn finished_or_beyond(&self, bytes: u64) -> Result<Option<Finished>, SpoolFailure> {
+        let look = |spool: &Self| {
+            let finished = spool.try_finished()?;
+            Ok((finished.is_some() || spool.written() > bytes).then_some(finished))
+        };
+        self.wait_until(look).await
+    }
+
+    async fn wait_until<T>(
+        &self,
+        look: impl Fn(&Self) -> Result<Option<T>, SpoolFailure>,
+    ) -> Result<T, SpoolFailure> {
         loop {
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
             // Registered before the look, so that a change between look and wait is not lost.
             changed.as_mut().enable();
-            if let Some(finished) = self.try_finished()? {
-                return Ok(finished);
+            if let Some(seen) = look(self)? {
+                return Ok(seen);
             }
             changed.await;
         }

@@ -128,3 +128,33 @@ fn bytes_at_hand_are_a_finished_spool() {
     let finished = spool.try_finished().unwrap().unwrap();
     assert_eq!(finished.digest, Digest::of(b"config"));
 }
+
+#[tokio::test]
+async fn a_spool_is_waited_for_until_its_end_or_until_it_is_large() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, spool) = Spool::create(directory.path()).unwrap();
+    let large = tokio::spawn({
+        let spool = spool.clone();
+        async move { spool.finished_or_beyond(5).await }
+    });
+    let end = tokio::spawn({
+        let spool = spool.clone();
+        async move { spool.finished_or_beyond(6).await }
+    });
+    writer.write_all(b"12345").unwrap();
+    tokio::task::yield_now().await;
+    assert!(!large.is_finished());
+    writer.write_all(b"6").unwrap();
+    assert_eq!(large.await.unwrap().unwrap(), None);
+    tokio::task::yield_now().await;
+    assert!(!end.is_finished());
+    let digest = Digest::of(b"123456");
+    writer.finish(digest, 6).unwrap();
+    assert_eq!(
+        end.await.unwrap().unwrap(),
+        Some(Finished { digest, size: 6 })
+    );
+    let (writer, spool) = Spool::create(directory.path()).unwrap();
+    drop(writer);
+    spool.finished_or_beyond(5).await.unwrap_err();
+}

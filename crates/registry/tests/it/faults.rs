@@ -478,6 +478,9 @@ async fn a_tag_that_may_not_be_moved_and_names_the_image_already_is_pushed() {
             client.push_manifest(&app, &media_type, bytes).await
         };
         assert_eq!(push(&image).await.unwrap(), image.manifest.digest());
+        // What the tag names is asked like anything else: a hiccup is no answer.
+        registry.fail(fault("GET", "/manifests/1", error(503)));
+        assert_eq!(push(&image).await.unwrap(), image.manifest.digest());
         let error = push(&other).await.unwrap_err();
         assert!(error.is_immutable_tag(), "{error}");
         assert!(!error.is_transient());

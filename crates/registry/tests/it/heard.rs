@@ -44,6 +44,9 @@ pub(crate) fn listen() {
         let subscriber = Registry::default().with(Listener);
         tracing::subscriber::set_global_default(subscriber).unwrap();
     });
+    // What another test was about to say for the first time, just when nobody was listening yet, would be taken for something that nobody wants
+    // to hear: for ever, and from everybody.
+    tracing::callsite::rebuild_interest_cache();
     HEARD.take();
 }
 

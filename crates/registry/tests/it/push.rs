@@ -366,7 +366,8 @@ async fn a_registry_that_stored_something_else_is_not_believed() {
 #[tokio::test]
 async fn an_upload_stalls_by_the_network_and_not_by_its_source() {
     let registry = FakeRegistry::start();
-    let stall = Duration::from_millis(200);
+    // Longer than any pause that a busy machine makes: exactly one answer is to be missed.
+    let stall = Duration::from_secs(1);
     let client = Client::start(ClientConfig {
         timeouts: Timeouts {
             stall,
