@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kigumi_layer::Tree;
 use kigumi_oci::{Descriptor, layer_compression};
@@ -40,6 +40,8 @@ struct Image {
     lasting: Lasting,
     layers: Option<Vec<NumberedLayer>>,
     tree: Option<Arc<Tree>>,
+    /// Where the warmer has put outlines, if it has: looked for once, whatever number of layers there is.
+    beside: OnceLock<Option<PathBuf>>,
 }
 
 impl Images {
@@ -59,6 +61,7 @@ impl Images {
                 lasting,
                 layers: None,
                 tree: None,
+                beside: OnceLock::new(),
             })
             .collect();
         Self {
@@ -158,9 +161,12 @@ impl Images {
     pub(crate) fn outlines_beside(&self, number: u32) -> Option<PathBuf> {
         let (image, _) = self.of_layer(number)?;
         let (warmed, digest) = (self.warmed.as_ref()?, image.found.descriptor.digest);
-        let is_warm = matches!(image.found.home, Home::Registry(_))
-            && matches!(warmed.entry(digest), base_cache::Entry::Layout(_));
-        is_warm.then(|| warmed.outlines(digest))
+        let look = || {
+            let is_warm = matches!(image.found.home, Home::Registry(_))
+                && matches!(warmed.entry(digest), base_cache::Entry::Layout(_));
+            is_warm.then(|| warmed.outlines(digest))
+        };
+        image.beside.get_or_init(look).clone()
     }
 
     fn of_layer(&self, number: u32) -> Option<(&Image, &Layer)> {

@@ -9,7 +9,7 @@ use kigumi_layer::{FileContent, ImagePath, diff};
 use kigumi_oci::HistoryEntry;
 
 use super::headers;
-use super::layers::{Sending, Wanted};
+use super::layers::{FileDigests, Sending, Wanted};
 use super::stage::{NumberedLayer, Stages};
 use crate::error::BuildError;
 
@@ -43,9 +43,8 @@ impl Stages<'_> {
             |path: &ImagePath, content: &FileContent| -> Result<Box<dyn Read + '_>, BuildError> {
                 contents.open(path, content)
             };
-        let layer = self
-            .factory
-            .write(Wanted::ByImage, false, &changes, &open)?;
+        let wanted = (Wanted::ByImage, FileDigests::Unwanted);
+        let layer = self.factory.write(wanted, false, &changes, &open)?;
         squashed.extend(self.number(layer));
         Ok(squashed)
     }

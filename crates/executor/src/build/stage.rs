@@ -23,7 +23,7 @@ use super::downloads::Downloads;
 use super::git::GitTrees;
 use super::ground::Ground;
 use super::images::Images;
-use super::layers::{Layer, LayerFactory, NewLayer};
+use super::layers::{FileDigests, Layer, LayerFactory, NewLayer};
 use super::main_context::Walk;
 use super::mounts::{self, CacheStore, Mounted};
 use super::needs::{self, Needs};
@@ -274,7 +274,7 @@ impl Stages<'_> {
             Op::Config => return Err(nobody_looked()),
             Op::Run(run) => {
                 self.tell_mounted_directory(run, step);
-                let (state, layer) = self.run(stage.id, run, &position, state)?;
+                let (state, layer) = self.run((stage, step), run, &position, state)?;
                 let is_contradicted = false;
                 (
                     state,
@@ -500,6 +500,7 @@ impl Stages<'_> {
                 Some((first, rest)) if first.path().is_root() => rest,
                 _ => &changes,
             };
+            let wanted = (wanted, FileDigests::Taken);
             self.factory.write(wanted, for_cache, recorded, &open)?
         } else {
             NewLayer::none()
@@ -545,13 +546,14 @@ impl Stages<'_> {
 
     fn run(
         &mut self,
-        stage: StageId,
+        (stage, step): (&StagePlan, &Step),
         run: &RunOp,
         position: &StepPosition,
         state: State,
     ) -> Result<(State, NewLayer), BuildError> {
         let users = self.users(&state)?;
         let for_cache = self.keeps_layers();
+        let file_digests = self.digests_after(stage, step)?;
         let wanted = self.prepare_mounts(run)?;
         let State::Live(mut index) = state else {
             return Err(no_ground());
@@ -590,7 +592,7 @@ impl Stages<'_> {
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
         };
-        let wanted = self.needs.layers_of(stage);
+        let wanted = (self.needs.layers_of(stage.id), file_digests);
         let changes = Changes::between(&before, index.tree());
         let mut layer = self.factory.write(wanted, for_cache, changes, &open)?;
         let digests = std::mem::take(&mut layer.digests);
@@ -598,6 +600,21 @@ impl Stages<'_> {
             index.learn_all(&before, digests);
         }
         Ok((State::Live(index), layer))
+    }
+
+    /// A digest tells a later look that a file is still what it was. After the last step of a stage nobody looks, unless the stage is kept
+    /// ([`end`](Self::end)).
+    fn digests_after(&mut self, stage: &StagePlan, step: &Step) -> Result<FileDigests, BuildError> {
+        let mut rest = stage.steps.iter().skip(step.number);
+        let is_wanted = rest.any(|step| step.op != Op::Config)
+            || self.needs.is_parent(stage.id)
+            || self.needs.is_read(stage.id)
+            || self.is_of_use(stage.id)?;
+        Ok(if is_wanted {
+            FileDigests::Taken
+        } else {
+            FileDigests::Unwanted
+        })
     }
 
     /// Keeps of a finished stage what later ones need, and nothing else.
