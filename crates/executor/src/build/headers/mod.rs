@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use kigumi_layer::{Change, Dialect, Error, HashingRead, LayerReader, Tree, decompress};
+use kigumi_layer::{Change, Dialect, Error, LayerReader, Tree, decompress};
 use kigumi_oci::{DiffId, Digest};
 use kigumi_registry::SpoolReader;
 use kigumi_run::Cancel;
@@ -178,11 +178,11 @@ impl Job {
         let digest = self.name.digest;
         let stream = decompress(self.bytes).map_err(failed(digest))?;
         let stream = ReadAhead::new(stream).map_err(|source| BuildError::Machine {
-            operation: "start a thread that decompresses",
+            operation: "start threads that decompress and hash",
             source,
         })?;
         let mut draft = self.keeps.map(|work| Draft::new(self.name, &work));
-        let mut reader = LayerReader::new(HashingRead::new(stream), Dialect::Layer, self.number);
+        let mut reader = LayerReader::new(stream, Dialect::Layer, self.number);
         let mut piece = Vec::with_capacity(BATCH);
         while let Some(mut entry) = reader.next_entry().map_err(failed(digest))? {
             check_cancelled(cancel)?;
@@ -201,7 +201,11 @@ impl Job {
         }
         // Who has gone away does not ask how it ended either.
         drop(pieces.send(piece));
-        let (actual, _) = reader.finish().map_err(failed(digest))?.finish();
+        let stream = reader.finish().map_err(failed(digest))?;
+        let actual = stream.finish().ok_or_else(|| BuildError::Machine {
+            operation: "hash a layer; this is a defect of kigumi, please report it",
+            source: io::Error::other("the thread that hashes has ended early"),
+        })?;
         if DiffId(actual) != self.name.diff_id {
             return Err(BuildError::DiffIdMismatch {
                 layer: digest,
