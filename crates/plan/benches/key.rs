@@ -51,6 +51,7 @@ fn plan(file: &Dockerfile) -> Option<BuildPlan> {
             reference: query.reference.clone(),
             digest: Digest::of(query.reference.as_bytes()),
             config,
+            sizes: Vec::new(),
         };
         planner.supply(&query, image);
     }

@@ -18,6 +18,7 @@ mod epoch;
 mod inputs;
 mod lower;
 mod op;
+mod order;
 mod plan;
 mod planner;
 mod render;
@@ -31,6 +32,7 @@ pub use epoch::rfc3339;
 pub use inputs::BuildInputs;
 pub use lower::{Remote, remote_kind};
 pub use op::{Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Script, Source, Unpack};
+pub use order::{Moved, Reordered};
 pub use plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan, Step};
 pub use planner::{BaseImage, ImageQuery, Planner, TimeQuery};
 

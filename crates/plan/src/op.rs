@@ -28,6 +28,19 @@ impl Op {
         }
     }
 
+    /// What COPY or the mounts of a RUN take files from, in order.
+    #[must_use]
+    pub fn sources(&self) -> Vec<&CopySource> {
+        match self {
+            Self::Copy(copy) => vec![&copy.from],
+            Self::Run(run) => {
+                let mounts = run.mounts.iter();
+                mounts.filter_map(|mount| mount.from.as_ref()).collect()
+            }
+            Self::MakeDir(_) | Self::Config => Vec::new(),
+        }
+    }
+
     /// Whether files of the main build context are read.
     #[must_use]
     pub fn reads_context(&self) -> bool {

@@ -4,6 +4,7 @@ use kigumi_dockerfile::{Diagnostic, Span};
 use kigumi_oci::{Digest, HistoryEntry, ImageConfig, Platform};
 
 use crate::op::{CopySource, Op};
+use crate::order::Reordered;
 
 /// Position of a stage in the Dockerfile, from 0, unneeded stages counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +19,8 @@ pub struct ImageId(pub usize);
 pub struct BuildPlan {
     /// The needed stages in the order of execution: each after those it depends on, the target last unless there are others.
     pub stages: Vec<StagePlan>,
+    /// Why that is not the order of the Dockerfile; none if it is.
+    pub reordered: Option<Reordered>,
     /// The stage whose result is the image.
     pub target: StageId,
     /// Other stages that are asked for: they are built, and nothing of them is the image.
@@ -76,6 +79,8 @@ pub struct PlannedImage {
     pub digest: Digest,
     /// Its config, unchanged.
     pub config: ImageConfig,
+    /// Size of each layer as stored, in bytes, base layer first.
+    pub sizes: Vec<u64>,
 }
 
 /// One stage: what it starts from, what it does, what it ends with.
@@ -130,13 +135,6 @@ impl Step {
     /// Whether the step reads from `source` by COPY or by a mount.
     #[must_use]
     pub fn reads_from(&self, source: &CopySource) -> bool {
-        match &self.op {
-            Op::Run(run) => run
-                .mounts
-                .iter()
-                .any(|mount| mount.from.as_ref() == Some(source)),
-            Op::Copy(copy) => copy.from == *source,
-            Op::MakeDir(_) | Op::Config => false,
-        }
+        self.op.sources().contains(&source)
     }
 }

@@ -12,9 +12,13 @@ use crate::lower::without_password;
 use crate::op::{Chmod, CopyOp, CopySource, MakeDirOp, Op, RunMount, RunOp, Source, Unpack};
 use crate::plan::{Base, BuildPlan, ImageId, StageId, StagePlan, Step};
 
-/// One block per stage in the order of execution, one line per step, and the config it ends with.
+/// One block per stage in the order of execution, one line per step, and the config it ends with. Above them, if that is not the order of the file, why.
 impl Display for BuildPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(reordered) = &self.reordered {
+            let stages: Vec<String> = self.stages.iter().map(title).collect();
+            writeln!(f, "order  {}  {reordered}\n", stages.join(", "))?;
+        }
         for (index, stage) in self.stages.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;

@@ -73,7 +73,9 @@ fn planned(
             let image = BaseImage {
                 reference: query.reference.clone(),
                 digest: Digest::of(query.reference.as_bytes()),
-                config: config(triggers),
+                config: config(&query.reference, triggers),
+                // Any will do, as long as they differ.
+                sizes: vec![query.reference.len() as u64],
             };
             planner.supply(&query, image);
         }
@@ -81,7 +83,7 @@ fn planned(
     panic!("more than {ROUNDS} rounds of questions");
 }
 
-fn config(triggers: &[String]) -> ImageConfig {
+fn config(reference: &str, triggers: &[String]) -> ImageConfig {
     let mut config = ImageConfig {
         architecture: "amd64".to_owned(),
         os: "linux".to_owned(),
@@ -97,7 +99,8 @@ fn config(triggers: &[String]) -> ImageConfig {
         },
         ..ImageConfig::default()
     };
-    config.rootfs.diff_ids.push(DiffId(Digest::of(b"layer")));
+    let layer = DiffId(Digest::of(reference.as_bytes()));
+    config.rootfs.diff_ids.push(layer);
     config
 }
 

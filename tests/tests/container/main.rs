@@ -14,6 +14,7 @@ mod kaniko_flags;
 mod leaks;
 mod mount_points;
 mod mounts;
+mod order;
 mod outputs;
 mod platforms;
 mod pod;

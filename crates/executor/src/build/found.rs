@@ -38,10 +38,12 @@ pub(crate) enum Home {
 impl FoundImage {
     /// What the planner is told of it.
     pub(crate) fn answer(&self) -> BaseImage {
+        let layers = &self.manifest.value().layers;
         BaseImage {
             reference: self.reference.clone(),
             digest: self.descriptor.digest,
             config: self.config.value().clone(),
+            sizes: layers.iter().map(|layer| layer.size).collect(),
         }
     }
 

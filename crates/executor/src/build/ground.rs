@@ -1,9 +1,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use kigumi_layer::{
-    Change, Dialect, HashingRead, ImagePath, LayerReader, OutlineReader, Tree, decompress,
-};
+use kigumi_layer::{Change, Dialect, ImagePath, LayerReader, OutlineReader, Tree, decompress};
 use kigumi_oci::DiffId;
 use kigumi_registry::Spool;
 use kigumi_rootfs::{
@@ -289,13 +287,13 @@ fn apply_layer(
     };
     let stream = decompress(layer.bytes()?).map_err(failed_layer)?;
     let stream = ReadAhead::new(stream).map_err(|source| BuildError::Machine {
-        operation: "start a thread that decompresses",
+        operation: "start threads that decompress and hash",
         source,
     })?;
     if let Some(recorder) = recorder.as_deref_mut() {
         recorder.begin(layer.name());
     }
-    let mut reader = LayerReader::new(HashingRead::new(stream), Dialect::Layer, blob);
+    let mut reader = LayerReader::new(stream, Dialect::Layer, blob);
     tree.begin_layer();
     while let Some(mut entry) = reader.next_entry().map_err(failed_layer)? {
         check_cancelled(cancel)?;
@@ -320,7 +318,11 @@ fn apply_layer(
                 })?;
         }
     }
-    let (actual, _) = reader.finish().map_err(failed_layer)?.finish();
+    let stream = reader.finish().map_err(failed_layer)?;
+    let actual = stream.finish().ok_or_else(|| BuildError::Machine {
+        operation: "hash a layer; this is a defect of kigumi, please report it",
+        source: io::Error::other("the thread that hashes has ended early"),
+    })?;
     if DiffId(actual) != layer.diff_id {
         return Err(BuildError::DiffIdMismatch {
             layer: digest,

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub(crate) struct Images {
     permits: Arc<Semaphore>,
     warmed: Option<BaseCache>,
     entries: Vec<Image>,
+    /// Layers that were asked for before anybody wanted them, by their numbers.
+    ahead: BTreeMap<u32, Spool>,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,7 @@ impl Images {
             permits: Arc::new(Semaphore::new(FETCHES)),
             warmed,
             entries,
+            ahead: BTreeMap::new(),
         }
     }
 
@@ -89,13 +93,28 @@ impl Images {
     }
 
     /// The bytes of a numbered layer, which begin to arrive, and whether they are wanted more than once; none if it is no layer of an image.
-    pub(crate) fn bytes(&self, number: u32) -> Result<Option<(Spool, bool)>, BuildError> {
+    pub(crate) fn bytes(&mut self, number: u32) -> Result<Option<(Spool, bool)>, BuildError> {
+        let ahead = self.ahead.remove(&number);
         self.of_layer(number)
             .map(|(image, layer)| {
-                let spool = self.fetch(&image.found, &layer.descriptor)?;
+                let spool = match ahead {
+                    Some(spool) => spool,
+                    None => self.fetch(&image.found, &layer.descriptor)?,
+                };
                 Ok((spool, image.keep))
             })
             .transpose()
+    }
+
+    /// Lets a layer begin to arrive that will be wanted, unless it was asked for already.
+    pub(crate) fn fetch_ahead(&mut self, number: u32) -> Result<(), BuildError> {
+        if !self.ahead.contains_key(&number)
+            && let Some((image, layer)) = self.of_layer(number)
+        {
+            let spool = self.fetch(&image.found, &layer.descriptor)?;
+            self.ahead.insert(number, spool);
+        }
+        Ok(())
     }
 
     /// After the first use: the layers without their bytes, if nobody else wants them.

@@ -1,5 +1,6 @@
 //! A build from the plan to the pushed image.
 
+mod ahead;
 mod archives;
 mod base_cache;
 mod caching;
@@ -518,6 +519,7 @@ impl<'a> Build<'a> {
         };
         if stages.look_ahead()? {
             self.furnish(stages.premises, workshop)?;
+            stages.tell_order();
         }
         let layers = stages.build();
         // Also what a step wrote that failed: the next build goes on from there.

@@ -205,18 +205,8 @@ fn is_live(stage: &StagePlan) -> bool {
 }
 
 fn sources(plan: &BuildPlan) -> impl Iterator<Item = &CopySource> {
-    plan.stages
-        .iter()
-        .flat_map(|stage| &stage.steps)
-        .flat_map(|step| match &step.op {
-            Op::Copy(copy) => vec![&copy.from],
-            Op::Run(run) => run
-                .mounts
-                .iter()
-                .filter_map(|mount| mount.from.as_ref())
-                .collect(),
-            Op::MakeDir(_) | Op::Config => Vec::new(),
-        })
+    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    steps.flat_map(|step| step.op.sources())
 }
 
 #[cfg(test)]
@@ -245,6 +235,7 @@ mod tests {
                 reference: query.reference.clone(),
                 digest: Digest::of(b""),
                 config: ImageConfig::default(),
+                sizes: Vec::new(),
             };
             planner.supply(&query, image);
         }

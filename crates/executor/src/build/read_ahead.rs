@@ -1,38 +1,53 @@
-//! Decompression beside whoever uses the bytes.
+//! Decompression and the digest of what comes out, beside whoever uses the bytes.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
+use kigumi_oci::{Digest, Digester};
+
 /// How much is decompressed at once.
 const CHUNK: usize = 256 * 1024;
-/// How many chunks may lie ready. With [`CHUNK`] it bounds the memory.
-const AHEAD: usize = 6;
+/// How many chunks may wait to be hashed.
+const UNHASHED: usize = 1;
+/// How many chunks may lie ready. With [`CHUNK`] and [`UNHASHED`] it bounds the memory.
+const AHEAD: usize = 4;
 
-/// Reads `inner` on a thread of its own, a bounded way ahead.
+type Chunk = io::Result<Vec<u8>>;
+
+/// Reads `inner` on a thread of its own, a bounded way ahead, and hashes it on another.
 ///
-/// Dropped in the middle, it leaves the thread to end at its next chunk: it may be waiting for the network, and nobody should wait with it.
+/// Dropped in the middle, it leaves the threads to end at their next chunk: the first may be waiting for the network, and nobody should wait with it.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
-    chunks: Receiver<io::Result<Vec<u8>>>,
+    chunks: Receiver<Chunk>,
+    digest: Receiver<Digest>,
     used: Sender<Vec<u8>>,
     current: Vec<u8>,
     at: usize,
 }
 
 impl ReadAhead {
-    /// Starts the thread.
+    /// Starts the threads.
     pub(crate) fn new(inner: impl Read + Send + 'static) -> io::Result<Self> {
-        let (sender, chunks) = sync_channel(AHEAD);
+        let (read, unhashed) = sync_channel(UNHASHED);
+        let (hashed, chunks) = sync_channel(AHEAD);
+        let (ended, digest) = sync_channel(1);
         let (used, buffers) = channel();
-        std::thread::Builder::new()
-            .name("inflate".to_owned())
-            .spawn(move || read_all(inner, &sender, &buffers))?;
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        thread("hash").spawn(move || hash_all(&unhashed, &hashed, &ended))?;
+        thread("inflate").spawn(move || read_all(inner, &read, &buffers))?;
         Ok(Self {
             chunks,
+            digest,
             used,
             current: Vec::new(),
             at: 0,
         })
+    }
+
+    /// The digest of all bytes, once they were read to the end; `None` before it, and after an error.
+    pub(crate) fn finish(self) -> Option<Digest> {
+        self.digest.try_recv().ok()
     }
 
     /// The next chunk; false at the end.
@@ -62,11 +77,24 @@ impl Read for ReadAhead {
     }
 }
 
-fn read_all(
-    mut inner: impl Read,
-    chunks: &SyncSender<io::Result<Vec<u8>>>,
-    buffers: &Receiver<Vec<u8>>,
-) {
+/// Hands chunks on, and tells the digest of all of them before it hangs up, so that whoever has seen the end can have it.
+fn hash_all(unhashed: &Receiver<Chunk>, hashed: &SyncSender<Chunk>, ended: &SyncSender<Digest>) {
+    let mut digester = Digester::new();
+    for chunk in unhashed {
+        let has_failed = chunk.is_err();
+        if let Ok(bytes) = &chunk {
+            digester.update(bytes);
+        }
+        // Whoever read has gone away, or there is nothing after this that could have a digest.
+        if hashed.send(chunk).is_err() || has_failed {
+            return;
+        }
+    }
+    // Nobody asks when whoever read has gone away.
+    ended.send(digester.finish()).ok();
+}
+
+fn read_all(mut inner: impl Read, chunks: &SyncSender<Chunk>, buffers: &Receiver<Vec<u8>>) {
     loop {
         let mut chunk = buffers.try_recv().unwrap_or_default();
         chunk.resize(CHUNK, 0);
@@ -111,7 +139,15 @@ mod tests {
             let mut reader = ReadAhead::new(io::Cursor::new(bytes.clone())).unwrap();
             reader.read_to_end(&mut out).unwrap();
             assert!(out == bytes, "{length}");
+            assert_eq!(reader.finish(), Some(Digest::of(&bytes)), "{length}");
         }
+    }
+
+    #[test]
+    fn what_was_not_read_to_its_end_has_no_digest() {
+        let mut reader = ReadAhead::new(io::repeat(7).take(40 * CHUNK as u64)).unwrap();
+        reader.read_exact(&mut vec![0; 3 * CHUNK]).unwrap();
+        assert_eq!(reader.finish(), None);
     }
 
     #[test]
@@ -130,6 +166,7 @@ mod tests {
         let mut reader = ReadAhead::new(Broken(3 * CHUNK)).unwrap();
         let error = io::copy(&mut reader, &mut io::sink()).unwrap_err();
         assert_eq!(error.to_string(), "the network broke");
+        assert_eq!(reader.finish(), None);
     }
 
     #[test]
@@ -149,8 +186,8 @@ mod tests {
         let mut byte = [0];
         for _ in 0..3 {
             reader.read_exact(&mut byte).unwrap();
-            // One chunk is in use, as many as the bound are ready, one is waiting to be.
-            assert!(read.load(Ordering::SeqCst) <= (AHEAD + 2) * CHUNK);
+            // One chunk is in use, as many as the bounds are ready, and one with each thread is waiting to be.
+            assert!(read.load(Ordering::SeqCst) <= (UNHASHED + AHEAD + 3) * CHUNK);
         }
     }
 }

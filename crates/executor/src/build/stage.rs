@@ -122,6 +122,15 @@ impl Stages<'_> {
         Ok(layers)
     }
 
+    /// Whoever reads the log should not wonder why a stage comes before another.
+    pub(crate) fn tell_order(&self) {
+        if let Some(reordered) = &self.plan.reordered {
+            let stages: Vec<String> = self.plan.stages.iter().map(name_of).collect();
+            let message = format!("order of the stages: {} ({reordered})", stages.join(", "));
+            self.workshop.events.emit(BuildEvent::Note { message });
+        }
+    }
+
     fn stage(&mut self, stage: &StagePlan) -> Result<FinishedStage, BuildError> {
         let mut track = self.begin_track(stage);
         let begun = self.begin(stage, &track);

@@ -189,6 +189,7 @@ impl Stages<'_> {
             self.past.leave(index);
         }
         self.ensure_bytes(&mut standing.layers)?;
+        self.fetch_ahead(stage.id, &standing.layers)?;
         // While they arrive.
         self.ask_for_outlines_to_keep(&standing.layers)?;
         let (index, known_as) = self.lay(stage.id, &standing.layers)?;
@@ -200,6 +201,7 @@ impl Stages<'_> {
         {
             self.images.release(*id, layers);
         }
+        self.fetch_ahead(stage.id, &standing.layers)?;
         standing.state = State::Live(Box::new(index));
         Ok(())
     }

@@ -26,6 +26,7 @@ pub(crate) use run::is_proxy;
 use crate::created_by;
 use crate::epoch;
 use crate::inputs::BuildInputs;
+use crate::order;
 use crate::plan::{Base, BuildPlan, ImageId, PlannedImage, StageId, StagePlan};
 use crate::planner::{ImageQuery, Origin, Planner};
 use crate::unsupported;
@@ -69,14 +70,17 @@ pub(crate) fn build_plan(
         return Err(problems);
     }
     warnings.extend(planner.unused_build_args(needed));
+    let images: Vec<PlannedImage> = images
+        .iter()
+        .filter_map(|query| planned(planner, query))
+        .collect();
+    let reordered = order::arrange(&mut stages, &images);
     Ok(BuildPlan {
         stages,
+        reordered,
         target: StageId(planner.target()),
         other_targets: planner.others().iter().copied().map(StageId).collect(),
-        images: images
-            .iter()
-            .filter_map(|query| planned(planner, query))
-            .collect(),
+        images,
         source_date_epoch: planner.epoch(),
         warnings,
     })
@@ -106,6 +110,7 @@ fn planned(planner: &Planner, query: &ImageQuery) -> Option<PlannedImage> {
         platform: query.platform.clone(),
         digest: image.digest,
         config: image.config.clone(),
+        sizes: image.sizes.clone(),
     })
 }
 

@@ -51,6 +51,8 @@ pub struct BaseImage {
     pub digest: Digest,
     /// Its config.
     pub config: ImageConfig,
+    /// Size of each layer as stored, in bytes, base layer first.
+    pub sizes: Vec<u64>,
 }
 
 /// A plan that still has questions.
@@ -75,6 +77,7 @@ pub struct BaseImage {
 ///             reference: query.reference.clone(),
 ///             digest: Digest::of(b"its manifest"),
 ///             config: ImageConfig::default(),
+///             sizes: Vec::new(),
 ///         };
 ///         planner.supply(&query, image);
 ///     }

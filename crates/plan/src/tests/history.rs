@@ -176,6 +176,7 @@ fn an_epoch_may_be_the_time_of_a_stage_that_adds_one_file() {
                 reference: query.reference.clone(),
                 digest: kigumi_oci::Digest::of(b""),
                 config: ImageConfig::default(),
+                sizes: Vec::new(),
             },
         );
     }

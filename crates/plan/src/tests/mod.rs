@@ -5,9 +5,12 @@ mod contexts;
 mod copy;
 mod history;
 mod metadata;
+mod order;
 mod printing;
 mod run;
 mod stages;
+
+use std::collections::BTreeMap;
 
 use kigumi_dockerfile::{Diagnostics, parse};
 use kigumi_oci::{ContainerConfig, DiffId, Digest, HistoryEntry, ImageConfig, Platform};
@@ -25,6 +28,8 @@ pub(super) struct Build {
     text: String,
     pub(super) inputs: BuildInputs,
     images: Vec<(String, ImageConfig)>,
+    /// Of layers of images that are not of one size.
+    sizes: BTreeMap<String, Vec<u64>>,
 }
 
 impl Build {
@@ -38,6 +43,7 @@ impl Build {
             text: text.to_owned(),
             inputs: BuildInputs::new(Platform::new("linux", "amd64", None), CREATED),
             images: Vec::new(),
+            sizes: BTreeMap::new(),
         }
         .image("base", base)
     }
@@ -92,6 +98,23 @@ impl Build {
         self
     }
 
+    /// An image whose layers have these names and sizes.
+    pub(super) fn layered(mut self, name: &str, layers: &[(&str, u64)]) -> Self {
+        let mut config = ImageConfig {
+            architecture: "amd64".into(),
+            os: "linux".into(),
+            ..ImageConfig::default()
+        };
+        let ids = layers
+            .iter()
+            .map(|(layer, _)| DiffId(Digest::of(layer.as_bytes())));
+        config.rootfs.diff_ids = ids.collect();
+        self.images.push((name.into(), config));
+        let sizes = layers.iter().map(|(_, size)| *size).collect();
+        self.sizes.insert(name.into(), sizes);
+        self
+    }
+
     /// The plan, with what was asked on the way.
     pub(super) fn plan_and_queries(self) -> Result<(BuildPlan, Vec<ImageQuery>), Diagnostics> {
         let file = parse(&self.text, "Dockerfile")?;
@@ -113,6 +136,7 @@ impl Build {
                     reference: query.reference.clone(),
                     digest: Digest::of(name.as_bytes()),
                     config: config.clone(),
+                    sizes: self.sizes.get(name).cloned().unwrap_or_default(),
                 };
                 planner.supply(&query, image);
                 asked.push(query);

@@ -2,7 +2,10 @@ use kigumi_layer::{Entry, FileContent, Origin, Tree};
 use proptest::prelude::*;
 
 use super::fixture::*;
-use crate::{Error, Placement, Unpacker, Virtual, Virtuals, WhyVirtual};
+use crate::{
+    DisposableRoot, Error, Exclusions, Placement, Protection, Unpacker, Virtual, Virtuals,
+    WhyVirtual,
+};
 
 /// What the disk looks like is what the tree says, in every detail.
 fn assert_disk_is(fixture: &Fixture, tree: &Tree) {
@@ -26,6 +29,17 @@ fn a_layer_arrives_on_the_disk_as_the_tree_has_it() {
                 "/a/suid",
                 Entry::File(FileContent::inline(b"#!")),
                 metadata(0o6755),
+            ),
+            // A umask takes nothing away, and a file need not be writable to be written.
+            put(
+                "/a/shared",
+                Entry::File(FileContent::inline(b"1")),
+                metadata(0o777),
+            ),
+            put(
+                "/a/frozen",
+                Entry::File(FileContent::inline(b"2")),
+                metadata(0o444),
             ),
             put("/tmp", Entry::Directory, metadata(0o1777)),
             put("/closed", Entry::Directory, metadata(0o500)),
@@ -182,7 +196,13 @@ fn the_digest_of_what_was_written_is_that_of_the_content_also_when_it_is_virtual
 
 #[test]
 fn content_that_is_shorter_or_longer_than_announced_is_an_error() {
-    for (announced, given) in [("abc", "ab"), ("abc", "abcd")] {
+    let (right, short) = ("x".repeat(70_000), "x".repeat(69_999));
+    for (announced, given) in [
+        ("abc", "ab"),
+        ("abc", "abcd"),
+        (&right, &short),
+        (&short, &right),
+    ] {
         let fixture = Fixture::new();
         let exclusions = fixture.exclusions();
         let mut unpacker = Unpacker::new(&fixture.root, &exclusions, Virtuals::default());
@@ -199,7 +219,79 @@ fn content_that_is_shorter_or_longer_than_announced_is_an_error() {
     }
 }
 
-/// A layer with many small files, some of which are linked to, replaced or removed while they may still be on their way to the disk.
+#[test]
+fn content_that_breaks_off_is_an_error_and_not_a_shorter_file() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the network broke"))
+        }
+    }
+    let fixture = Fixture::new();
+    let exclusions = fixture.exclusions();
+    let mut unpacker = Unpacker::new(&fixture.root, &exclusions, Virtuals::default());
+    for (name, length) in [("/f", 3), ("/small", 3), ("/large", 300_000)] {
+        let bytes = "x".repeat(length);
+        let change = file(name, &bytes);
+        let mut tree = Tree::new();
+        let effect = tree.apply(change.clone()).unwrap();
+        let mut content = std::io::Read::chain(&bytes.as_bytes()[1..], Broken);
+        let error = unpacker
+            .apply(&mut tree, &change, &effect, Some(&mut content))
+            .unwrap_err();
+        assert!(matches!(error, Error::ReadContent { .. }), "{error}");
+    }
+}
+
+#[test]
+fn privileged_a_large_file_that_the_disk_has_no_room_for_is_an_error_that_says_so() {
+    let name = "tests::unpacking::privileged_a_large_file_that_the_disk_has_no_room_for_is_an_error_that_says_so";
+    in_mount_namespace(name, || {
+        let directory = tempfile::tempdir().unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", directory.path(), "tmpfs", flags, c"size=256k").unwrap();
+        let root = DisposableRoot::of_directory(directory.path()).unwrap();
+        let root = root.open().unwrap();
+        let exclusions = Exclusions::new(&root, &Protection::default()).unwrap();
+        let mut unpacker = Unpacker::new(&root, &exclusions, Virtuals::default());
+        let mut tree = Tree::new();
+        let mut put = |name, length| {
+            let change = file(name, &"x".repeat(length));
+            let effect = tree.apply(change.clone()).unwrap();
+            let content = content_of(&change).unwrap();
+            unpacker.apply(&mut tree, &change, &effect, Some(&mut &*content))
+        };
+        put("/first", 1).unwrap();
+        let error = put("/large", 10_000_000).unwrap_err();
+        assert!(
+            matches!(&error, Error::File { operation: "write", path, source }
+                if path.to_string() == "/large" && source.kind() == std::io::ErrorKind::StorageFull),
+            "{error:?}"
+        );
+    });
+}
+
+#[test]
+fn privileged_what_a_directory_hands_down_is_not_what_a_file_of_a_layer_gets() {
+    require_root();
+    Fixture::each(|fixture| {
+        let mut shared = metadata(0o2775);
+        shared.gid = 4321;
+        let (tree, virtuals) = fixture.unpack(&[
+            &[root(), put("/shared", Entry::Directory, shared)],
+            &[
+                file("/shared/file", "1"),
+                file("/shared/large", &"2".repeat(70_000)),
+                symlink("/shared/link", "file"),
+            ],
+        ]);
+        assert!(virtuals.is_empty(), "{virtuals:?}");
+        assert_disk_is(&fixture, &tree);
+        assert!(fixture.disk().contains("/shared/file 0644 0:0"));
+    });
+}
+
+/// A layer with many files, some of which are linked to, replaced or removed while they may still be on their way to the disk.
 #[test]
 fn files_on_their_way_are_linked_replaced_and_removed_like_any_other() {
     Fixture::each(|fixture| {
@@ -207,7 +299,8 @@ fn files_on_their_way_are_linked_replaced_and_removed_like_any_other() {
         let mut second = Vec::new();
         for number in 0..300 {
             let name = format!("/d{}/f{number}", number % 7);
-            first.push(file(&name, &format!("content {number}")));
+            let times = if number % 4 == 0 { 20_000 } else { 1 };
+            first.push(file(&name, &format!("content {number}").repeat(times)));
             match number % 5 {
                 0 => first.push(link(&format!("{name}.link"), &name)),
                 1 => first.push(file(&name, "again")),

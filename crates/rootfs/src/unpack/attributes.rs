@@ -100,40 +100,30 @@ pub(crate) fn dress_unopened(
     metadata: &Metadata,
     has_mode: bool,
 ) -> Result<Refused> {
-    let owner = match owner(metadata) {
-        None => true,
-        Some((uid, gid)) => tolerate(
-            rustix::fs::chownat(
-                parent,
-                name,
-                Some(uid),
-                Some(gid),
-                AtFlags::SYMLINK_NOFOLLOW,
-            ),
-            is_refusal,
-        )?,
-    };
     let mut refused = Refused {
-        owner,
+        owner: own_unopened(parent, name, metadata)?,
         ..Refused::default()
     };
-    let handle = disk::open_at(parent, name, OFlags::PATH)?;
-    let path = disk::proc_path(handle.as_fd());
-    for (name, value) in metadata.xattrs.iter() {
-        let is_refused = disk::is_foreign_attribute(name)
-            || tolerate(
-                rustix::fs::setxattr(path.as_str(), name, value, XattrFlags::empty()),
-                is_xattr_refusal,
-            )?;
-        if is_refused {
-            refused.xattrs.push(name.into());
+    // Most are links without attributes: these have no need of a handle.
+    if has_mode || !metadata.xattrs.is_empty() {
+        let handle = disk::open_at(parent, name, OFlags::PATH)?;
+        let path = disk::proc_path(handle.as_fd());
+        for (name, value) in metadata.xattrs.iter() {
+            let is_refused = disk::is_foreign_attribute(name)
+                || tolerate(
+                    rustix::fs::setxattr(path.as_str(), name, value, XattrFlags::empty()),
+                    is_xattr_refusal,
+                )?;
+            if is_refused {
+                refused.xattrs.push(name.into());
+            }
         }
-    }
-    if has_mode {
-        refused.mode = tolerate(
-            rustix::fs::chmod(path.as_str(), permissions(metadata.mode)),
-            is_refusal,
-        )?;
+        if has_mode {
+            refused.mode = tolerate(
+                rustix::fs::chmod(path.as_str(), permissions(metadata.mode)),
+                is_refusal,
+            )?;
+        }
     }
     rustix::fs::utimensat(
         parent,
@@ -142,6 +132,20 @@ pub(crate) fn dress_unopened(
         AtFlags::SYMLINK_NOFOLLOW,
     )?;
     Ok(refused)
+}
+
+/// Sets the owner of what cannot be opened, unless it has it; says whether that was refused.
+fn own_unopened(parent: &OwnedFd, name: &[u8], metadata: &Metadata) -> Result<bool> {
+    let Some((uid, gid)) = owner(metadata) else {
+        return Ok(true);
+    };
+    let is = disk::stat_at(parent, name)?.identity;
+    if (is.uid, is.gid) == (metadata.uid, metadata.gid) {
+        return Ok(false);
+    }
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    let owned = rustix::fs::chownat(parent, name, Some(uid), Some(gid), flags);
+    tolerate(owned, is_refusal)
 }
 
 pub(crate) fn permissions(mode: Mode) -> rustix::fs::Mode {

@@ -21,7 +21,7 @@ use crate::wipe::Remover;
 use crate::{Error, Exclusions, WritableRoot};
 
 pub use virtuals::{Refused, Virtual, Virtuals, WhyVirtual};
-use writers::{Done, Job, Writers};
+use writers::{Content, Done, Job, Writers};
 
 /// What [`Unpacker::apply`] did with an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +47,7 @@ pub struct Unpacker<'a> {
     crew: Crew,
 }
 
-/// Who writes small files.
+/// Who writes files.
 #[derive(Debug)]
 enum Crew {
     /// Threads are worth their while from the second file on.
@@ -95,7 +95,7 @@ impl<'a> Unpacker<'a> {
     /// Does one change. `effect` is what `Tree::apply` of this `tree` returned for it. `content` are the bytes of a regular file, read to the end even
     /// when the file becomes virtual; their digest is told to the tree, now or by the time of [`Unpacker::finish`].
     ///
-    /// A small file may still be on its way to the disk: what the kernel refused of it is known in the end. Other than that, names appear and
+    /// A file may still be on its way to the disk: what the kernel refused of it is known in the end. Other than that, names appear and
     /// disappear in the order of the changes.
     ///
     /// # Errors
@@ -455,7 +455,9 @@ impl<'a> Unpacker<'a> {
             return Ok((None, None));
         };
         let made = match parent {
-            Ok(parent) => self.make(&parent, name, path, create_file)?,
+            Ok(parent) => self.make(&parent, name, path, |parent, name| {
+                create_file(parent, name, metadata.mode)
+            })?,
             Err(why) => Err(why),
         };
         let fd = match made {
@@ -481,9 +483,6 @@ impl<'a> Unpacker<'a> {
         (size, metadata): (u64, &Metadata),
         content: &mut dyn Read,
     ) -> Result<Option<OwnedFd>, Error> {
-        if size > SMALL {
-            return Ok(Some(fd));
-        }
         let writers = match &mut self.crew {
             Crew::Alone => return Ok(Some(fd)),
             Crew::NotYet => {
@@ -492,20 +491,34 @@ impl<'a> Unpacker<'a> {
             }
             Crew::Threads(writers) => writers,
         };
-        let job = Job {
+        let job = |content| Job {
             path: path.clone(),
             fd,
-            content: read_whole(content, path, size, writers.buffer())?,
+            content,
             metadata: metadata.clone(),
         };
-        writers.submit(job).map_err(|job| {
-            let source = std::io::Error::other("a thread that writes files died");
-            Error::ReadContent {
-                path: job.path,
-                source,
-            }
-        })?;
-        Ok(None)
+        if size <= SMALL {
+            let content = read_whole(content, path, size, writers.buffer())?;
+            let submitted = writers.submit(job(Content::Whole(content)));
+            return submitted.map(|()| None).map_err(|_| died(path));
+        }
+        let (pieces, whole) = Content::in_pieces(size);
+        writers.submit(job(whole)).map_err(|_| died(path))?;
+        let has_sent = send_pieces(
+            content,
+            path,
+            size,
+            || writers.piece(),
+            |piece| pieces.send(piece).is_ok(),
+        )?;
+        if has_sent {
+            return Ok(None);
+        }
+        // The thread has given the file up, and says why.
+        while let Some(done) = writers.wait() {
+            done.result?;
+        }
+        Err(died(path))
     }
 
     /// Writes a file's content and hashes it on the way; without `into` it is only hashed.
@@ -651,6 +664,51 @@ fn is_made_impossible(error: Errno) -> bool {
     )
 }
 
+/// Reads the content of a file that is as long as it should be, and sends it on piece by piece; false when it was not taken.
+fn send_pieces(
+    content: &mut dyn Read,
+    path: &ImagePath,
+    expected: u64,
+    buffer: impl Fn() -> Vec<u8>,
+    send: impl Fn(Vec<u8>) -> bool,
+) -> Result<bool, Error> {
+    let mut actual = 0;
+    loop {
+        let mut piece = buffer();
+        piece.resize(BUFFER, 0);
+        let count = match content.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(source) => {
+                let path = path.clone();
+                return Err(Error::ReadContent { path, source });
+            }
+        };
+        actual += count as u64;
+        piece.truncate(count);
+        if !send(piece) {
+            return Ok(false);
+        }
+    }
+    if actual == expected {
+        return Ok(true);
+    }
+    let path = path.clone();
+    Err(Error::ContentSize {
+        path,
+        expected,
+        actual,
+    })
+}
+
+fn died(path: &ImagePath) -> Error {
+    Error::ReadContent {
+        path: path.clone(),
+        source: std::io::Error::other("a thread that writes files died"),
+    }
+}
+
 /// The content of a file that is as long as it should be.
 fn read_whole(
     content: &mut dyn Read,
@@ -686,9 +744,10 @@ fn teach(tree: &mut Tree, path: &ImagePath, digest: Option<Digest>) {
     }
 }
 
-fn create_file(parent: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+/// The permissions are those that it shall have in the end, as far as nothing depends on who owns it, and its owner may write.
+fn create_file(parent: &OwnedFd, name: &[u8], mode: Mode) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let mode = rustix::fs::Mode::from_raw_mode(mode.bits() & 0o777 | 0o600);
     rustix::fs::openat(parent, name, flags, mode)
 }
 

@@ -1,7 +1,10 @@
-//! Threads that write small files while the next entries are decoded.
+//! Threads that write files while the next entries are decoded.
 //!
 //! Names are made by the one thread that reads the layer, in the order of the layer: it creates the file and hands on the descriptor. What is left to do,
 //! hashing, writing and dressing, touches nothing but that descriptor, so that no order between files has to be kept.
+//!
+//! A small file is handed on with its content, a large one with the end of a channel that its content comes through. All of that is sent before the next
+//! file is handed on, so a thread that waits for a piece never waits for a file that another thread has to take first.
 
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
@@ -10,24 +13,42 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use kigumi_layer::{ImagePath, Metadata};
-use kigumi_oci::Digest;
+use kigumi_oci::{Digest, Digester};
 use rustix::io::Errno;
 
 use super::{attributes, virtuals::Refused, write_all};
-use crate::Error;
+use crate::{Error, disk};
 
 /// More threads than this wait for each other in the kernel.
 const THREADS: usize = 4;
 /// How many files may wait. With [`SMALL`](super::SMALL) it bounds the memory.
 const QUEUE: usize = 32;
+/// How many pieces of a large file may wait. With [`BUFFER`](super::BUFFER) it bounds the memory.
+const PIECES: usize = 2;
 
 /// A file that was created and has to be filled.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) path: ImagePath,
     pub(super) fd: OwnedFd,
-    pub(super) content: Vec<u8>,
+    pub(super) content: Content,
     pub(super) metadata: Metadata,
+}
+
+/// What a file shall hold.
+#[derive(Debug)]
+pub(super) enum Content {
+    Whole(Vec<u8>),
+    /// So many bytes, which are being sent.
+    Pieces(u64, Receiver<Vec<u8>>),
+}
+
+impl Content {
+    /// A content of so many bytes, and where they are sent to.
+    pub(super) fn in_pieces(size: u64) -> (SyncSender<Vec<u8>>, Self) {
+        let (pieces, content) = sync_channel(PIECES);
+        (pieces, Self::Pieces(size, content))
+    }
 }
 
 /// A file that was filled.
@@ -36,8 +57,8 @@ pub(super) struct Done {
     pub(super) path: ImagePath,
     /// What the kernel did not let us set, and what the content is.
     pub(super) result: Result<(Refused, Digest), Error>,
-    /// For the next file.
-    buffer: Vec<u8>,
+    /// For the next small file.
+    buffer: Option<Vec<u8>>,
 }
 
 /// The threads, and what they have not reported yet.
@@ -49,6 +70,8 @@ pub(super) struct Writers {
     threads: Vec<JoinHandle<()>>,
     in_flight: Vec<ImagePath>,
     buffers: Vec<Vec<u8>>,
+    /// Pieces of large files that were written.
+    used: Receiver<Vec<u8>>,
 }
 
 impl Writers {
@@ -56,14 +79,16 @@ impl Writers {
     pub(super) fn start() -> Option<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
         let (report, done) = channel();
+        let (give_back, used) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let wanted = std::thread::available_parallelism().map_or(1, NonZero::get);
         let threads: Vec<_> = (0..wanted.min(THREADS))
             .map_while(|_| {
                 let (queue, report) = (Arc::clone(&queue), report.clone());
+                let give_back = give_back.clone();
                 std::thread::Builder::new()
                     .name("write".to_owned())
-                    .spawn(move || work(&queue, &report))
+                    .spawn(move || work(&queue, &report, &give_back))
                     .ok()
             })
             .collect();
@@ -73,12 +98,18 @@ impl Writers {
             threads,
             in_flight: Vec::new(),
             buffers: Vec::new(),
+            used,
         })
     }
 
-    /// An empty buffer, used before if there is one.
+    /// An empty buffer for a small file, used before if there is one.
     pub(super) fn buffer(&mut self) -> Vec<u8> {
         self.buffers.pop().unwrap_or_default()
+    }
+
+    /// A buffer for a piece of a large file, as it was left.
+    pub(super) fn piece(&self) -> Vec<u8> {
+        self.used.try_recv().unwrap_or_default()
     }
 
     /// Hands a file on. Waits while too many are on their way.
@@ -121,7 +152,7 @@ impl Writers {
         if let Some(at) = self.in_flight.iter().position(|path| *path == done.path) {
             self.in_flight.remove(at);
         }
-        self.buffers.push(std::mem::take(&mut done.buffer));
+        self.buffers.extend(done.buffer.take());
         done
     }
 }
@@ -137,16 +168,22 @@ impl Drop for Writers {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, report: &Sender<Done>) {
+fn work(queue: &Mutex<Receiver<Job>>, report: &Sender<Done>, give_back: &Sender<Vec<u8>>) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(mut job) = job else { return };
-        let result = fill(&job);
-        job.content.clear();
+        let Ok(job) = job else { return };
+        let result = fill(&job, give_back);
+        let buffer = match job.content {
+            Content::Whole(mut buffer) => {
+                buffer.clear();
+                Some(buffer)
+            }
+            Content::Pieces(..) => None,
+        };
         let done = Done {
             path: job.path,
             result,
-            buffer: job.content,
+            buffer,
         };
         // Nobody listens any more when the unpacker was dropped.
         if report.send(done).is_err() {
@@ -155,17 +192,56 @@ fn work(queue: &Mutex<Receiver<Job>>, report: &Sender<Done>) {
     }
 }
 
-fn fill(job: &Job) -> Result<(Refused, Digest), Error> {
-    write_all(&job.fd, &job.content).map_err(|source| Error::file("write", &job.path, source))?;
+fn fill(job: &Job, give_back: &Sender<Vec<u8>>) -> Result<(Refused, Digest), Error> {
+    let digest = match &job.content {
+        Content::Whole(bytes) => {
+            write(job, bytes)?;
+            Digest::of(bytes)
+        }
+        Content::Pieces(size, pieces) => {
+            let mut digester = Digester::new();
+            for piece in pieces {
+                write(job, &piece)?;
+                digester.update(&piece);
+                // Nobody wants it any more when the unpacker was dropped.
+                drop(give_back.send(piece));
+            }
+            // Whoever sends has met an error, and tells it.
+            if digester.bytes() != *size {
+                return Err(Error::ContentSize {
+                    path: job.path.clone(),
+                    expected: *size,
+                    actual: digester.bytes(),
+                });
+            }
+            digester.finish()
+        }
+    };
     let refused = dress(&job.fd, &job.path, &job.metadata)?;
-    Ok((refused, Digest::of(&job.content)))
+    Ok((refused, digest))
 }
 
-/// Owner, attributes, permissions and time of a file that has its content.
+fn write(job: &Job, bytes: &[u8]) -> Result<(), Error> {
+    write_all(&job.fd, bytes).map_err(|source| Error::file("write", &job.path, source))
+}
+
+/// Owner, attributes, permissions and time of a new file that has its content.
 pub(super) fn dress(fd: &OwnedFd, path: &ImagePath, metadata: &Metadata) -> Result<Refused, Error> {
     let failed = |source: Errno| Error::file("set owner and time of", path, source);
     let mut refused = Refused::default();
-    attributes::dress(fd, metadata, &mut refused).map_err(failed)?;
+    if !is_dressed(fd, metadata).map_err(failed)? {
+        attributes::dress(fd, metadata, &mut refused).map_err(failed)?;
+    }
     rustix::fs::futimens(fd, &attributes::times(metadata.mtime)).map_err(failed)?;
     Ok(refused)
+}
+
+/// Whether a new file lacks nothing but its time: most belong to whoever unpacks them, and were created with their permissions. To look costs less than to
+/// set what is so already, which goes to the filesystem's journal each time.
+fn is_dressed(fd: &OwnedFd, metadata: &Metadata) -> rustix::io::Result<bool> {
+    if !metadata.xattrs.is_empty() {
+        return Ok(false);
+    }
+    let is = disk::stat_of_fd(fd)?.identity;
+    Ok((is.uid, is.gid, is.permissions()) == (metadata.uid, metadata.gid, metadata.mode))
 }

@@ -105,10 +105,13 @@ impl<'a> Bench<'a> {
     /// Builds the workload once, unmeasured, and what the measured runs find in caches.
     pub(super) fn new(lab: &'a Lab, bases: &'a Bases, workload: &'a Workload) -> Result<Self> {
         let (small, big) = (layers(lab, &bases.small)?, layers(lab, &bases.big)?);
-        let (ground, below) = match workload.ground {
-            Ground::Small => (&bases.small, small.as_slice()),
-            Ground::Big => (&bases.big, big.as_slice()),
-            Ground::Nothing => (&bases.small, [].as_slice()),
+        let of_small = small.iter().map(|digest| (&bases.small, digest));
+        let of_big = big.iter().map(|digest| (&bases.big, digest));
+        let below: Vec<(&String, &String)> = match workload.ground {
+            Ground::Small => of_small.collect(),
+            Ground::Big => of_big.collect(),
+            Ground::Both => of_big.chain(of_small).collect(),
+            Ground::Nothing => Vec::new(),
         };
         let mut bench = Self {
             lab,
@@ -118,7 +121,7 @@ impl<'a> Bench<'a> {
             before: None,
             fetched: below
                 .iter()
-                .map(|digest| blob_url(lab, repository(ground), digest))
+                .map(|(base, digest)| blob_url(lab, repository(base), digest))
                 .collect(),
             old: small.iter().chain(&big).cloned().collect(),
             made: Vec::new(),

@@ -8,13 +8,15 @@ use kigumi_tests::{Context, Lab, run};
 use super::app;
 use super::target::Target;
 
-/// Which image a workload is mostly about: the limit is measured with its layers.
+/// Which images a workload has to have on disk: the limit is measured with their layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ground {
     /// The small base is unpacked.
     Small,
     /// The large base is unpacked.
     Big,
+    /// Both are.
+    Both,
     /// Nothing need be unpacked, so that there is no limit but what is sent.
     Nothing,
 }
@@ -158,7 +160,7 @@ pub(super) const ALL: &[Workload] = &[
     },
     Workload {
         name: "multi",
-        ground: Ground::Big,
+        ground: Ground::Both,
         dockerfile: |bases| {
             format!(
                 "FROM {} AS program\n\

@@ -17,13 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kigumi_oci::layer_compression;
 use kigumi_plan::cache_key::{Lineage, Surroundings};
-use kigumi_plan::{CacheKey, Op, StageId};
+use kigumi_plan::{CacheKey, Op, StageId, StagePlan, Step};
 
 pub(in crate::build) use content::Hashed;
 #[cfg(test)]
 use keys::StageKeys;
 use keys::{Keys, StepKey};
-use schedule::{Claim, Schedule};
+use schedule::{Claim, Schedule, read_stages};
 use walk::Link;
 pub(in crate::build) use walk::Track;
 
@@ -179,6 +179,18 @@ impl Stages<'_> {
         let caching = self.caching.as_ref();
         next.is_some_and(|(index, _)| {
             caching.is_none_or(|caching| !caching.expected.contains(&(stage, index)))
+        })
+    }
+
+    /// Whether it is certain that the first RUN of a stage has to run: it has no entry, and nothing that comes out of other stages can lead to one.
+    pub(in crate::build) fn surely_runs(&self, stage: &StagePlan) -> bool {
+        let is_run = |step: &Step| matches!(step.op, Op::Run(_));
+        let first = stage.steps.iter().position(is_run);
+        let until = first.and_then(|first| stage.steps.get(..=first));
+        until.is_some_and(|steps| {
+            self.caching.is_none()
+                || (self.runs_next(stage.id, 0)
+                    && steps.iter().all(|step| read_stages(&step.op).is_empty()))
         })
     }
 

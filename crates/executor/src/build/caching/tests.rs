@@ -35,6 +35,7 @@ impl Case {
                 reference: query.reference.clone(),
                 digest: Digest::of(b""),
                 config: ImageConfig::default(),
+                sizes: Vec::new(),
             };
             planner.supply(&query, image);
         }

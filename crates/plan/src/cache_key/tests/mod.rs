@@ -56,6 +56,7 @@ impl Build {
                 reference: query.reference.clone(),
                 digest: Digest::of(query.reference.as_bytes()),
                 config: self.base.clone(),
+                sizes: Vec::new(),
             };
             planner.supply(&query, image);
         }
