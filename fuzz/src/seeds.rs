@@ -1,10 +1,12 @@
 //! Inputs to begin with: what the conformance cases and the tables of the parser hold, in the form that each target reads.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use kigumi_layer::{Change, LayerEncoder, diff, notation};
+use kigumi_layer::{
+    Change, Dialect, LayerEncoder, LayerReader, OutlineWriter, diff, keeps_content, notation,
+};
 use serde_json::Value;
 
 /// Trees in the notation of trees, from which layers and archives are made.
@@ -97,6 +99,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .map(|parts| parts.join("\0").into_bytes())
             .collect(),
         "tar" => layers(),
+        "outline" => outlines(),
         "archive" => layers().into_iter().chain(archives()).collect(),
         _ => Vec::new(),
     }
@@ -206,6 +209,39 @@ fn layers() -> Vec<Vec<u8>> {
         .collect();
     layers.extend(whole);
     layers
+}
+
+/// As they are stored, and unpacked: behind the checksum there is more to be found.
+fn outlines() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    let users = "f 0644 0:0 /etc/passwd \"root:x:0:0::/:/bin/sh\"\nf 0644 0:0 /etc/group \"\"";
+    let changes = TREES.iter().chain([&users]);
+    let changes = changes.filter_map(|text| notation::parse_changes(text).ok());
+    for layer in changes.map(|changes| encoded(&changes)) {
+        let stored = outlined(&layer);
+        let mut plain = Vec::new();
+        let stream = kigumi_layer::decompress(stored.as_slice()).expect("an outline");
+        let read = { stream }.read_to_end(&mut plain);
+        read.expect("an outline");
+        seeds.extend([stored, plain]);
+    }
+    seeds
+}
+
+fn outlined(layer: &[u8]) -> Vec<u8> {
+    let mut reader = LayerReader::new(layer, Dialect::Layer, 0);
+    let mut writer = OutlineWriter::new(Vec::new()).expect("writing to memory");
+    while let Ok(Some(mut entry)) = reader.next_entry() {
+        let mut kept = Vec::new();
+        let keeps = keeps_content(&entry.change);
+        if let (true, Some(content)) = (keeps, &mut entry.content) {
+            content.read_to_end(&mut kept).expect("a layer in memory");
+        }
+        let put = writer.put(&entry.change, keeps.then_some(kept.as_slice()));
+        put.expect("writing to memory");
+    }
+    let (stored, _) = writer.finish().expect("writing to memory");
+    stored
 }
 
 fn archives() -> Vec<Vec<u8>> {

@@ -26,6 +26,10 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// A pod to be started.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four answers that have nothing to do with each other"
+)]
 pub struct Pod<'a> {
     lab: &'a Lab,
     variant: Variant,
@@ -35,6 +39,7 @@ pub struct Pod<'a> {
     docker_config: String,
     arguments: Vec<String>,
     bare: bool,
+    settled: bool,
     service_account: bool,
     entrypoint: Option<String>,
     environment: Vec<(String, String)>,
@@ -106,6 +111,7 @@ impl<'a> Pod<'a> {
             docker_config: "{}".to_owned(),
             arguments: Vec::new(),
             bare: false,
+            settled: false,
             service_account: true,
             entrypoint: None,
             environment: Vec::new(),
@@ -166,6 +172,14 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn bare(mut self) -> Self {
         self.bare = true;
+        self
+    }
+
+    /// Starts when the disk has nothing left to write, not even of the workspace: for what is measured. The end of a container, which syncs its overlay,
+    /// waits for everything that is to be written to the same disk.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        self.settled = true;
         self
     }
 
@@ -289,6 +303,9 @@ impl<'a> Pod<'a> {
         }
         let name = Lab::container_name();
         let mut command = self.command(&name, &image, &places);
+        if self.settled {
+            tool::run(&mut Command::new("sync"))?;
+        }
         let log = Arc::new(Log {
             echo: self.echo,
             ..Log::default()

@@ -195,7 +195,9 @@ fn the_debug_image_that_kigumi_builds_runs_a_shell_and_builds() -> Result<()> {
 
     let product = Lab::unique_name("by-self-built");
     let script = format!(
-        "set -e; test $$ = 1; /kaniko/executor --context=dir:///workspace \
+        "set -e; test $$ = 1; test \"$(stat -c %a:%u:%g /tmp)\" = 1777:0:0
+         cat > $(mktemp) << HERE\n$(seq 20000)\nHERE
+         test \"$(cat /tmp/* | wc -l)\" = 20000; rm /tmp/*; /kaniko/executor --context=dir:///workspace \
          --insecure-registry={} --destination={}; echo and the shell goes on",
         lab.plain().address(),
         lab.destination(&product)

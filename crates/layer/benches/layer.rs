@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kigumi_layer::{
-    Change, CompressionSettings, Entry, FileContent, ImagePath, LayerEncoder, LayerWriter,
-    Metadata, Mode, Timestamp, Tree, diff,
+    Change, CompressionSettings, Entry, FileContent, FinishedLayer, ImagePath, LayerEncoder,
+    LayerWriter, Metadata, Mode, Timestamp, Tree, diff,
 };
 use kigumi_oci::Compression;
 
@@ -72,6 +72,27 @@ fn encode(criterion: &mut Criterion) {
     });
 }
 
+/// Bytes that do not compress; the same every time.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()
+    };
+    std::iter::repeat_with(next)
+        .take(length / 8)
+        .flatten()
+        .collect()
+}
+
+fn layer_of(content: &[u8], settings: &CompressionSettings) -> Option<FinishedLayer> {
+    let mut writer = LayerWriter::new(std::io::sink(), settings).ok()?;
+    std::io::Write::write_all(&mut writer, content).ok()?;
+    writer.finish().ok()
+}
+
 fn compress(criterion: &mut Criterion) {
     // Text of the sort that layers are full of: it shrinks to a third.
     let text: Vec<u8> = (0..600_000_u32)
@@ -79,6 +100,7 @@ fn compress(criterion: &mut Criterion) {
             format!("line {} of a file\n", number.wrapping_mul(2_654_435_761)).into_bytes()
         })
         .collect();
+    let contents = [("text", &text), ("noise", &noise(text.len()))];
     let mut group = criterion.benchmark_group("compress");
     group.sample_size(10);
     group.throughput(Throughput::Bytes(text.len() as u64));
@@ -87,14 +109,11 @@ fn compress(criterion: &mut Criterion) {
         ("zstd", Compression::Zstd),
         ("none", Compression::None),
     ] {
-        for threads in [NonZeroUsize::MIN, NonZeroUsize::MIN.saturating_add(1)] {
+        for (threads, (kind, content)) in (1..=2).flat_map(|n| contents.map(|one| (n, one))) {
+            let threads = NonZeroUsize::MIN.saturating_add(threads - 1);
             let settings = CompressionSettings::new(compression).threads(threads);
-            group.bench_function(format!("{name}, threads: {threads}"), |bencher| {
-                bencher.iter(|| {
-                    let mut writer = LayerWriter::new(std::io::sink(), &settings).ok()?;
-                    std::io::Write::write_all(&mut writer, &text).ok()?;
-                    writer.finish().ok()
-                });
+            group.bench_function(format!("{name} of {kind}, threads: {threads}"), |bencher| {
+                bencher.iter(|| layer_of(content, &settings));
             });
         }
     }

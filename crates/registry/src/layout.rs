@@ -107,6 +107,31 @@ impl OciLayout {
             .map_err(|error| put(error.error))
     }
 
+    /// Stores a blob that another layout has: as one more name of the same bytes where the disk can do that, else as a copy.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is not there, [`Error::PutBlob`] when a copy would not be what is promised.
+    pub fn share_blob(&self, from: &Self, descriptor: &Descriptor) -> Result<(), Error> {
+        let bytes = from.blob_path(descriptor.digest);
+        if fs::hard_link(bytes, self.blob_path(descriptor.digest)).is_ok() {
+            return Ok(());
+        }
+        self.put_blob(descriptor, &mut from.open_blob(descriptor)?)
+    }
+
+    /// Takes a blob away that is not what is promised, so that [`put_blob`](Self::put_blob) stores the right one. It is read for that.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is broken and cannot be removed.
+    pub fn discard_broken(&self, descriptor: &Descriptor) -> Result<(), Error> {
+        let is_right = |mut bytes: Verified<File>| io::copy(&mut bytes, &mut io::sink()).is_ok();
+        if self.open_blob(descriptor).map_or(true, is_right) {
+            return Ok(());
+        }
+        let path = self.blob_path(descriptor.digest);
+        fs::remove_file(&path).map_err(|source| file_error("remove", &path, source))
+    }
+
     /// Stores bytes at hand.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod archive;
 mod copy;
 mod ignore;
+mod outline;
 mod parse;
 mod plan;
 mod tar;
@@ -11,6 +12,7 @@ mod word;
 pub use archive::archive;
 pub use copy::copy;
 pub use ignore::ignore;
+pub use outline::outline;
 pub use parse::parse;
 pub use plan::plan;
 pub use tar::tar;
@@ -20,7 +22,7 @@ pub use word::word;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("parse", parse),
     ("word", word),
     ("ignore", ignore),
@@ -28,6 +30,7 @@ pub const TARGETS: [Target; 7] = [
     ("copy", copy),
     ("tar", tar),
     ("archive", archive),
+    ("outline", outline),
 ];
 
 /// The parts of an input: what lies between NUL bytes. There are always `N`; missing ones are empty.

@@ -141,6 +141,7 @@ fn debug_layer(program: &Path) -> Result<LayerBuilder> {
     let mut layer = LayerBuilder::new()
         .dir("bin", 0o755)?
         .symlink("bin/sh", "/busybox/sh")?
+        .dir("tmp", 0o1777)?
         .dir("busybox", 0o755)?
         .file("busybox/busybox", 0o755, content)?;
     for applet in base::busybox_applets(program)? {

@@ -41,6 +41,21 @@ fn order(built: &Built) -> Result<(Vec<&str>, bool)> {
     Ok((names, log.contains("order of the stages: ")))
 }
 
+/// What is fetched ahead is not fetched again: config and two layers, each once.
+fn is_read_once(built: &Built, base: &str) -> bool {
+    let name = base.split_once('/').map_or(base, |(_, name)| name);
+    let repository = name.trim_end_matches(":latest");
+    let blobs = format!("/v2/{repository}/blobs/");
+    let reads = built.requests.iter().filter(|request| {
+        request.method == "GET" && request.status == 200 && request.target.starts_with(&blobs)
+    });
+    let mut reads: Vec<&str> = reads.map(|request| request.target.as_str()).collect();
+    let count = reads.len();
+    reads.sort_unstable();
+    reads.dedup();
+    (count, reads.len()) == (3, 3)
+}
+
 #[test]
 fn the_largest_base_comes_last_and_the_image_is_the_same() -> Result<()> {
     let lab = Lab::get()?;
@@ -60,6 +75,9 @@ fn the_largest_base_comes_last_and_the_image_is_the_same() -> Result<()> {
     ensure!(reordered.image.digest() == written.image.digest());
     ensure!(reordered.image.digest() == kept.image.digest());
     let about = &reordered.outcome;
+    for base in [&large, &small] {
+        ensure!(is_read_once(&reordered, base), "{:?}", reordered.requests);
+    }
     about.says("order of the stages: data, program, stage-2 (")?;
     about.says("unpacked, ")?.says("; as written: ")?;
     Ok(())

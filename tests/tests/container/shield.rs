@@ -6,8 +6,10 @@ use anyhow::{Result, ensure};
 use kigumi_tests::{Lab, Outcome, Pod};
 
 /// The letter in brackets: what looks for it does not find itself.
-const PATTERN: &str = "shield-[c]anary";
+const PATTERN: &str = "shield-[c]anary|c2hpZWxkLWNh[b]mFyeS1v";
 const CANARY: &str = "shield-canary-5Vw1";
+/// A key that signs entries of the cache. Its seed is `shield-canary-of-the-signing-key`: found as bytes and in base64.
+const KEY: &str = "main-1:c2hpZWxkLWNhbmFyeS1vZi10aGUtc2lnbmluZy1rZXmA4qeBp5+1JJb8XCz38v0wk9kNvKSOkACkZeGo57TT5Q==\n";
 
 /// Looks through every file of the executor and of users, and what `/proc` shows of other processes. It prints what it found, without its content,
 /// and how many executors it saw.
@@ -23,6 +25,10 @@ for process in /proc/[0-9]*; do
     if head -c 1 $process/$part > /dev/null 2>&1; then found="$found readable-$part"; fi
   done
   if head -c 1 $process/mem 2>&1 | grep -q 'Permission denied'; then :; else found="$found open-mem"; fi
+  for fd in $process/fd/*; do
+    if readlink $fd > /dev/null 2>&1; then found="$found fd"; fi
+    if timeout 1 grep -qE 'PATTERN' $fd 2>/dev/null; then found="$found read-fd"; fi
+  done
   if readlink $process/root > /dev/null || readlink $process/cwd > /dev/null; then found="$found root"; fi
 done
 if env | grep -qE 'PATTERN'; then found="$found own-environment"; fi
@@ -168,5 +174,59 @@ fn consumed_credentials_are_gone_from_a_volume_and_from_a_read_only_one_they_can
     outcome.success()?;
     found(&outcome, " nothing")?;
     ensure!(!file.exists(), "it is still there");
+    Ok(())
+}
+
+/// The flags of a cache that signs, for layers and for the directories of RUN.
+const SIGNING: [&str; 2] = ["--cache", "--cache-mounts=registry"];
+
+// Supply chain § 3.9: who has the key signs layers that other builds believe.
+#[test]
+fn the_key_that_signs_the_cache_is_away_during_run_and_back_afterwards() -> Result<()> {
+    let lab = Lab::get()?;
+    for flag in SIGNING {
+        let volume = lab.temp_dir()?;
+        fs::write(volume.path().join("main.sec"), KEY)?;
+        let repository = lab.destination(&Lab::unique_name("signed"));
+        let script = format!(
+            "mkdir -p /kaniko/keys && mv /volume/main.sec /kaniko/keys/ && chmod 600 /kaniko/keys/main.sec
+            before=$(/busybox/cat /kaniko/keys/main.sec)
+            /kaniko/executor --context=dir:///workspace --no-push --insecure-registry={} {flag} \
+                --cache-repo={} --cache-sign-key=/kaniko/keys/main.sec || exit $?
+            test \"$before\" = \"$(/busybox/cat /kaniko/keys/main.sec)\" && echo back-as-it-was: $(/busybox/ls -A /kaniko/keys)",
+            lab.plain().address(),
+            repository.trim_end_matches(":latest"),
+        );
+        let outcome = Pod::new(lab)
+            .script(&script)
+            .volume(volume.path(), "/volume")
+            .dockerfile(dockerfile(lab, "")?)
+            .run()?;
+        outcome.success()?.says("back-as-it-was: main.sec\n")?;
+        found(&outcome, " nothing")?;
+        ensure!(!outcome.stderr.contains("KX-CRED-001"), "{outcome}");
+    }
+    Ok(())
+}
+
+// Supply chain § 3.3: that of a mounted Secret stays readable, and that is said.
+#[test]
+fn a_mounted_key_that_signs_the_cache_is_found_by_run_and_told() -> Result<()> {
+    let lab = Lab::get()?;
+    for flag in SIGNING {
+        let volume = lab.temp_dir()?;
+        fs::write(volume.path().join("main.sec"), KEY)?;
+        let repository = lab.destination(&Lab::unique_name("signed"));
+        let repository = repository.trim_end_matches(":latest");
+        let outcome = Pod::new(lab)
+            .dockerfile(dockerfile(lab, "")?)
+            .mount(volume.path(), "/etc/keys")
+            .args(["--no-push", flag, "--cache-sign-key=/etc/keys/main.sec"])
+            .args([format!("--cache-repo={repository}")])
+            .run()?;
+        outcome.success()?;
+        found(&outcome, " /etc/keys/main.sec,")?;
+        outcome.says("`/etc/keys/main.sec`")?.says("KX-CRED-001")?;
+    }
     Ok(())
 }

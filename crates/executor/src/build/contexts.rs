@@ -14,7 +14,7 @@ use kigumi_rootfs::RootDir;
 use super::contents::Contents;
 use super::downloads::Download;
 use super::git;
-use super::layers::{NewLayer, Wanted};
+use super::layers::{FileDigests, NewLayer, Wanted};
 use super::stage::Stages;
 use crate::cli::{ContextFlag, ContextPlace};
 use crate::error::BuildError;
@@ -81,10 +81,12 @@ impl Stages<'_> {
         // The root has its place in the tree and none in a layer (T-COPY-18).
         changes.retain(|change| !change.path().is_root());
         let contents = &self.contents;
-        self.factory
-            .write(wanted, false, &changes, &|path, content| {
-                contents.open(path, content)
-            })
+        self.factory.write(
+            (wanted, FileDigests::Unwanted),
+            false,
+            &changes,
+            &|path, content| contents.open(path, content),
+        )
     }
 
     /// An archive unpacked, as ADD would; any other file as the only one.

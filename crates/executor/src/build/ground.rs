@@ -229,25 +229,6 @@ pub(crate) fn unpack_stack(
     Index::record(root, exclusions, tree, virtuals).map_err(failed("look at what was unpacked"))
 }
 
-/// The tree that a stack of layers makes, from their headers alone. Nothing is written.
-pub(crate) fn tree_of(layers: &[(Layer, u32)], cancel: &Cancel) -> Result<Tree, BuildError> {
-    let mut tree = Tree::new();
-    for (layer, blob) in layers {
-        apply_layer(&mut tree, (layer, *blob), cancel, None, None)?;
-    }
-    Ok(tree)
-}
-
-/// Puts one more layer onto a tree, from its headers alone.
-pub(crate) fn append(
-    tree: &mut Tree,
-    (layer, blob): &(Layer, u32),
-    cancel: &Cancel,
-    mut recorder: Recorder<'_>,
-) -> Result<(), BuildError> {
-    apply_layer(tree, (layer, *blob), cancel, None, Some(&mut recorder))
-}
-
 /// Puts one more layer onto a tree, from its outline. After an error the tree is to be thrown away.
 pub(crate) fn append_outline(
     tree: &mut Tree,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kigumi_layer::Tree;
 use kigumi_oci::{Descriptor, layer_compression};
@@ -13,6 +13,7 @@ use super::base_cache::{self, BaseCache};
 use super::contents::Contents;
 use super::found::{self, FoundImage, Home};
 use super::layers::Layer;
+use super::needs::Lasting;
 use super::stage::NumberedLayer;
 use crate::error::BuildError;
 
@@ -36,28 +37,31 @@ pub(crate) struct Images {
 #[derive(Debug)]
 struct Image {
     found: FoundImage,
-    keep: bool,
+    lasting: Lasting,
     layers: Option<Vec<NumberedLayer>>,
     tree: Option<Arc<Tree>>,
+    /// Where the warmer has put outlines, if it has: looked for once, whatever number of layers there is.
+    beside: OnceLock<Option<PathBuf>>,
 }
 
 impl Images {
-    /// The images of a plan in its order; `keep` says whose layers stay after their first use. Those that are `warmed` are not fetched.
+    /// The images of a plan in its order; with how long their layers are wanted. Those that are `warmed` are not fetched.
     pub(crate) fn new(
         client: Client,
         handle: Handle,
         stopped: watch::Receiver<bool>,
         work: PathBuf,
         warmed: Option<BaseCache>,
-        images: impl IntoIterator<Item = (FoundImage, bool)>,
+        images: impl IntoIterator<Item = (FoundImage, Lasting)>,
     ) -> Self {
         let entries = images
             .into_iter()
-            .map(|(found, keep)| Image {
+            .map(|(found, lasting)| Image {
                 found,
-                keep,
+                lasting,
                 layers: None,
                 tree: None,
+                beside: OnceLock::new(),
             })
             .collect();
         Self {
@@ -101,7 +105,7 @@ impl Images {
                     Some(spool) => spool,
                     None => self.fetch(&image.found, &layer.descriptor)?,
                 };
-                Ok((spool, image.keep))
+                Ok((spool, image.lasting == Lasting::Always))
             })
             .transpose()
     }
@@ -117,12 +121,16 @@ impl Images {
         Ok(())
     }
 
-    /// After the first use: the layers without their bytes, if nobody else wants them.
+    /// After the first use: the layers without their bytes, if nobody else wants them. Their space is freed beside the build, because that takes time for
+    /// a large file.
     pub(crate) fn release(&self, id: ImageId, layers: &mut [NumberedLayer]) {
-        if self.entries.get(id.0).is_some_and(|image| !image.keep) {
-            for (layer, _) in layers {
-                layer.spool = None;
-            }
+        let image = self.entries.get(id.0);
+        if image.is_some_and(|image| image.lasting != Lasting::Always) {
+            let layers = layers.iter_mut();
+            let spools: Vec<Spool> = layers.filter_map(|(layer, _)| layer.spool.take()).collect();
+            let freeing = std::thread::Builder::new().name("release".to_owned());
+            // Where there is no thread to be had they are freed here.
+            drop(freeing.spawn(move || drop(spools)));
         }
     }
 
@@ -138,6 +146,12 @@ impl Images {
         }
     }
 
+    /// Whether nobody wants more of a numbered layer than its headers.
+    pub(crate) fn skims(&self, number: u32) -> bool {
+        self.of_layer(number)
+            .is_some_and(|(image, _)| image.lasting == Lasting::Headers)
+    }
+
     /// Whether a numbered layer is one of an image.
     pub(crate) fn has_layer(&self, number: u32) -> bool {
         self.of_layer(number).is_some()
@@ -147,9 +161,12 @@ impl Images {
     pub(crate) fn outlines_beside(&self, number: u32) -> Option<PathBuf> {
         let (image, _) = self.of_layer(number)?;
         let (warmed, digest) = (self.warmed.as_ref()?, image.found.descriptor.digest);
-        let is_warm = matches!(image.found.home, Home::Registry(_))
-            && matches!(warmed.entry(digest), base_cache::Entry::Layout(_));
-        is_warm.then(|| warmed.outlines(digest))
+        let look = || {
+            let is_warm = matches!(image.found.home, Home::Registry(_))
+                && matches!(warmed.entry(digest), base_cache::Entry::Layout(_));
+            is_warm.then(|| warmed.outlines(digest))
+        };
+        image.beside.get_or_init(look).clone()
     }
 
     fn of_layer(&self, number: u32) -> Option<(&Image, &Layer)> {

@@ -55,8 +55,20 @@ pub(crate) struct WrittenLayer {
     pub(crate) shrunk: Vec<ImagePath>,
 }
 
-/// Those of the regular files of a layer, in its order; `None` for one that shrank while it was read.
+/// Those of the regular files of a layer, in its order, if anybody wants them; `None` for one that shrank while it was read.
 pub(crate) type Digests = Vec<Option<Digest>>;
+
+/// Whether somebody will ask for the digests of a layer's files. To hash them takes about as long as to hash the layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileDigests {
+    /// They are taken while the files are read.
+    Taken,
+    /// Nobody will.
+    Unwanted,
+}
+
+/// How a layer is written, who may end that, and what is to be learned of its files.
+pub(crate) type How<'a> = (&'a Recipe, &'a Cancel, FileDigests);
 
 /// Opens the content of a file that a layer holds.
 pub(crate) type Open<'a> =
@@ -66,7 +78,7 @@ pub(crate) type Open<'a> =
 fn write_layer<W: Write>(
     changes: impl IntoIterator<Item: Borrow<Change>> + Clone,
     open: &Open<'_>,
-    (recipe, cancel): (&Recipe, &Cancel),
+    (recipe, cancel, file_digests): How<'_>,
     sink: W,
 ) -> Result<WrittenLayer, BuildError> {
     let failed = |source| BuildError::Layer {
@@ -82,7 +94,10 @@ fn write_layer<W: Write>(
     let mut encoder = LayerEncoder::new(writer)
         .clamp_times(recipe.latest)
         .expect_changes(first_look);
-    let mut digests = Vec::with_capacity(files);
+    let mut digests = match file_digests {
+        FileDigests::Taken => Vec::with_capacity(files),
+        FileDigests::Unwanted => Vec::new(),
+    };
     let mut shrunk = Vec::new();
     for change in changes {
         let change = change.borrow();
@@ -96,17 +111,24 @@ fn write_layer<W: Write>(
             let _written = encoder.entry_without_content(change).map_err(failed)?;
             continue;
         };
-        let content = Watched {
+        let mut content = Watched {
             inner: open(path, content)?,
             cancel,
         };
-        let mut reader = HashingRead::new(content);
-        let written = encoder.entry(change, &mut reader).map_err(failed)?;
-        if written.missing > 0 {
+        let missing = match file_digests {
+            FileDigests::Taken => {
+                let mut reader = HashingRead::new(content);
+                let written = encoder.entry(change, &mut reader).map_err(failed)?;
+                digests.push((written.missing == 0).then(|| reader.finish().0));
+                written.missing
+            }
+            FileDigests::Unwanted => {
+                let written = encoder.entry(change, &mut content);
+                written.map_err(failed)?.missing
+            }
+        };
+        if missing > 0 {
             shrunk.push(path.clone());
-            digests.push(None);
-        } else {
-            digests.push(Some(reader.finish().0));
         }
     }
     let writer = encoder.finish().map_err(failed)?;
@@ -141,7 +163,7 @@ pub(crate) struct NewLayer {
     pub(crate) layer: Option<Layer>,
     /// Its bytes, for the cache; absent if nobody keeps or sends them.
     pub(crate) bytes: Option<LayerBytes>,
-    /// The digests of its files; none if it was not written.
+    /// The digests of its files; none if it was not written, or nobody wants them.
     pub(crate) digests: Digests,
     entries: usize,
     uncompressed: u64,
@@ -203,7 +225,7 @@ impl LayerFactory {
     /// the cache as well.
     pub(crate) fn write(
         &mut self,
-        wanted: Wanted,
+        (wanted, file_digests): (Wanted, FileDigests),
         for_cache: bool,
         changes: impl IntoIterator<Item: Borrow<Change>> + Clone,
         open: &Open<'_>,
@@ -235,9 +257,10 @@ impl LayerFactory {
             }),
             (_, _, None) => None,
         };
+        let how = (&self.recipe, &self.cancel, file_digests);
         let written = match writer {
-            Some(writer) => write_spooled(changes, open, (&self.recipe, &self.cancel), writer)?,
-            None => write_layer(changes, open, (&self.recipe, &self.cancel), io::sink())?,
+            Some(writer) => write_spooled(changes, open, how, writer)?,
+            None => write_layer(changes, open, how, io::sink())?,
         };
         for path in &written.shrunk {
             self.events.warn(format!(
@@ -320,7 +343,7 @@ impl Wanted {
 pub(crate) fn write_spooled(
     changes: impl IntoIterator<Item: Borrow<Change>> + Clone,
     open: &Open<'_>,
-    how: (&Recipe, &Cancel),
+    how: How<'_>,
     mut writer: SpoolWriter,
 ) -> Result<WrittenLayer, BuildError> {
     // A writer that is dropped fails its readers, so an error here ends the upload as well.
@@ -369,6 +392,61 @@ impl Layer {
             compression: finished.compression,
             latest,
             spool,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kigumi_layer::{Metadata, Mode};
+
+    use super::*;
+
+    fn written(file_digests: FileDigests, size: u64) -> (WrittenLayer, Vec<u8>) {
+        let change = Change::Put {
+            path: ImagePath::parse(b"file").unwrap(),
+            entry: Entry::File(FileContent {
+                size,
+                ..FileContent::inline(b"what it holds")
+            }),
+            metadata: Metadata::root_owned(Mode::FILE, Timestamp::from_seconds(1)),
+        };
+        let recipe = Recipe {
+            compression: CompressionSettings::new(Compression::None),
+            latest: None,
+        };
+        let open = |_: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
+            Ok(Box::new(&b"what it holds"[..]))
+        };
+        let cancel = Cancel::new(Duration::ZERO).unwrap();
+        let how = (&recipe, &cancel, file_digests);
+        let mut sink = Vec::new();
+        let written = write_layer(&[change], &open, how, &mut sink).unwrap();
+        (written, sink)
+    }
+
+    #[test]
+    fn a_layer_is_the_same_whether_its_files_are_hashed_or_not() {
+        let (taken, with) = written(FileDigests::Taken, 13);
+        let (unwanted, without) = written(FileDigests::Unwanted, 13);
+        assert_eq!(with, without);
+        assert_eq!(taken.finished, unwanted.finished);
+        assert_eq!(taken.digests, [Some(Digest::of(b"what it holds"))]);
+        assert_eq!(unwanted.digests, []);
+    }
+
+    /// T-PROC-05.
+    #[test]
+    fn a_file_that_shrank_is_told_of_whether_it_is_hashed_or_not() {
+        for (file_digests, digests) in [
+            (FileDigests::Taken, vec![None]),
+            (FileDigests::Unwanted, vec![]),
+        ] {
+            let (written, _) = written(file_digests, 14);
+            assert_eq!(written.shrunk, [ImagePath::parse(b"file").unwrap()]);
+            assert_eq!(written.digests, digests);
         }
     }
 }

@@ -15,6 +15,7 @@ mod former;
 mod found;
 mod git;
 mod ground;
+mod headers;
 mod image;
 mod images;
 mod layers;
@@ -43,7 +44,7 @@ mod tags;
 mod warm;
 mod workshop;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use kigumi_layer::{CompressionSettings, Timestamp};
 use kigumi_oci::{Compression, Digest, ImageFormat, Platform, Reference};
 use kigumi_plan::cache_key::Surroundings;
-use kigumi_plan::{Base, BuildPlan, CacheKey, ImageId, Op, Source, rfc3339};
+use kigumi_plan::{Base, BuildPlan, ImageId, Op, Source, rfc3339};
 use kigumi_registry::{Client, ClientConfig, Repository};
 use kigumi_rootfs::{DisposableRoot, Protection};
 use kigumi_run::{Cancel, InPlace};
@@ -74,7 +75,7 @@ use crate::report::{self, BuildEvent, Events};
 use crate::secrets::{Secrets, passwords};
 use crate::ssh::Agents;
 use base_cache::BaseCache;
-use caching::{Caching, Hashed};
+use caching::{Caching, Hashed, Struck};
 use confinement::Grants;
 use contents::Contents;
 use contexts::NamedContexts;
@@ -341,7 +342,7 @@ impl<'a> Build<'a> {
         (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
     ) -> Result<Digest, BuildError> {
         // Entries whose layers could not be had.
-        let mut struck = BTreeSet::new();
+        let mut struck = Struck::default();
         loop {
             let (mut images, mut uploads) = (Vec::new(), Vec::new());
             let built = self.attempt(
@@ -351,12 +352,17 @@ impl<'a> Build<'a> {
                 (&mut images, &mut uploads),
             );
             match built {
-                Err(BuildError::LostEntry { key, source }) if struck.insert(key) => {
+                Err(BuildError::LostEntry { key, source }) if struck.strike(key) => {
                     let why = source.map_or_else(String::new, |why| format!(": {}", chain(&why)));
                     self.events.warn(format!(
                         "the layer of the cache entry {} cannot be had, so the build begins again without it{why}",
                         key.short()
                     ));
+                    if let Some(verdict) = struck.verdict() {
+                        self.events.warn(format!(
+                            "so many layers of the cache cannot be had that the build takes fewer of them: {verdict}"
+                        ));
+                    }
                 }
                 other => return other,
             }
@@ -366,11 +372,14 @@ impl<'a> Build<'a> {
     /// Builds all images with the entries of the cache that were not struck.
     fn attempt(
         &self,
-        (needs, struck): (&[Needs], &BTreeSet<CacheKey>),
+        (needs, struck): (&[Needs], &Struck),
         (workshop, entrusted): (&Workshop, &Entrusted),
         (premises, cache): (&mut Premises, &mut Option<(&CacheSettings, Cache)>),
         (images, uploads): (&mut Vec<Image>, &mut Vec<Uploads>),
     ) -> Result<Digest, BuildError> {
+        if let Some((_, cache)) = cache {
+            cache.forget_unconfirmed();
+        }
         for (planned, needs) in self.planned.iter().zip(needs) {
             let cache = cache.as_mut().map(|(settings, cache)| (*settings, cache));
             let (image, sent) = self.image(
@@ -389,6 +398,9 @@ impl<'a> Build<'a> {
                 workshop.wait(uploads.finish_image(image.manifest.digest()))?;
             }
         }
+        if let Some((_, cache)) = cache {
+            cache.confirm();
+        }
         self.export(&product)?;
         if self.config.push {
             workshop.wait(self.publish(uploads, &product))?;
@@ -400,9 +412,9 @@ impl<'a> Build<'a> {
 
     /// Takes credentials out of the reach of RUN as far as this pod allows, and tells of those it cannot.
     fn shield(&self) -> Result<Shield, BuildError> {
-        // It was read when the cache was opened.
-        let cache = self.config.cache.as_ref();
-        let key = cache.and_then(|settings| settings.sign_key.as_deref());
+        // It was read when the cache was opened, that of layers or that of mounts.
+        let mut caches = self.config.cache.iter().chain(&self.config.mount_cache);
+        let key = caches.find_map(|settings| settings.sign_key.as_deref());
         let shield = Shield::raise(self.environment, key, self.events)?;
         let exposed = exposed(self.environment, key);
         if !exposed.is_empty() {
@@ -462,8 +474,8 @@ impl<'a> Build<'a> {
     fn keeper(&self) -> Result<Option<Keeper>, BuildError> {
         let settings = self.config.mount_cache.as_ref();
         let keeper = settings.map(|settings| {
-            let (client, events) = (self.client.clone(), self.events.clone());
-            MountCache::open(settings, client, events, self.now.seconds).map(Keeper::new)
+            let cache = MountCache::open(settings, &self.client, self.events, self.now.seconds);
+            cache.map(Keeper::new)
         });
         keeper.transpose()
     }
@@ -474,7 +486,7 @@ impl<'a> Build<'a> {
         (planned, needs): (&Planned, &Needs),
         (workshop, entrusted): (&Workshop, &Entrusted),
         premises: &mut Premises,
-        (cache, struck): (Option<(&CacheSettings, &mut Cache)>, &BTreeSet<CacheKey>),
+        (cache, struck): (Option<(&CacheSettings, &mut Cache)>, &Struck),
     ) -> Result<(Image, Option<Uploads>), BuildError> {
         let plan = &planned.plan;
         let target = plan.stage(plan.target);
@@ -510,6 +522,7 @@ impl<'a> Build<'a> {
             now: self.now,
             finished: BTreeMap::new(),
             context: None,
+            walk: None,
             contexts: NamedContexts::new(&self.config.contexts),
             standing: None,
             past: Past::default(),
@@ -671,12 +684,8 @@ impl<'a> Build<'a> {
     }
 
     fn images(&self, planned: &Planned, workshop: &Workshop, needs: &Needs) -> Images {
-        let images: Vec<(FoundImage, bool)> = planned
-            .images
-            .iter()
-            .enumerate()
-            .map(|(index, image)| (image.clone(), needs.keeps(ImageId(index))))
-            .collect();
+        let images = planned.images.iter().enumerate();
+        let images = images.map(|(index, image)| (image.clone(), needs.lasting(ImageId(index))));
         Images::new(
             self.client.clone(),
             self.runtime.handle().clone(),

@@ -15,6 +15,8 @@ pub(crate) struct Needs {
     read_stages: BTreeSet<StageId>,
     /// Images whose layers are wanted more than once, or at unforeseeable places.
     kept_images: BTreeSet<ImageId>,
+    /// Images of whose layers the headers are wanted, once, and nothing else.
+    skimmed_images: BTreeSet<ImageId>,
     /// Stages that need the root filesystem.
     live: BTreeSet<StageId>,
     /// Stages whose base is looked at, by themselves or by others.
@@ -23,6 +25,17 @@ pub(crate) struct Needs {
     sends_base: bool,
     /// The stage whose files stay on the root filesystem.
     materialized: Option<StageId>,
+}
+
+/// How long the bytes of an image's layers are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// Only while their headers are read.
+    Headers,
+    /// Until they are unpacked.
+    Once,
+    /// Until the end.
+    Always,
 }
 
 /// What is done with the finished image.
@@ -78,12 +91,14 @@ impl Needs {
             parents,
             read_stages,
             kept_images: BTreeSet::new(),
+            skimmed_images: BTreeSet::new(),
             live,
             materialized: image_use.materialize.then_some(plan.target),
         };
-        needs.kept_images = (0..plan.images.len())
-            .map(ImageId)
-            .filter(|id| needs.keeps_image(plan, *id))
+        let images = || (0..plan.images.len()).map(ImageId);
+        needs.skimmed_images = images().filter(|id| needs.skims_image(plan, *id)).collect();
+        needs.kept_images = images()
+            .filter(|id| !needs.skims(*id) && needs.keeps_image(plan, *id))
             .collect();
         needs
     }
@@ -154,22 +169,42 @@ impl Needs {
         !self.live.is_empty()
     }
 
+    /// How long the bytes of the image's layers are wanted.
+    pub(crate) fn lasting(&self, image: ImageId) -> Lasting {
+        match (self.skims(image), self.keeps(image)) {
+            (true, _) => Lasting::Headers,
+            (false, false) => Lasting::Once,
+            (false, true) => Lasting::Always,
+        }
+    }
+
     /// Whether the bytes of the image's layers are kept after their first use.
-    pub(crate) fn keeps(&self, image: ImageId) -> bool {
+    fn keeps(&self, image: ImageId) -> bool {
         self.kept_images.contains(&image)
+    }
+
+    /// Whether nobody wants more of the image's layers than their headers: their bytes may go while they are read.
+    fn skims(&self, image: ImageId) -> bool {
+        self.skimmed_images.contains(&image)
+    }
+
+    /// That is so when all that is done to the image is to lay files on it, for owners that have numbers.
+    fn skims_image(&self, plan: &BuildPlan, image: ImageId) -> bool {
+        let users = users(plan, image);
+        let [stage] = users.as_slice() else {
+            return false;
+        };
+        let is_sent = self.in_image(stage.id) && self.sends_base;
+        let is_wanted =
+            self.is_live(stage.id) || self.is_parent(stage.id) || self.is_read(stage.id);
+        !is_sent && !is_wanted && !is_source(plan, image) && !looks_up_names(stage)
     }
 
     /// An image is forgotten after its first use when that is the only one: unpacking it for a stage that nothing is built on
     /// and whose base need not be sent anywhere.
     fn keeps_image(&self, plan: &BuildPlan, image: ImageId) -> bool {
-        let users: Vec<&StagePlan> = plan
-            .stages
-            .iter()
-            .filter(|stage| stage.base == Base::Image(image))
-            .collect();
-        let read = sources(plan).any(|source| *source == CopySource::Image(image));
-        match users.as_slice() {
-            [stage] if !read => {
+        match users(plan, image).as_slice() {
+            [stage] if !is_source(plan, image) => {
                 !self.is_live(stage.id)
                     || self.is_parent(stage.id)
                     || (self.in_image(stage.id) && self.sends_base)
@@ -177,6 +212,35 @@ impl Needs {
             _ => true,
         }
     }
+}
+
+/// The stages that are built on an image.
+fn users(plan: &BuildPlan, image: ImageId) -> Vec<&StagePlan> {
+    let stages = plan.stages.iter();
+    stages
+        .filter(|stage| stage.base == Base::Image(image))
+        .collect()
+}
+
+/// Whether somebody copies from an image or mounts it.
+fn is_source(plan: &BuildPlan, image: ImageId) -> bool {
+    sources(plan).any(|source| *source == CopySource::Image(image))
+}
+
+/// Whether the stage's own files have to say which number a user has.
+fn looks_up_names(stage: &StagePlan) -> bool {
+    let mut owners = stage.steps.iter().filter_map(|step| match &step.op {
+        Op::Copy(copy) => copy.chown.as_deref(),
+        Op::MakeDir(make_dir) => make_dir.user.as_deref().filter(|user| !user.is_empty()),
+        Op::Run(_) | Op::Config => None,
+    });
+    owners.any(|owner| !is_numeric(owner))
+}
+
+/// Whether an owner is written as one or two numbers: no file has to be read for it.
+pub(crate) fn is_numeric(owner: &str) -> bool {
+    let mut parts = owner.split(':');
+    parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn chain(plan: &BuildPlan) -> BTreeSet<StageId> {
@@ -313,5 +377,41 @@ mod tests {
             .keeps(ImageId(0))
         );
         assert!(needs("FROM base\nRUN x\nCOPY --from=base /a /\n", PUSHED).keeps(ImageId(0)));
+    }
+
+    #[test]
+    fn a_base_that_files_are_laid_on_is_read_for_its_headers() {
+        let skims = |text: &str, image_use: ImageUse| {
+            let needs = needs(text, image_use);
+            assert!(!(needs.skims(ImageId(0)) && needs.keeps(ImageId(0))));
+            needs.skims(ImageId(0))
+        };
+        let laid = "FROM base\nWORKDIR /x\nCOPY --chown=1:2 a /\nUSER 7\nWORKDIR /y\n";
+        assert!(skims(laid, PUSHED));
+        for wanted in [
+            "FROM base\nCOPY --chown=app a /\n",
+            "FROM base\nCOPY --chown=1:app a /\n",
+            "FROM base\nUSER app\nWORKDIR /x\n",
+            "FROM base\nCOPY a /\nRUN x\n",
+            "FROM base AS one\nCOPY a /\nFROM base\nCOPY --from=one /a /b\n",
+            "FROM base AS one\nCOPY a /\nFROM one\nCOPY b /\n",
+            "FROM base AS one\nCOPY a /\nFROM other\nCOPY --from=one /a /\n",
+            "FROM base\nCOPY --from=base /a /b\n",
+        ] {
+            assert!(!skims(wanted, PUSHED), "{wanted}");
+        }
+        for (export, foreign_base, materialize) in [
+            (true, false, false),
+            (false, true, false),
+            (false, false, true),
+        ] {
+            let elsewhere = ImageUse {
+                export,
+                foreign_base,
+                materialize,
+                ..PUSHED
+            };
+            assert!(!skims(laid, elsewhere), "{elsewhere:?}");
+        }
     }
 }

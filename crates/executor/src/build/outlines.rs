@@ -15,6 +15,7 @@ use kigumi_oci::DiffId;
 use kigumi_registry::{Spool, SpoolWriter};
 
 use super::ground;
+use super::headers::{Headers, Job};
 use super::stage::{NumberedLayer, Stages};
 use super::workshop::Workshop;
 use crate::cache::{FoundOutline, LayerName, NewOutline};
@@ -52,7 +53,29 @@ impl Outlines {
             outlines: self,
             work: workshop.work(),
             events: &workshop.events,
-            recording: None,
+            draft: None,
+        }
+    }
+
+    /// Whether the outline of a layer that is read anyway is to be made.
+    fn wants(&self, layer: &LayerName) -> bool {
+        self.keeps && matches!(self.asked.get(layer), Some(Answer::Missing))
+    }
+
+    /// Takes the outline of a layer that was read to its end, and is what it should be. What went wrong is told, and ends no build.
+    fn take(&mut self, draft: Draft, events: &Events) {
+        let layer = draft.layer;
+        match draft.finish() {
+            Ok(outline) => self.made.push(outline),
+            Err(error) => {
+                // Once: it would go wrong again.
+                self.asked.insert(layer, Answer::Settled);
+                events.warn(format!(
+                    "what is in the layer {} is not kept: {}",
+                    layer.digest,
+                    chain(&error)
+                ));
+            }
         }
     }
 }
@@ -63,58 +86,67 @@ pub(crate) struct Recorder<'a> {
     outlines: &'a mut Outlines,
     work: &'a Path,
     events: &'a Events,
-    recording: Option<Recording>,
+    draft: Option<Draft>,
 }
 
 impl Recorder<'_> {
     /// Begins the outline of a layer, if it is wanted.
     pub(crate) fn begin(&mut self, layer: LayerName) {
-        self.recording = None;
-        let is_missing = matches!(self.outlines.asked.get(&layer), Some(Answer::Missing));
-        if is_missing && self.outlines.keeps {
-            match Recording::new(layer, self.work) {
-                Ok(recording) => self.recording = Some(recording),
-                Err(error) => self.tell(&layer, &error),
-            }
-        }
+        let is_wanted = self.outlines.wants(&layer);
+        self.draft = is_wanted.then(|| Draft::new(layer, self.work));
     }
 
     /// Whether it was begun and did not go wrong.
-    pub(crate) const fn is_recording(&self) -> bool {
-        self.recording.is_some()
+    pub(crate) fn is_recording(&self) -> bool {
+        self.draft.as_ref().is_some_and(Draft::is_recording)
     }
 
     /// Adds what the layer does next.
     pub(crate) fn put(&mut self, change: &Change, content: Option<&[u8]>) {
-        if let Some(recording) = &mut self.recording
-            && let Err(source) = recording.writer.put(change, content)
-        {
-            let layer = recording.layer;
-            self.recording = None;
-            self.tell(&layer, &unkept(source));
+        if let Some(draft) = &mut self.draft {
+            draft.put(change, content);
         }
     }
 
     /// The layer was read to its end, and is what it should be.
     pub(crate) fn finish(&mut self) {
-        let Some(recording) = self.recording.take() else {
-            return;
-        };
-        let layer = recording.layer;
-        match recording.finish() {
-            Ok(outline) => self.outlines.made.push(outline),
-            Err(error) => self.tell(&layer, &error),
+        if let Some(draft) = self.draft.take() {
+            self.outlines.take(draft, self.events);
+        }
+    }
+}
+
+/// An outline that somebody makes who does not end for it: what goes wrong is known at its end.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    layer: LayerName,
+    recording: Result<Recording, BuildError>,
+}
+
+impl Draft {
+    /// Begins the outline of a layer, in a file in `work`.
+    pub(crate) fn new(layer: LayerName, work: &Path) -> Self {
+        let recording = Recording::new(layer, work);
+        Self { layer, recording }
+    }
+
+    /// Whether nothing went wrong.
+    pub(crate) const fn is_recording(&self) -> bool {
+        self.recording.is_ok()
+    }
+
+    /// Adds what the layer does next.
+    pub(crate) fn put(&mut self, change: &Change, content: Option<&[u8]>) {
+        if let Ok(recording) = &mut self.recording
+            && let Err(source) = recording.writer.put(change, content)
+        {
+            self.recording = Err(unkept(source));
         }
     }
 
-    fn tell(&mut self, layer: &LayerName, error: &BuildError) {
-        // Once: it would go wrong again.
-        self.outlines.asked.insert(*layer, Answer::Settled);
-        self.events.warn(format!(
-            "what is in the layer {} is not kept: {}",
-            layer.digest,
-            chain(error)
-        ));
+    /// The layer was read to its end.
+    pub(crate) fn finish(self) -> Result<NewOutline, BuildError> {
+        self.recording?.finish()
     }
 }
 
@@ -222,15 +254,27 @@ impl Stages<'_> {
         layers: &mut [NumberedLayer],
     ) -> Result<(), BuildError> {
         self.ensure_known(layers)?;
+        let are_known: Vec<bool> = layers.iter().map(|layer| self.is_known(layer)).collect();
+        let unknown = layers.iter_mut().zip(&are_known);
+        let unknown = unknown.filter(|(_, is_known)| !**is_known);
+        let jobs = unknown.map(|(layer, _)| self.job(layer));
+        let workshop = self.workshop;
+        let mut headers = Headers::new(jobs.collect::<Result<_, _>>()?, &workshop.cancel);
         let mut known = 0;
-        for layer in layers.iter_mut() {
-            if self.append_outline(tree, layer)? {
+        for (layer, is_known) in layers.iter_mut().zip(are_known) {
+            let draft = if !is_known {
+                headers.append_next(tree)?
+            } else if self.append_outline(tree, layer)? {
                 known += 1;
-                continue;
+                None
+            } else {
+                self.ensure_bytes(std::slice::from_mut(layer))?;
+                let job = self.job(layer)?;
+                Headers::new([job].into(), &workshop.cancel).append_next(tree)?
+            };
+            if let Some(draft) = draft {
+                self.outlines.take(draft, &workshop.events);
             }
-            self.ensure_bytes(std::slice::from_mut(layer))?;
-            let recorder = self.outlines.recorder(self.workshop);
-            ground::append(tree, layer, &self.workshop.cancel, recorder)?;
         }
         if known > 0 {
             let message = format!(
@@ -243,14 +287,29 @@ impl Stages<'_> {
         Ok(())
     }
 
-    /// False if there is none that is right.
+    /// Whether the outline of a layer is here and its bytes are not.
+    fn is_known(&self, (layer, _): &NumberedLayer) -> bool {
+        layer.spool.is_none() && self.outlines.here.contains_key(&layer.name())
+    }
+
+    /// How a layer is read for its headers. Where nobody wants its bytes, whoever reads them is the last who has them.
+    fn job(&self, layer: &mut NumberedLayer) -> Result<Job, BuildError> {
+        let is_wanted = self.outlines.wants(&layer.0.name());
+        let job = Job::new(layer, is_wanted.then(|| self.workshop.work()))?;
+        if self.images.skims(layer.1) {
+            layer.0.spool = None;
+        }
+        Ok(job)
+    }
+
+    /// False if it is not right.
     fn append_outline(
         &mut self,
         tree: &mut Tree,
         (layer, number): &NumberedLayer,
     ) -> Result<bool, BuildError> {
         let name = layer.name();
-        let (None, Some(outline)) = (&layer.spool, self.outlines.here.get(&name)) else {
+        let Some(outline) = self.outlines.here.get(&name) else {
             return Ok(false);
         };
         // They share what the outline does not change.

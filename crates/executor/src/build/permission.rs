@@ -83,7 +83,7 @@ fn refusal(reference: &Reference, source: Error, environment: &Environment) -> B
         String::new()
     };
     BuildError::Registry {
-        operation: format!("check that `{reference}` may be pushed{hint}"),
+        operation: format!("nothing can be brought to `{reference}`{hint}"),
         source: Arc::new(source),
     }
 }
@@ -189,6 +189,7 @@ mod tests {
         ] {
             assert!(error.contains(part), "{error}");
         }
+        assert_eq!(error.matches("check").count(), 1, "{error}");
         let told = |event: &BuildEvent| matches!(event, BuildEvent::Warning { message } if message.contains(two.authority()));
         assert!(heard.iter().any(told), "{heard:?}");
     }

@@ -117,16 +117,19 @@ impl Uploads {
 
     fn start_known(&mut self, layer: &Layer, from: Option<&Repository>, key: Option<CacheKey>) {
         for target in 0..self.targets.len() {
-            let known = Known {
+            let mut known = Known {
                 target,
                 layer: layer.clone(),
                 from: from.cloned(),
                 key,
             };
+            let is_near = known.is_near(repositories(&self.targets, target));
+            if is_near {
+                // It is mounted, and its bytes are not held for that.
+                known.layer.spool = None;
+            }
             match &mut self.near {
-                Some(near) if known.is_near(repositories(&self.targets, target)) => {
-                    near.push(known);
-                }
+                Some(near) if is_near => near.push(known),
                 Some(_) | None => self.send_known(known),
             }
         }
@@ -134,13 +137,12 @@ impl Uploads {
 
     fn send_known(&mut self, known: Known) {
         let repositories = repositories(&self.targets, known.target);
-        let is_near = known.is_near(repositories);
         let (task, work) = (self.task(repositories), self.work.clone());
         let Known {
             layer, from, key, ..
         } = known;
         self.running.push(self.handle.spawn(async move {
-            let done = match (layer.spool.clone().filter(|_| !is_near), from) {
+            let done = match (layer.spool.clone(), from) {
                 (Some(spool), from) => task.push(&spool, from.into_iter().collect()).await,
                 (None, Some(from)) => task.copy(&layer, &from, key.is_some(), &work).await,
                 (None, None) => layer.bytes().map(drop),

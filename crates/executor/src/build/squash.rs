@@ -8,8 +8,8 @@ use std::io::Read;
 use kigumi_layer::{FileContent, ImagePath, diff};
 use kigumi_oci::HistoryEntry;
 
-use super::ground;
-use super::layers::{Sending, Wanted};
+use super::headers;
+use super::layers::{FileDigests, Sending, Wanted};
 use super::stage::{NumberedLayer, Stages};
 use crate::error::BuildError;
 
@@ -28,8 +28,10 @@ impl Stages<'_> {
         if new.is_empty() {
             return Ok(layers);
         }
-        let before = ground::tree_of(below, &self.workshop.cancel)?;
-        let after = ground::tree_of(&layers, &self.workshop.cancel)?;
+        let before = headers::tree_of(below, &self.workshop.cancel)?;
+        // They share what the new layers do not change.
+        let mut after = before.clone();
+        headers::append(&mut after, new, &self.workshop.cancel)?;
         let mut changes = diff(&before, &after);
         let mut squashed = below.to_vec();
         if changes.is_empty() {
@@ -41,9 +43,8 @@ impl Stages<'_> {
             |path: &ImagePath, content: &FileContent| -> Result<Box<dyn Read + '_>, BuildError> {
                 contents.open(path, content)
             };
-        let layer = self
-            .factory
-            .write(Wanted::ByImage, false, &changes, &open)?;
+        let wanted = (Wanted::ByImage, FileDigests::Unwanted);
+        let layer = self.factory.write(wanted, false, &changes, &open)?;
         squashed.extend(self.number(layer));
         Ok(squashed)
     }

@@ -8,7 +8,8 @@ use kigumi_layer::{
     Change, Changes, Entry, FileContent, Follow, ImagePath, Origin, Timestamp, Tree,
 };
 use kigumi_plan::{
-    Base, BuildPlan, CopyOp, CopySource, ImageId, MakeDirOp, Op, RunOp, StageId, StagePlan, Step,
+    Base, BuildPlan, CopyOp, CopySource, ImageId, MakeDirOp, Op, RunOp, Source, StageId, StagePlan,
+    Step,
 };
 use kigumi_rootfs::users::UserDatabase;
 use kigumi_rootfs::{Index, Keeper, RootDir};
@@ -22,9 +23,10 @@ use super::downloads::Downloads;
 use super::git::GitTrees;
 use super::ground::Ground;
 use super::images::Images;
-use super::layers::{Layer, LayerFactory, NewLayer};
+use super::layers::{FileDigests, Layer, LayerFactory, NewLayer};
+use super::main_context::Walk;
 use super::mounts::{self, CacheStore, Mounted};
-use super::needs::Needs;
+use super::needs::{self, Needs};
 use super::outlines::Outlines;
 use super::pod_files;
 use super::rollback::Past;
@@ -79,6 +81,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) now: Timestamp,
     pub(crate) finished: BTreeMap<StageId, FinishedStage>,
     pub(crate) context: Option<Arc<Tree>>,
+    /// The same while it is looked at.
+    pub(crate) walk: Option<Walk>,
     pub(crate) contexts: NamedContexts<'a>,
     /// The stage whose final state still lies on the root filesystem.
     pub(crate) standing: Option<(StageId, Box<Index>)>,
@@ -181,6 +185,7 @@ impl Stages<'_> {
             self.advance(stage.id, at, track, (layer, instruction));
             return Ok(());
         }
+        self.look_at_context(step, standing)?;
         let stood = self.stand(stage, at, standing);
         self.workshop.check_cancelled()?;
         stood.map_err(|error| error.at(self.file, stage.span, "FROM"))?;
@@ -269,7 +274,7 @@ impl Stages<'_> {
             Op::Config => return Err(nobody_looked()),
             Op::Run(run) => {
                 self.tell_mounted_directory(run, step);
-                let (state, layer) = self.run(stage.id, run, &position, state)?;
+                let (state, layer) = self.run((stage, step), run, &position, state)?;
                 let is_contradicted = false;
                 (
                     state,
@@ -370,9 +375,24 @@ impl Stages<'_> {
         if let Some(tree) = &self.context {
             return Ok(Arc::clone(tree));
         }
-        let tree = self.workshop.context.tree(&mut self.contents)?;
+        let tree = match self.walk.take() {
+            Some(walk) => walk.finish()?,
+            None => self.workshop.context.tree(&mut self.contents)?,
+        };
         self.context = Some(Arc::clone(&tree));
         Ok(tree)
+    }
+
+    /// Has the context looked at while the stage's files are read or unpacked, if the step at hand copies from it.
+    fn look_at_context(&mut self, step: &Step, standing: &Standing) -> Result<(), BuildError> {
+        let is_path = |source: &Source| matches!(source, Source::Path(_));
+        let copies = matches!(&step.op, Op::Copy(copy)
+            if copy.from == CopySource::Context && copy.sources.iter().any(is_path));
+        let is_seen = self.context.is_some() || self.walk.is_some();
+        if copies && !is_seen && matches!(standing.state, State::Latent) {
+            self.walk = Some(self.workshop.context.begin(&mut self.contents)?);
+        }
+        Ok(())
     }
 
     fn make_dir_changes(
@@ -389,10 +409,7 @@ impl Stages<'_> {
 
     /// The numbers behind `user[:group]`; names are looked up in the stage's own files.
     fn owner(&mut self, spec: &str, state: &State) -> Result<(u32, u32), BuildError> {
-        let numeric = spec
-            .split(':')
-            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-        let users = if numeric {
+        let users = if needs::is_numeric(spec) {
             UserDatabase::parse(b"", b"")
         } else {
             self.users(state)?
@@ -483,6 +500,7 @@ impl Stages<'_> {
                 Some((first, rest)) if first.path().is_root() => rest,
                 _ => &changes,
             };
+            let wanted = (wanted, FileDigests::Taken);
             self.factory.write(wanted, for_cache, recorded, &open)?
         } else {
             NewLayer::none()
@@ -528,13 +546,14 @@ impl Stages<'_> {
 
     fn run(
         &mut self,
-        stage: StageId,
+        (stage, step): (&StagePlan, &Step),
         run: &RunOp,
         position: &StepPosition,
         state: State,
     ) -> Result<(State, NewLayer), BuildError> {
         let users = self.users(&state)?;
         let for_cache = self.keeps_layers();
+        let file_digests = self.digests_after(stage, step)?;
         let wanted = self.prepare_mounts(run)?;
         let State::Live(mut index) = state else {
             return Err(no_ground());
@@ -573,7 +592,7 @@ impl Stages<'_> {
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             Ok(Box::new(ground.open(path)?))
         };
-        let wanted = self.needs.layers_of(stage);
+        let wanted = (self.needs.layers_of(stage.id), file_digests);
         let changes = Changes::between(&before, index.tree());
         let mut layer = self.factory.write(wanted, for_cache, changes, &open)?;
         let digests = std::mem::take(&mut layer.digests);
@@ -581,6 +600,21 @@ impl Stages<'_> {
             index.learn_all(&before, digests);
         }
         Ok((State::Live(index), layer))
+    }
+
+    /// A digest tells a later look that a file is still what it was. After the last step of a stage nobody looks, unless the stage is kept
+    /// ([`end`](Self::end)).
+    fn digests_after(&mut self, stage: &StagePlan, step: &Step) -> Result<FileDigests, BuildError> {
+        let mut rest = stage.steps.iter().skip(step.number);
+        let is_wanted = rest.any(|step| step.op != Op::Config)
+            || self.needs.is_parent(stage.id)
+            || self.needs.is_read(stage.id)
+            || self.is_of_use(stage.id)?;
+        Ok(if is_wanted {
+            FileDigests::Taken
+        } else {
+            FileDigests::Unwanted
+        })
     }
 
     /// Keeps of a finished stage what later ones need, and nothing else.

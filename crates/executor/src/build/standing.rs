@@ -196,6 +196,7 @@ impl Stages<'_> {
         self.keep_outlines();
         let is_read = self.needs.is_read(stage.id);
         off_disk::keep(&index, &known_as, is_read, &mut self.contents);
+        drop(known_as);
         if let (Base::Image(id), Some(layers)) =
             (&stage.base, standing.layers.get_mut(..standing.base))
         {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kigumi_oci::{Descriptor, MediaType, Reference, media};
 use kigumi_registry::{BlobSource, Client, Error, OciLayout, PushOutcome, Repository, Spool};
 
+use super::entry::EMPTY;
 use super::{BlobPlace, record};
 use crate::cli::CachePlace;
 
@@ -143,6 +144,42 @@ impl Backend {
         }
     }
 
+    /// Writes a blob that says nothing where an entry will be.
+    pub(super) async fn try_out(&self, tag: &str) -> Result<(), Error> {
+        let blob = Blob::of_bytes(EMPTY.0, EMPTY.1);
+        match self {
+            Self::Registry { client, repository } => {
+                push_blob(client, repository, blob).await.map(drop)
+            }
+            Self::Directory(path) => {
+                let path = path.join(tag);
+                blocking(move || write_blobs(&path, &[blob]).map(drop)).await
+            }
+        }
+    }
+
+    /// Brings a blob of one entry to where another one will be. In a repository it is there already.
+    pub(super) async fn share(
+        &self,
+        tag: &str,
+        source: &BlobPlace,
+        descriptor: &Descriptor,
+    ) -> Result<(), Error> {
+        match (self, source) {
+            (Self::Directory(path), BlobPlace::Layout(from)) => {
+                let (path, from) = (path.join(tag), from.clone());
+                let descriptor = descriptor.clone();
+                blocking(move || {
+                    let layout = OciLayout::create(&path)?;
+                    layout.discard_broken(&descriptor)?;
+                    layout.share_blob(&from, &descriptor)
+                })
+                .await
+            }
+            (Self::Registry { .. }, _) | (Self::Directory(_), BlobPlace::Repository(_)) => Ok(()),
+        }
+    }
+
     /// Fetches a blob into a spool in `work`, verified to its last byte.
     pub(super) async fn blob(
         &self,
@@ -209,13 +246,20 @@ fn read_manifest(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 
 /// All of it by rename, and the name of the manifest last. Blobs of an older entry stay: somebody may be reading them.
 fn write_layout(path: &Path, blobs: &[Blob], manifest: &[u8]) -> Result<(), Error> {
-    let layout = OciLayout::create(path)?;
-    for blob in blobs {
-        layout.put_blob(&blob.descriptor, &mut blob.spool.reader())?;
-    }
+    let layout = write_blobs(path, blobs)?;
     let media_type = MediaType::from(media::OCI_MANIFEST);
     let descriptor = layout.put_bytes(media_type, manifest)?;
     layout.finish(descriptor)
+}
+
+fn write_blobs(path: &Path, blobs: &[Blob]) -> Result<OciLayout, Error> {
+    let layout = OciLayout::create(path)?;
+    for blob in blobs {
+        // One of that size would be taken for the right one.
+        layout.discard_broken(&blob.descriptor)?;
+        layout.put_blob(&blob.descriptor, &mut blob.spool.reader())?;
+    }
+    Ok(layout)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -3,11 +3,12 @@
 use kigumi_oci::{Descriptor, Digest};
 use kigumi_plan::{CacheKey, Framed};
 
+use super::again::Again;
 use super::entry::{self, Entry, LAYER};
 use super::error::CacheError;
 use super::keys::{SignKey, VerifyKey};
 use super::record::{self, ConfigDelta, Empty, Record, RecordLayer, StoredLayer, Time, VERSION};
-use super::{CachedLayer, NewEntry, Reason, Wanted};
+use super::{CachedLayer, NewEntry, Reason, Wanted, Written};
 use crate::cli::{BUILD_ID, CacheSettings, Trust};
 use crate::secrets::Redactor;
 
@@ -28,6 +29,7 @@ pub(super) struct Rules {
 pub(super) struct Believed {
     pub(super) layer: Option<CachedLayer>,
     pub(super) lineage: Vec<Digest>,
+    pub(super) written: Written,
 }
 
 /// Whether entries of a tag are signed: it is part of the tag (rule 2), so that nobody finds one where the other should be.
@@ -98,21 +100,38 @@ impl Rules {
 
     /// What a new entry says.
     pub(super) fn record(&self, new: &NewEntry) -> Record {
-        let (wanted, layer) = (&new.wanted, new.layer.as_ref());
+        let layer = new.layer.as_ref().map(|(layer, _)| layer);
+        let times = (Time(self.now), self.not_after());
+        self.record_of(&new.wanted, &new.lineage, layer, times)
+    }
+
+    /// What an entry says that was written before, under another key.
+    pub(super) fn record_again(&self, again: &Again, written: Written) -> Record {
+        let times = (Time(written.created), Time(written.not_after));
+        self.record_of(&again.wanted, &again.lineage, Some(&again.layer), times)
+    }
+
+    fn record_of(
+        &self,
+        wanted: &Wanted,
+        lineage: &[Digest],
+        layer: Option<&CachedLayer>,
+        (created, not_after): (Time, Time),
+    ) -> Record {
         Record {
             v: VERSION,
             domain: self.domain.clone(),
             key: wanted.key.to_string(),
             instruction_digest: wanted.instruction,
             base_digest: wanted.base,
-            lineage: new.lineage.clone(),
+            lineage: lineage.to_vec(),
             layer: match layer {
                 None => RecordLayer::Empty(Empty::Empty),
-                Some((layer, _)) => RecordLayer::Stored(StoredLayer::from(layer)),
+                Some(layer) => RecordLayer::Stored(StoredLayer::from(layer)),
             },
             config_delta: ConfigDelta::default(),
-            created: Time(self.now),
-            not_after: self.not_after(),
+            created,
+            not_after,
             builder: BUILD_ID.to_owned(),
             guard: None,
         }
@@ -164,6 +183,7 @@ impl Rules {
         signing: Signing,
     ) -> Result<Believed, Reason> {
         self.check_signature(LAYER, entry, record, signing)?;
+        let is_as_ours = self.writes_as(entry, record, signing);
         let record: Record = record::parse(record)?;
         let is = |right: bool, reason| if right { Ok(()) } else { Err(reason) };
         is(record.v == VERSION, Reason::Record)?;
@@ -184,7 +204,24 @@ impl Rules {
         Ok(Believed {
             layer,
             lineage: record.lineage,
+            written: Written {
+                created: record.created.0,
+                not_after: record.not_after.0,
+                is_as_ours,
+            },
         })
+    }
+
+    /// Whether what is believed is signed as it would be signed here.
+    fn writes_as(&self, entry: &Entry, record: &[u8], signing: Signing) -> bool {
+        match (signing, &self.signer) {
+            (Signing::Signed, Some(key)) => {
+                let own = [key.verify_key()];
+                entry.check_signature(LAYER, record, &own).is_ok()
+            }
+            (Signing::Unsigned, None) => true,
+            (Signing::Signed, None) | (Signing::Unsigned, Some(_)) => false,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Specification: supply-chain.md § 4.
 
+mod again;
 mod backend;
 mod entry;
 mod error;
@@ -41,6 +42,7 @@ pub(crate) use reason::Reason;
 use crate::cli::{CacheSettings, Tamper};
 use crate::error::BuildError;
 use crate::report::{BuildEvent, Events};
+use again::Again;
 use shared::Shared;
 
 /// How many entries are asked for at once: as many as a registry answers without complaint.
@@ -88,6 +90,18 @@ pub(crate) struct Hit {
     pub(crate) source: BlobPlace,
     /// Where else the very same bytes are.
     pub(crate) others: Vec<BlobPlace>,
+    /// How the entry came to be there.
+    pub(crate) written: Written,
+}
+
+/// When an entry was written, and whether by somebody like us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// In seconds since 1970, as is its end.
+    pub(crate) created: i64,
+    not_after: i64,
+    /// Whether this build would sign it as it is signed: by the same key, or by none.
+    is_as_ours: bool,
 }
 
 /// Where the bytes of a cached layer are.
@@ -149,6 +163,8 @@ pub(crate) struct Cache {
     tamper: Tamper,
     writes: bool,
     running: JoinSet<()>,
+    /// What was found and is to be kept under another key too.
+    again: Vec<Again>,
 }
 
 impl Cache {
@@ -174,7 +190,14 @@ impl Cache {
             tamper: settings.tamper,
             writes: settings.writes,
             running: JoinSet::new(),
+            again: Vec::new(),
         })
+    }
+
+    /// When the build began; its own entries are as old as that.
+    pub(crate) fn began(&self) -> i64 {
+        let first = self.places.first();
+        first.map_or(i64::MAX, |shared| shared.rules.now())
     }
 
     /// Looks for all of them at once, in all places. An entry that is not believed is told and counted, and is a miss there; of those that are, that of

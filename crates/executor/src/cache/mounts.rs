@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::Blob;
 use super::entry::{self, EMPTY, Entry, Kind};
+use super::error::CacheError;
 use super::judge::{Rules, Signing};
 use super::record::{self, StoredLayer, Time, VERSION};
 use super::shared::{Miss, Shared};
@@ -64,27 +65,42 @@ pub(crate) struct KeptMount {
 /// Where directories are kept.
 #[derive(Debug)]
 pub(crate) struct MountCache {
-    shared: Arc<Shared>,
+    /// In the order in which they count.
+    places: Vec<Arc<Shared>>,
     tamper: Tamper,
     writes: bool,
     /// In seconds.
     ttl: u64,
 }
 
+/// A place that takes directories.
+#[derive(Debug, Clone)]
+pub(crate) struct MountShelf(Arc<Shared>);
+
+impl MountShelf {
+    /// Whether the layers of a directory are there already.
+    pub(crate) fn has(&self, mount: &KeptMount) -> bool {
+        self.0.backend.has(&mount.source)
+    }
+}
+
 impl MountCache {
-    /// Reads the keys; asks nobody yet. Of several places it is the first: what is added to a directory goes to where the rest of it is.
+    /// Reads the keys; asks nobody yet.
     ///
     /// # Errors
     /// A key file that cannot be read or is none.
     pub(crate) fn open(
         settings: &CacheSettings,
-        client: Client,
-        events: Events,
+        client: &Client,
+        events: &Events,
         now: i64,
     ) -> Result<Self, BuildError> {
-        let shared = Shared::open(&settings.place, settings, client, events, now)?;
+        let open = |place| {
+            let shared = Shared::open(place, settings, client.clone(), events.clone(), now);
+            shared.map(Arc::new)
+        };
         Ok(Self {
-            shared: Arc::new(shared),
+            places: settings.places().map(open).collect::<Result<_, _>>()?,
             tamper: settings.tamper,
             writes: settings.writes,
             ttl: settings.ttl.as_secs(),
@@ -98,11 +114,25 @@ impl MountCache {
 
     /// Whether what was kept then would soon be too old, although it is used.
     pub(crate) fn wants_renewal(&self, mount: &KeptMount) -> bool {
-        let age = self.shared.rules.now().saturating_sub(mount.created);
+        let now = self.places.first().map(|shared| shared.rules.now());
+        let age = now.unwrap_or_default().saturating_sub(mount.created);
         u64::try_from(age).unwrap_or_default() > self.ttl / 2
     }
 
-    /// The directory of this name, if one is kept that is believed, and the layers it is made of, all of them verified.
+    /// The first place that can be written, as far as that is known: where there is only one, writing shows it. Those that refuse are told of.
+    pub(crate) async fn shelf(&self, name: &str) -> Option<MountShelf> {
+        let is_alone = self.places.len() == 1;
+        for shared in &self.places {
+            let rules = &shared.rules;
+            let tag = rules.tag(SUBJECT, &key(name), rules.signing());
+            if is_alone || shared.takes(&tag).await {
+                return Some(MountShelf(Arc::clone(shared)));
+            }
+        }
+        None
+    }
+
+    /// The directory of this name in the first place where one is kept that is believed, and the layers it is made of, all of them verified.
     ///
     /// # Errors
     /// With `--cache-tamper=fail`, that an entry was forged. Nothing else is an error.
@@ -111,48 +141,64 @@ impl MountCache {
         name: &str,
         work: &Path,
     ) -> Result<Option<(KeptMount, Vec<Spool>)>, BuildError> {
-        let rules = &self.shared.rules;
-        for &signing in rules.signings() {
-            let tag = rules.tag(SUBJECT, &key(name), signing);
-            match self.read(name, &tag, signing, work).await {
-                Ok(Some(found)) => return Ok(Some(found)),
-                Ok(None) => {}
-                Err(miss) => {
-                    let forged = self.shared.reject(&self.shared.backend.name(&tag), &miss);
-                    if let (Some(forged), Tamper::Fail) = (forged, self.tamper) {
-                        return Err(BuildError::LayerCache(forged));
-                    }
-                }
+        for shared in &self.places {
+            let (found, forged) = shared.find_mount(name, work).await;
+            if let (Some(forged), Tamper::Fail) = (forged, self.tamper) {
+                return Err(BuildError::LayerCache(forged));
+            }
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
     }
+}
 
-    async fn read(
+impl Shared {
+    /// What is kept here that is believed, and what was seen on the way.
+    async fn find_mount(
+        &self,
+        name: &str,
+        work: &Path,
+    ) -> (Option<(KeptMount, Vec<Spool>)>, Option<CacheError>) {
+        let mut forged = None;
+        for &signing in self.rules.signings() {
+            let tag = self.rules.tag(SUBJECT, &key(name), signing);
+            match self.read_mount(name, &tag, signing, work).await {
+                Ok(Some(found)) => return (Some(found), forged),
+                Ok(None) => {}
+                Err(miss) => forged = forged.or(self.reject(&self.backend.name(&tag), &miss)),
+            }
+        }
+        (None, forged)
+    }
+
+    async fn read_mount(
         &self,
         name: &str,
         tag: &str,
         signing: Signing,
         work: &Path,
     ) -> Result<Option<(KeptMount, Vec<Spool>)>, Miss> {
-        let shared = &self.shared;
-        let Some((entry, bytes)) = shared.entry(MOUNT, tag).await? else {
+        let Some((entry, bytes)) = self.entry(MOUNT, tag).await? else {
             return Ok(None);
         };
-        let record = judge(&shared.rules, name, (&entry, &bytes), signing)?;
+        let record = judge(&self.rules, name, (&entry, &bytes), signing)?;
         let mount = KeptMount {
             top: record.top,
             layers: record.layers.iter().map(CachedLayer::from).collect(),
-            source: shared.blobs(tag)?,
+            source: self.blobs(tag)?,
             created: record.created.0,
         };
         let mut spools = Vec::new();
         for layer in &mount.layers {
-            spools.push(shared.fetch(layer, &mount.source, work).await?);
+            spools.push(self.fetch(layer, &mount.source, work).await?);
         }
         Ok(Some((mount, spools)))
     }
+}
 
+impl MountShelf {
     /// Keeps a directory as these layers, of which `new` may not be there yet. What goes wrong is a warning, and gives none.
     pub(crate) async fn keep(
         &self,
@@ -161,7 +207,8 @@ impl MountCache {
         layers: Vec<CachedLayer>,
         new: Option<Spool>,
     ) -> Option<KeptMount> {
-        let rules = &self.shared.rules;
+        let Self(shared) = self;
+        let rules = &shared.rules;
         let tag = rules.tag(SUBJECT, &key(name), rules.signing());
         let created = rules.now();
         let record = Record {
@@ -187,13 +234,13 @@ impl MountCache {
         if layers.is_empty() {
             blobs.push(Blob::of_bytes(EMPTY.0, EMPTY.1));
         }
-        if !self.shared.put(&tag, blobs, manifest).await {
+        if !shared.put(&tag, blobs, manifest).await {
             return None;
         }
         Some(KeptMount {
             top,
             layers,
-            source: self.shared.blobs(&tag).ok()?,
+            source: shared.blobs(&tag).ok()?,
             created,
         })
     }

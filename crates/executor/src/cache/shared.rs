@@ -145,6 +145,7 @@ impl Shared {
             lineage: believed.lineage,
             source,
             others: Vec::new(),
+            written: believed.written,
         }))
     }
 
@@ -162,9 +163,14 @@ impl Shared {
         Ok(Some((entry, record)))
     }
 
+    /// Whether whoever keeps it does not answer.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
     /// The manifest at a tag. Nobody is asked who has not answered before.
     async fn manifest(&self, tag: &str) -> Result<Option<Vec<u8>>, Miss> {
-        if self.down.load(Ordering::Relaxed) {
+        if self.is_down() {
             return Ok(None);
         }
         let manifest = self.backend.manifest(tag).await;

@@ -47,6 +47,17 @@ impl Shared {
         }
     }
 
+    /// Whether anything can be written, which a small blob that many entries have shows.
+    pub(super) async fn takes(&self, tag: &str) -> bool {
+        if self.is_down() || self.refused.load(Ordering::Relaxed) {
+            return false;
+        }
+        let outcome = self.backend.try_out(tag).await;
+        outcome
+            .map_err(|error| self.tell_unkept(tag, &error))
+            .is_ok()
+    }
+
     /// Writes, unless that was refused before.
     pub(super) async fn put(&self, tag: &str, blobs: Vec<Blob>, manifest: Vec<u8>) -> bool {
         if self.refused.load(Ordering::Relaxed) {
@@ -55,9 +66,15 @@ impl Shared {
         let Err(error) = self.backend.put(tag, blobs, manifest).await else {
             return true;
         };
-        let for_good = is_refusal(&error);
+        self.tell_unkept(tag, &error);
+        false
+    }
+
+    /// Once, if it will go wrong again.
+    pub(super) fn tell_unkept(&self, tag: &str, error: &Error) {
+        let for_good = is_refusal(error);
         if for_good && self.refused.swap(true, Ordering::Relaxed) {
-            return false;
+            return;
         }
         let place = self.backend.name(tag);
         let rest = if for_good {
@@ -66,8 +83,7 @@ impl Shared {
             ""
         };
         self.events
-            .warn(format!("{place} is not kept: {}{rest}", chain(&error)));
-        false
+            .warn(format!("{place} is not kept: {}{rest}", chain(error)));
     }
 }
 

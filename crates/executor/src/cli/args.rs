@@ -160,7 +160,7 @@ pub struct BuildFlags {
     /// Compression of new layers: gzip or zstd
     #[arg(long, default_value = "gzip", help_heading = "Output")]
     pub compression: String,
-    /// Compression level; -1 is the default of the algorithm
+    /// Compression level: 0 to 9 for gzip, 1 to 19 for zstd; -1 is the default, 3 for both
     #[arg(long, default_value_t = -1, allow_hyphen_values = true, help_heading = "Output")]
     pub compression_level: i32,
     /// Manifest format: oci or docker; that of the base image if absent

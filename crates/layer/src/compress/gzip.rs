@@ -3,6 +3,8 @@
 //! Each block but the last ends in a sync flush, hence at a byte boundary, so that blocks can simply be joined. Each starts with the 32 KiB
 //! before it as dictionary, so that next to nothing is lost against one long stream. A block has a new compressor every time: one that is reset and
 //! given a dictionary makes other bytes than a new one, and which thread had which block before is chance.
+//!
+//! What [`dense`](super::dense) finds not worth it is stored, RFC 1951 § 3.2.4: it grows by five bytes for every 65,535.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -13,12 +15,16 @@ use std::thread::{self, JoinHandle};
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress, Status};
 
+use super::dense::{Treatment, parts};
+
 /// How far back deflate can refer.
-const WINDOW: usize = 32 * 1024;
+pub(super) const WINDOW: usize = 32 * 1024;
 /// RFC 1952 § 2.3: deflate, no name, no time, no hint about the level, system unknown.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// What an incompressible block may grow by: five bytes for every stored piece, and the flush.
 const EXPANSION: usize = 16 * 1024;
+/// What one stored block of deflate can hold: its length has 16 bits.
+const STORED_MAX: usize = 65_535;
 
 /// Compresses blocks on threads of its own and writes them in their order. The thread that calls it does the writing.
 #[derive(Debug)]
@@ -203,7 +209,7 @@ fn compress(
 ) -> io::Result<Compressed> {
     let mut checksum = Hasher::new();
     checksum.update(&buffers.plain);
-    deflate(
+    block(
         &buffers.plain,
         &mut buffers.compressed,
         dictionary,
@@ -213,8 +219,45 @@ fn compress(
 }
 
 /// One block of a deflate stream, into an empty buffer; the stream ends with the last one.
-fn deflate(
+fn block(
     block: &[u8],
+    out: &mut Vec<u8>,
+    dictionary: &[u8],
+    (level, last): (u32, bool),
+) -> io::Result<()> {
+    out.reserve(block.len() + EXPANSION);
+    let parts = parts(block);
+    for (range, treatment) in parts {
+        let last = last && range.end == block.len();
+        let before = block.get(range.start.saturating_sub(WINDOW)..range.start);
+        let part = block.get(range).unwrap_or_default();
+        // Level 0 stores what it is given, and was asked for.
+        match treatment {
+            Treatment::Store if level > 0 => store(part, out, last),
+            Treatment::Store | Treatment::Deflate => {
+                let before = before.filter(|before| !before.is_empty());
+                deflate(part, out, before.unwrap_or(dictionary), (level, last))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bytes as they are, which are at least one.
+fn store(part: &[u8], out: &mut Vec<u8>, last: bool) {
+    let mut rest = part.len();
+    for piece in part.chunks(STORED_MAX) {
+        rest -= piece.len();
+        let [low, high, ..] = piece.len().to_le_bytes();
+        // The type of a stored block is 0; it begins at a byte boundary, since what is before it ends at one.
+        out.extend([u8::from(last && rest == 0), low, high, !low, !high]);
+        out.extend_from_slice(piece);
+    }
+}
+
+/// A part of a block, behind what the buffer holds.
+fn deflate(
+    part: &[u8],
     out: &mut Vec<u8>,
     dictionary: &[u8],
     (level, last): (u32, bool),
@@ -230,10 +273,9 @@ fn deflate(
     } else {
         FlushCompress::Sync
     };
-    out.reserve(block.len() + EXPANSION);
     loop {
         let consumed = usize::try_from(compressor.total_in()).map_err(io::Error::other)?;
-        let rest = block.get(consumed..).unwrap_or_default();
+        let rest = part.get(consumed..).unwrap_or_default();
         let status = compressor
             .compress_vec(rest, out, flush)
             .map_err(io::Error::other)?;

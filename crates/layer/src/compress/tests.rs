@@ -10,7 +10,7 @@ use super::*;
 const KINDS: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Zstd];
 
 /// Bytes that do not compress; the same every time.
-fn noise(length: usize) -> Vec<u8> {
+pub(super) fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = || {
         state ^= state << 13;
@@ -94,7 +94,12 @@ fn a_finished_layer_tells_both_digests_and_both_sizes() {
 /// crates.md § 4.2.
 #[test]
 fn the_bytes_depend_neither_on_the_threads_nor_on_how_writes_are_cut() {
-    let content = sample(BLOCK * 9 + 12_345);
+    let content = [
+        sample(BLOCK * 3 + 12_345),
+        noise(BLOCK * 3),
+        sample(BLOCK * 3),
+    ]
+    .concat();
     for compression in KINDS {
         let (expected, _) = written(&content, &settings(compression, 1), BLOCK * 9);
         for (threads, piece) in [(1, 999), (2, 512), (3, 70_000), (8, BLOCK + 1)] {
@@ -139,6 +144,50 @@ fn blocks_refer_to_the_block_before_them() {
         repeated < 1000,
         "{repeated} bytes for what was there before"
     );
+}
+
+/// Whatever is between, before and behind: the first and the last part of a stream are written otherwise than those in the middle.
+#[test]
+fn stored_and_compressed_parts_are_one_stream() {
+    let noise = noise(BLOCK * 2);
+    let text = sample(BLOCK * 2);
+    let segment = dense::SEGMENT;
+    let cases = [
+        vec![&noise[..]],
+        vec![&noise[..segment]],
+        vec![&noise[..BLOCK + 77]],
+        vec![&text[..300_000], &noise[..]],
+        vec![&noise[..BLOCK + segment], &text[..]],
+        vec![&text[..segment * 3], &noise[..segment * 3], &text[..BLOCK]],
+    ];
+    for parts in cases {
+        let content = parts.concat();
+        let settings = settings(Compression::Gzip, 2);
+        let (bytes, _) = written(&content, &settings, 70_000);
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        assert!(read(&bytes).unwrap() == content, "{lengths:?}");
+    }
+}
+
+#[test]
+fn what_does_not_compress_grows_by_less_than_a_ten_thousandth() {
+    let length = BLOCK * 4;
+    let noise = noise(length);
+    for level in 1..=9 {
+        let settings = settings(Compression::Gzip, 2).level(Some(level));
+        let (_, finished) = written(&noise, &settings, BLOCK);
+        let most = length as u64 * 10_001 / 10_000;
+        assert!(finished.size <= most, "{level}: {}", finished.size);
+    }
+}
+
+/// Cache entries are found by such digests: what changes them, be it another version of the compressor, is to be told in the changelog.
+#[test]
+fn the_bytes_of_a_layer_are_these_on_every_machine() {
+    let content = [sample(BLOCK + 100_000), noise(BLOCK)].concat();
+    let (_, finished) = written(&content, &settings(Compression::Gzip, 2), BLOCK);
+    let expected = "sha256:3771f9f19cfb56945a513cba8127a94ad0a84f007408559f14ce4181045791c8";
+    assert_eq!(finished.digest.to_string(), expected);
 }
 
 #[test]

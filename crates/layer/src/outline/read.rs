@@ -1,5 +1,5 @@
 use std::fmt;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use super::fields::{Parts, Wrong};
 use super::{LONGEST, LONGEST_CHANGE, LONGEST_CONTENT, TITLE, Tag, USERS, WINDOW_LOG};
@@ -96,9 +96,17 @@ impl<R: Read> OutlineReader<R> {
     /// The checksum is read with the end.
     fn check_end(&mut self) -> Result<(), Error> {
         let read = self.source.read(&mut [0]);
-        match read.map_err(|source| Error::ReadOutline { source })? {
-            0 => Ok(()),
-            _ => Err(self.wrong("something follows the last change")),
+        if read.map_err(|source| Error::ReadOutline { source })? > 0 {
+            return Err(self.wrong("something follows the last change"));
+        }
+        let behind = self.source.get_mut().get_mut().fill_buf();
+        if behind
+            .map_err(|source| Error::ReadOutline { source })?
+            .is_empty()
+        {
+            Ok(())
+        } else {
+            Err(self.wrong("something follows its end"))
         }
     }
 

@@ -186,6 +186,14 @@ fn what_no_layer_has_is_refused() {
         ("an unknown kind", framed(&[vec![99], end(1)])),
         ("another title", packed(b"kigumi outline 2\n")),
         ("nothing", packed(b"")),
+        (
+            "something behind the frame",
+            [framed(&[file("a", 5, 512), end(1)]), vec![0]].concat(),
+        ),
+        (
+            "a second frame",
+            framed(&[file("a", 5, 512), end(1)]).repeat(2),
+        ),
         ("no frame", b"outline".to_vec()),
     ] {
         assert!(read(&bytes, 0).is_err(), "{what}");

@@ -221,8 +221,6 @@ impl<'a> Bench<'a> {
 
     /// One measured run.
     pub(super) fn run(&self, builder: Builder, round: usize) -> Result<Sample> {
-        // What others wrote shall not be written while this one is measured.
-        kigumi_tests::run(&mut Command::new("sync"))?;
         let mark = self.lab.plain().mark();
         // 0 was built into caches, 1 to look at.
         let run = round + 2;
@@ -300,6 +298,7 @@ impl<'a> Bench<'a> {
         let cache = self.cache(0);
         let mut pod = Pod::new(self.lab)
             .context(context)
+            .settled()
             .deadline(DEADLINE)
             .args(["--destination", &self.lab.destination(&name)]);
         if let Some(cache) = &cache {
@@ -334,6 +333,7 @@ impl<'a> Bench<'a> {
             storage.path(),
             cache.as_deref(),
         );
+        settle()?;
         let mut all = Measured::default();
         for mut command in commands {
             all = all.then(run_measured(&mut command)?);
@@ -344,7 +344,7 @@ impl<'a> Bench<'a> {
     /// Plain tools need no container, but whoever builds in a pod waits for its start: it is part of the limit.
     fn limit(&self) -> Result<(Vec<String>, Measured)> {
         let start = Pod::new(self.lab).first_process("/kaniko/executor", &["--version"]);
-        let start = start.deadline(DEADLINE).run()?;
+        let start = start.settled().deadline(DEADLINE).run()?;
         start.success()?;
         let start = Measured {
             elapsed: start.elapsed,
@@ -375,6 +375,7 @@ impl<'a> Bench<'a> {
             let outcome = Pod::new(self.lab)
                 .image(reference)
                 .first_process("/bin/sh", &arguments)
+                .settled()
                 .deadline(DEADLINE)
                 .run()?;
             outcome.success()?;
@@ -404,6 +405,11 @@ impl Drop for Bench<'_> {
             ));
         }
     }
+}
+
+/// What others wrote, and what the context was made of, shall not be written while somebody is measured.
+fn settle() -> Result<()> {
+    kigumi_tests::run(&mut Command::new("sync")).map(drop)
 }
 
 fn blob_url(lab: &Lab, repository: &str, digest: &str) -> String {

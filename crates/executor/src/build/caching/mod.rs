@@ -9,6 +9,7 @@
 mod content;
 mod keys;
 mod schedule;
+mod struck;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -24,6 +25,7 @@ pub(in crate::build) use content::Hashed;
 use keys::StageKeys;
 use keys::{Keys, StepKey};
 use schedule::{Claim, Schedule, read_stages};
+pub(in crate::build) use struck::Struck;
 use walk::Link;
 pub(in crate::build) use walk::Track;
 
@@ -39,7 +41,7 @@ pub(in crate::build) struct Caching<'a> {
     cache: &'a mut Cache,
     surroundings: Surroundings,
     /// Entries that were believed before and could not be had.
-    struck: &'a BTreeSet<CacheKey>,
+    struck: &'a Struck,
     keys: Keys,
     hits: BTreeMap<CacheKey, Hit>,
     asked: BTreeSet<CacheKey>,
@@ -57,7 +59,7 @@ impl<'a> Caching<'a> {
         settings: &'a CacheSettings,
         cache: &'a mut Cache,
         surroundings: Surroundings,
-        struck: &'a BTreeSet<CacheKey>,
+        struck: &'a Struck,
     ) -> Self {
         Self {
             settings,
@@ -145,15 +147,17 @@ impl Stages<'_> {
         let new: Vec<Wanted> = wanted
             .iter()
             .map(|(_, wanted)| wanted)
-            .filter(|wanted| !struck.contains(&wanted.key) && asked.insert(wanted.key))
+            .filter(|wanted| struck.asks(&wanted.key) && asked.insert(wanted.key))
             .cloned()
             .collect();
         if !new.is_empty() {
             let mut found = workshop.wait(caching.cache.lookup(&new))?;
+            let began = caching.cache.began();
             // What cannot be part of an image is none.
             found.retain(|_, hit| {
                 let layer = hit.layer.as_ref();
                 layer.is_some_and(|layer| layer_compression(&layer.media_type).is_some())
+                    && struck.takes(hit.written.created, began)
             });
             caching.hits.append(&mut found);
         }

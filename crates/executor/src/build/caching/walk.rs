@@ -383,7 +383,31 @@ impl Stages<'_> {
             return Ok((None, instruction));
         }
         let found = self.by_content(stage, at.0, (track, instruction))?;
+        if let Some(found) = &found {
+            self.remember_origin(stage.id, at, track, found);
+        }
         Ok((found, instruction))
+    }
+
+    /// Keeps an entry by content under the key by provenance as well, so that the next build need not look into the stages that were read.
+    fn remember_origin(
+        &mut self,
+        stage: StageId,
+        (index, step): (usize, &Step),
+        track: &Track,
+        found: &Reusable,
+    ) {
+        let lineages = self.lineages_for(&step.op, track);
+        let Some(caching) = &mut self.caching else {
+            return;
+        };
+        let key = caching.key(stage, index).filter(|key| key.caches);
+        let wanted = key.map(StepKey::wanted);
+        if let (Some(wanted), Some(lineages)) = (wanted, lineages)
+            && wanted.key != found.key
+        {
+            caching.cache.keep_again(wanted, lineages, &found.hit);
+        }
     }
 }
 

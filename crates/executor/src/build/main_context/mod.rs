@@ -8,6 +8,7 @@ mod incoming;
 mod store;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -23,6 +24,7 @@ use kigumi_layer::{FileContent, Follow, ImagePath, Origin, Tree};
 use kigumi_rootfs::RootDir;
 
 pub(crate) use fetch::{Means, failed};
+pub(crate) use walk::Walk;
 
 use super::contents::Contents;
 use super::rounds;
@@ -157,19 +159,37 @@ impl MainContext {
 
     /// The build context, as the ignore file leaves it.
     pub(crate) fn tree(&self, contents: &mut Contents) -> Result<Arc<Tree>, BuildError> {
+        self.look(self.open_directory(contents)?)
+    }
+
+    /// The directory that the context is, if it is one, and its number among the contents.
+    fn open_directory(
+        &self,
+        contents: &mut Contents,
+    ) -> Result<Option<(Arc<RootDir>, u32)>, BuildError> {
+        let Files::Directory(path) = &self.files else {
+            return Ok(None);
+        };
+        let directory = RootDir::open(path).map_err(|error| self.unusable(error))?;
+        let directory = Arc::new(directory);
+        let store = contents.add_store(Arc::clone(&directory));
+        Ok(Some((directory, store)))
+    }
+
+    fn look(&self, directory: Option<(Arc<RootDir>, u32)>) -> Result<Arc<Tree>, BuildError> {
         let ignored = self.ignored()?;
-        match &self.files {
-            Files::Directory(path) => {
-                let directory = RootDir::open(path).map_err(|error| self.unusable(error))?;
-                let directory = Arc::new(directory);
-                let store = contents.add_store(Arc::clone(&directory));
+        match (&self.files, directory) {
+            (_, Some((directory, store))) => {
                 let tree = context_tree(&directory, &ignored, store);
                 tree.map(Arc::new).map_err(|error| self.unusable(error))
             }
-            Files::Fetched(fetched) if ignored.is_empty() => Ok(Arc::clone(&fetched.tree)),
-            Files::Fetched(fetched) => {
+            (Files::Fetched(fetched), None) if ignored.is_empty() => Ok(Arc::clone(&fetched.tree)),
+            (Files::Fetched(fetched), None) => {
                 let tree = without_ignored(&fetched.tree, &ignored);
                 tree.map(Arc::new).map_err(|error| self.unusable(error))
+            }
+            (Files::Directory(_), None) => {
+                Err(self.unusable(std::io::Error::from(std::io::ErrorKind::NotFound)))
             }
         }
     }

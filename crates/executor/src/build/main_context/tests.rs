@@ -469,3 +469,46 @@ fn the_bytes_of_files_are_those_of_the_archive() {
         .unwrap();
     assert!(bytes == LARGE);
 }
+
+#[test]
+fn a_context_that_is_looked_at_beside_is_the_one_that_is_looked_at_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("Dockerfile", "FROM scratch\n"), ("a", "a"), ("b", "b")] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    std::fs::write(directory.path().join(".dockerignore"), "b\n").unwrap();
+    let (server, _) = serve(vec![ok(&archive())]);
+    let places = [
+        format!("--context=dir://{}", directory.path().display()),
+        format!("--context=http://{server}/c.tar"),
+    ];
+    for place in places {
+        let outcome = open(&[&place], &[]);
+        let (at_once, _) = outcome.files();
+        let (context, _) = outcome.result.unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let mut contents = Contents::new(work.path()).unwrap();
+        context.lend(&mut contents).unwrap();
+        let walk = Arc::new(context).begin(&mut contents).unwrap();
+        let tree = walk.finish().unwrap();
+        let paths = tree.walk().map(|(path, _)| path.to_string());
+        let paths: Vec<String> = paths.filter(|path| path != "/").collect();
+        assert_eq!(paths, at_once);
+        assert!(!paths.is_empty() && !paths.contains(&"/b".to_owned()));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_context_that_is_looked_at_beside_is_told_in_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    let context = format!("--context=dir://{}", directory.path().display());
+    let outcome = open(&[&context], &[]);
+    let (context, _) = outcome.result.unwrap();
+    std::fs::write(directory.path().join(".dockerignore"), "[\n").unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let mut contents = Contents::new(work.path()).unwrap();
+    let walk = Arc::new(context).begin(&mut contents).unwrap();
+    let error = walk.finish().unwrap_err().render();
+    assert!(error.contains(".dockerignore"), "{error}");
+}

@@ -7,7 +7,7 @@ use kigumi_plan::{Base, StageId};
 use kigumi_rootfs::Index;
 
 use super::{Checkpoint, Stack, Way, files_in, is_back, locate, longest_shared, stack_of, way};
-use crate::build::ground;
+use crate::build::headers;
 use crate::build::stage::{NumberedLayer, Stages, no_ground};
 use crate::error::BuildError;
 use crate::report::BuildEvent;
@@ -187,11 +187,11 @@ impl Stages<'_> {
         changes: &mut [Change],
         layers: &[NumberedLayer],
     ) -> Result<bool, BuildError> {
-        let headers = ground::tree_of(layers, &self.workshop.cancel)?;
-        if !locate(changes, &headers) {
+        let tree = headers::tree_of(layers, &self.workshop.cancel)?;
+        if !locate(changes, &tree) {
             return Ok(false);
         }
-        drop(headers);
+        drop(tree);
         let mut lent = Vec::new();
         for (layer, number) in layers {
             if self.contents.layer(*number).is_none() && layer.spool.is_some() {

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use super::super::contents::Contents;
 use super::super::found::{FoundImage, Home};
 use super::super::images::Images;
+use super::super::needs::Lasting;
 use super::*;
 use crate::cli::WarmCommand;
 
@@ -243,7 +244,7 @@ async fn layers(lab: &Lab, name: &str) -> Vec<Vec<u8>> {
     let mut contents = Contents::new(&work).unwrap();
     let (_sender, stopped) = tokio::sync::watch::channel(false);
     let cache = BaseCache::at(lab.cache(), Duration::from_hours(1));
-    let entries = [(found, false)];
+    let entries = [(found, Lasting::Once)];
     let (handle, cache) = (Handle::current(), Some(cache));
     let mut images = Images::new(client, handle, stopped, work, cache, entries);
     let mut layers = Vec::new();

@@ -59,6 +59,26 @@ async fn a_damaged_layout_is_a_miss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_was_damaged_is_replaced_by_one_of_the_same_size() {
+    let lab = Lab::new();
+    let settings = lab.in_directory();
+    let layer = lab.store(&settings, &wanted(1), b"made").await;
+    let blob = lab.entry().join("blobs/sha256").join(layer.digest.hex());
+    let rubbish = vec![7; std::fs::read(&blob).unwrap().len()];
+    std::fs::write(&blob, &rubbish).unwrap();
+    let work = lab.directory.path();
+    let key = wanted(1).key;
+    let cache = lab.cache(&settings).await;
+    let hit = look(&cache, &wanted(1)).await.unwrap();
+    assert!(cache.fetch(&key, &hit, work).await.unwrap().is_none());
+    lab.store(&settings, &wanted(1), b"made").await;
+    let cache = lab.cache(&settings).await;
+    let hit = look(&cache, &wanted(1)).await.unwrap();
+    let fetched = cache.fetch(&key, &hit, work).await.unwrap();
+    assert_eq!(content(&fetched.unwrap()), b"made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_is_only_half_there_is_none() {
     let lab = Lab::new();
     let settings = lab.in_directory();

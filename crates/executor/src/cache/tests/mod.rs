@@ -1,3 +1,4 @@
+mod again;
 mod faults;
 mod layouts;
 mod mounts;

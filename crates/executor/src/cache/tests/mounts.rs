@@ -13,14 +13,14 @@ impl Lab {
         let Backend::Registry { client, .. } = &cache.places[0].backend else {
             panic!("not a registry");
         };
-        let events = cache.places[0].events.clone();
-        MountCache::open(settings, client.clone(), events, NOW).unwrap()
+        MountCache::open(settings, client, &cache.places[0].events, NOW).unwrap()
     }
 
     async fn keep(&self, settings: &CacheSettings, name: &str) {
         let (layer, bytes) = layer(b"content");
         let mounts = self.mounts(settings).await;
-        let kept = mounts.keep(name, TOP, vec![layer], Some(bytes.spool)).await;
+        let shelf = mounts.shelf(name).await.unwrap();
+        let kept = shelf.keep(name, TOP, vec![layer], Some(bytes.spool)).await;
         assert!(kept.is_some(), "{}", self.told());
     }
 
@@ -106,8 +106,9 @@ async fn a_directory_lives_in_a_layout_as_well() {
         ..lab.signed()
     };
     let client = Client::start(ClientConfig::default()).await.unwrap();
-    let mounts = MountCache::open(&settings, client, Events::new(|_| {}), NOW).unwrap();
-    let kept = mounts.keep(NAME, TOP, vec![layer], Some(bytes.spool)).await;
+    let mounts = MountCache::open(&settings, &client, &Events::new(|_| {}), NOW).unwrap();
+    let shelf = mounts.shelf(NAME).await.unwrap();
+    let kept = shelf.keep(NAME, TOP, vec![layer], Some(bytes.spool)).await;
     assert!(kept.is_some());
     let found = mounts.find(NAME, lab.directory.path()).await.unwrap();
     let (_, spools) = found.unwrap();

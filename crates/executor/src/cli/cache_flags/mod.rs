@@ -164,7 +164,7 @@ impl CacheSettings {
         Self::if_asked(asks, flags, destinations, working_directory)
     }
 
-    /// Where the caches of RUN are kept, in the first cache repository, with or without `--cache`; none if they are not.
+    /// Where the caches of RUN are kept, in the places of the cache, with or without `--cache`; none if they are not.
     ///
     /// # Errors
     /// As [`new`](Self::new).

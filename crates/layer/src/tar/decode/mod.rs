@@ -2,7 +2,7 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use super::fault::TarFault;
 use super::header::{BLOCK, BLOCK_BYTES, Block, Header, padding, typeflag, until_nul};
@@ -227,19 +227,23 @@ impl<R: Read> LayerReader<R> {
     }
 
     fn skip(&mut self, bytes: u64, inside: &'static str) -> Result<(), Error> {
-        let mut rest = (&mut self.inner).take(bytes);
-        let skipped = io::copy(&mut rest, &mut io::sink());
-        match skipped {
-            Ok(count) => {
-                self.offset += count;
-                if count == bytes {
-                    Ok(())
-                } else {
-                    Err(self.fault(TarFault::Truncated { inside }))
-                }
+        let end = self.offset + bytes;
+        while self.offset < end {
+            // What is buffered is passed over where it is: contents are most of a layer.
+            let buffered = match self.inner.fill_buf() {
+                Ok(buffered) => buffered.len(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(self.read_error(source)),
+            };
+            if buffered == 0 {
+                return Err(self.fault(TarFault::Truncated { inside }));
             }
-            Err(source) => Err(self.read_error(source)),
+            let left = usize::try_from(end - self.offset).unwrap_or(usize::MAX);
+            let count = buffered.min(left);
+            self.inner.consume(count);
+            self.offset += count as u64;
         }
+        Ok(())
     }
 
     fn read_records(&mut self, header: &Header) -> Result<Records, Error> {

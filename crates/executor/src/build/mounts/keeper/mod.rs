@@ -17,7 +17,7 @@ use kigumi_rootfs::{
 };
 
 use crate::build::ground;
-use crate::build::layers::{Layer, Recipe, write_spooled};
+use crate::build::layers::{FileDigests, Layer, Recipe, write_spooled};
 use crate::build::workshop::Workshop;
 use crate::cache::{CachedLayer, KeptMount, MountCache, Top};
 use crate::error::{BuildError, chain};
@@ -144,7 +144,13 @@ impl Keeper {
             uid: metadata.uid(),
             gid: metadata.gid(),
         };
+        let shelf = workshop.wait(async { Ok(self.cache.shelf(name).await) })?;
+        let Some(shelf) = shelf else {
+            return Ok(());
+        };
         let restored = self.known().restored.remove(name);
+        // What was restored from another place is all new to this one.
+        let restored = restored.filter(|(_, mount)| shelf.has(mount));
         let source = Content::open(used)?;
         let next = match restored {
             Some((index, mount)) => {
@@ -159,7 +165,7 @@ impl Keeper {
             }
             None => source.whole(None, workshop)?,
         };
-        let keeping = self.cache.keep(name, top, next.layers, next.new);
+        let keeping = shelf.keep(name, top, next.layers, next.new);
         let kept = workshop.wait(async { Ok(keeping.await) })?;
         if let (Some(kept), Some(index)) = (kept, next.index) {
             let restored = (index, kept);
@@ -270,7 +276,8 @@ impl<'a> Content<'a> {
             let file = self.root.open_content(path);
             Ok(Box::new(file.map_err(failed(&self.used.id)("read it"))?))
         };
-        let written = write_spooled(changes, &open, (&recipe, &workshop.cancel), writer)?;
+        let how = (&recipe, &workshop.cancel, FileDigests::Taken);
+        let written = write_spooled(changes, &open, how, writer)?;
         let files = changes.iter().filter(|change| change.file().is_some());
         for (change, digest) in files.zip(&written.digests) {
             if let Some(digest) = digest {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use kigumi_oci::Reference;
 use kigumi_registry::{Client, ClientConfig, RetryPolicy};
 use kigumi_run::Cancel;
-use kigumi_testkit::FakeRegistry;
+use kigumi_testkit::{Action, FakeRegistry, Fault, When};
 use tokio::runtime::Runtime;
 
 use super::*;
@@ -69,7 +69,7 @@ impl Cluster {
             disk.path(),
             Arc::new(MainContext::nowhere()),
         );
-        let cache = MountCache::open(settings, self.client.clone(), events, now).unwrap();
+        let cache = MountCache::open(settings, &self.client, &events, now).unwrap();
         let content = disk.path().join("content");
         fs::create_dir(&content).unwrap();
         fs::write(disk.path().join("lock"), "").unwrap();
@@ -324,4 +324,59 @@ fn a_cache_that_is_only_read_is_not_written() {
     second.save();
     assert_eq!(cluster.writes(), before);
     assert_eq!(cluster.pod().listed(), first.listed());
+}
+
+/// A repository, and behind it a directory that all pods have.
+fn both(cluster: &Cluster, volume: &Path) -> CacheSettings {
+    CacheSettings {
+        more: vec![CachePlace::Directory(volume.to_owned())],
+        ..cluster.settings()
+    }
+}
+
+#[test]
+fn of_several_places_the_first_that_has_a_cache_gives_it_and_the_first_that_takes_it_gets_it() {
+    let cluster = Cluster::new();
+    let volume = tempfile::tempdir().unwrap();
+    let only_volume = CacheSettings::of(CachePlace::Directory(volume.path().to_owned()));
+    let both = both(&cluster, volume.path());
+    let first = cluster.pod_with(&only_volume, NOW);
+    assert!(!first.open());
+    write(&first.at("wheel"), "in the volume", 1);
+    first.save();
+    // It comes from the volume, and goes to the repository as a whole.
+    let second = cluster.pod_with(&both, NOW);
+    assert!(second.open());
+    assert_eq!(second.listed(), first.listed());
+    second.save();
+    assert_eq!(cluster.layers(), 1, "{}", second.told());
+    // From there on the repository counts, and gets what is new.
+    let third = cluster.pod();
+    assert_eq!(third.listed(), first.listed());
+    write(&third.at("another"), "in the repository", 2);
+    third.save();
+    assert_eq!(cluster.layers(), 2);
+    let fourth = cluster.pod_with(&both, NOW);
+    assert!(fourth.open());
+    assert_eq!(fourth.listed(), third.listed());
+}
+
+#[test]
+fn a_place_that_refuses_leaves_a_cache_to_the_next_one_without_being_sent_it() {
+    let cluster = Cluster::new();
+    let volume = tempfile::tempdir().unwrap();
+    let both = both(&cluster, volume.path());
+    for method in ["POST", "PUT", "PATCH"] {
+        let denied = Action::error(403, "DENIED", "read only");
+        let when = When::next(method, "/v2/").always();
+        cluster.registry.fail(Fault::new(when, denied));
+    }
+    let first = cluster.pod_with(&both, NOW);
+    first.open();
+    write(&first.at("wheel"), "for the volume", 1);
+    first.save();
+    assert!(first.told().contains("is not kept"), "{}", first.told());
+    let second = cluster.pod_with(&both, NOW);
+    assert!(second.open());
+    assert_eq!(second.listed(), first.listed());
 }
