@@ -445,6 +445,10 @@ mod tests {
         tokio::task::yield_now().await;
         tokio::time::advance(Duration::from_hours(1)).await;
         tokio::time::resume();
+        // Whoever waited for the time alone goes on now.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
         end(writer, b"a small layer");
         uploads.finish().await.unwrap();
         let log = registry.log();
