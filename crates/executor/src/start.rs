@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use kigumi_run::{Cancel, avoid_huge_pages, harden_self, init, signals};
+use kigumi_run::{Cancel, avoid_huge_pages, harden_self, init, keep_no_spare_memory, signals};
 
 use crate::advice;
 use crate::build::{self, Entrusted};
@@ -26,6 +26,7 @@ const LINT_UNUSABLE: u8 = 2;
 /// Runs the program and gives its exit code.
 pub fn start() -> u8 {
     avoid_huge_pages();
+    keep_no_spare_memory();
     if let Some(message) = called::missing(std::env::args_os().next().as_deref()) {
         // A credential helper is asked by a program, which reads its output.
         print(&format!("error: {message}\n"));

@@ -55,7 +55,7 @@ pub use confine::{
 pub use error::Error;
 pub use exit::Exit;
 pub use guard::ReadOnly;
-pub use harden::{avoid_huge_pages, harden_self};
+pub use harden::{avoid_huge_pages, harden_self, keep_no_spare_memory};
 pub use output::{Output, Stream};
 pub use runner::{InPlace, Runner};
 pub use spec::{Credentials, ProcessSpec};

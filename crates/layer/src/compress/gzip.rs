@@ -78,7 +78,8 @@ impl<W: Write> ParallelGzip<W> {
             sink,
             pool: Pool::new(threads)?,
             pending: VecDeque::new(),
-            bound: threads * 2,
+            // One for each thread, and two that are ready when the writer is late.
+            bound: threads + 2,
             dictionary: Vec::new(),
             checksum: Hasher::new(),
             bytes: 0,

@@ -23,8 +23,9 @@ pub use writer::LayerWriter;
 
 /// What deflate and zstd are fed with at a time. Changing it changes the digest of every layer.
 const BLOCK: usize = 1024 * 1024;
-/// What they have in flight grows with the threads; more than these do not pay (4 GB/s of sha256 is the next limit).
-const THREADS_MAX: usize = 16;
+/// What they have in flight grows with the threads, up to 2 MiB for each and two more. More than these do not pay: one thread reads, hashes and writes what
+/// they compress.
+const THREADS_MAX: usize = 8;
 /// Half the time of level 6, and layers that are as large as those of Go's builders at their default (ADR 26). Changing it changes the digest of every layer.
 const GZIP_LEVEL: u32 = 3;
 /// Levels of gzip; 0 stores.

@@ -3,6 +3,7 @@
 //! The file has no name from the start, so that nothing is left of it after `kill -9`; its space is free when the last
 //! handle is dropped. Memory holds one chunk per reader, whatever the size.
 
+mod buffers;
 mod read;
 mod write;
 

@@ -1,11 +1,11 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 
+use super::buffers::{Buffer, Buffers};
 use super::{Shared, Spool, SpoolFailure};
-use crate::limits;
 
 /// A blocking reader that starts at the beginning and waits for the writer.
 ///
@@ -35,28 +35,27 @@ impl Spool {
         &self,
         offset: u64,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let buffers = Buffers::default();
         stream::try_unfold(
-            (Arc::clone(&self.shared), offset),
-            |(shared, offset)| async move {
+            (Arc::clone(&self.shared), buffers, offset),
+            |(shared, buffers, offset)| async move {
                 let available = shared.wait_async(offset).await.map_err(into_io)?;
                 if available == 0 {
                     return Ok(None);
                 }
-                let chunk = read_chunk(Arc::clone(&shared), offset, available).await?;
+                let buffer = buffers.take(available);
+                let chunk = read_chunk(Arc::clone(&shared), buffer, offset).await?;
                 let offset = offset + chunk.len() as u64;
-                Ok(Some((chunk, (shared, offset))))
+                Ok(Some((chunk, (shared, buffers, offset))))
             },
         )
     }
 }
 
-async fn read_chunk(shared: Arc<Shared>, offset: u64, available: u64) -> io::Result<Bytes> {
-    let length = usize::try_from(available).map_or(limits::CHUNK, |n| n.min(limits::CHUNK));
+async fn read_chunk(shared: Arc<Shared>, mut buffer: Buffer, offset: u64) -> io::Result<Bytes> {
     let read = move || {
-        let mut buffer = BytesMut::zeroed(length);
-        let count = read_some(&shared, &mut buffer, offset)?;
-        buffer.truncate(count);
-        Ok(buffer.freeze())
+        let count = read_some(&shared, buffer.room(), offset)?;
+        Ok(buffer.into_bytes(count))
     };
     tokio::task::spawn_blocking(read)
         .await

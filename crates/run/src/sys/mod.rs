@@ -3,6 +3,7 @@
 //! Each file exposes safe functions only; the reason why the call is sound (`SAFETY`) and why it
 //! is needed at all (`JUSTIFICATION`) stand beside it.
 
+pub(crate) mod allocator;
 pub(crate) mod child;
 pub(crate) mod close_range;
 pub(crate) mod dispositions;
