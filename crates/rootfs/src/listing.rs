@@ -189,12 +189,16 @@ impl Lister<'_> {
     }
 
     fn apply(&mut self, change: Change) -> Result<(), Error> {
-        let path = change.path().clone();
-        self.tree
-            .apply(change)
-            .map(drop)
-            .map_err(|source| Error::Tree { path, source })
+        apply(&mut self.tree, change)
     }
+}
+
+/// Puts what is on the disk into a tree.
+pub(crate) fn apply(tree: &mut Tree, change: Change) -> Result<(), Error> {
+    let path = change.path().clone();
+    tree.apply(change)
+        .map(drop)
+        .map_err(|source| Error::Tree { path, source })
 }
 
 fn metadata(

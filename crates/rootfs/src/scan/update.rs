@@ -7,7 +7,7 @@ use kigumi_oci::Digester;
 
 use super::Index;
 use super::compare::{Finding, Here, Late, What};
-use crate::{Error, RootDir, Virtual, disk};
+use crate::{Error, RootDir, Virtual, disk, listing};
 
 impl Index {
     /// Puts what was found in one directory into the tree. Directories come before what is in them.
@@ -144,11 +144,7 @@ impl Index {
     }
 
     fn apply(&mut self, change: Change) -> Result<(), Error> {
-        let path = change.path().clone();
-        self.tree
-            .apply(change)
-            .map(drop)
-            .map_err(|source| Error::Tree { path, source })
+        listing::apply(&mut self.tree, change)
     }
 }
 

@@ -531,15 +531,10 @@ impl<'a> Unpacker<'a> {
     ) -> Result<Digest, Error> {
         let mut digester = Digester::new();
         loop {
-            let count = match content.read(&mut self.buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(source) => {
-                    let path = path.clone();
-                    return Err(Error::ReadContent { path, source });
-                }
-            };
+            let count = read(content, &mut self.buffer, path)?;
+            if count == 0 {
+                break;
+            }
             let bytes = self.buffer.get(..count).unwrap_or_default();
             digester.update(bytes);
             if let Some(fd) = into {
@@ -676,15 +671,10 @@ fn send_pieces(
     loop {
         let mut piece = buffer();
         piece.resize(BUFFER, 0);
-        let count = match content.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(source) => {
-                let path = path.clone();
-                return Err(Error::ReadContent { path, source });
-            }
-        };
+        let count = read(content, &mut piece, path)?;
+        if count == 0 {
+            break;
+        }
         actual += count as u64;
         piece.truncate(count);
         if !send(piece) {
@@ -700,6 +690,21 @@ fn send_pieces(
         expected,
         actual,
     })
+}
+
+/// Reads what there is of a file's content; nothing at its end.
+fn read(content: &mut dyn Read, buffer: &mut [u8], path: &ImagePath) -> Result<usize, Error> {
+    loop {
+        match content.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => {
+                return outcome.map_err(|source| Error::ReadContent {
+                    path: path.clone(),
+                    source,
+                });
+            }
+        }
+    }
 }
 
 fn died(path: &ImagePath) -> Error {
