@@ -411,6 +411,16 @@ fn list(places: &[String]) -> String {
 }
 
 impl BuildError {
+    /// A thread that died while it did something.
+    pub(crate) fn panicked(operation: &'static str) -> Self {
+        Self::Machine {
+            operation,
+            source: std::io::Error::other(
+                "it panicked; this is a defect of kigumi, please report it",
+            ),
+        }
+    }
+
     /// The same error, at an instruction. Cancellation belongs to no instruction.
     #[must_use]
     #[expect(

@@ -2,7 +2,6 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use kigumi_layer::{Change, Dialect, ImagePath, LayerReader, OutlineReader, Tree, decompress};
-use kigumi_oci::DiffId;
 use kigumi_registry::Spool;
 use kigumi_rootfs::{
     DisposableRoot, Exclusions, Former, Index, Protection, Unpacker, Virtuals, WritableRoot,
@@ -14,6 +13,7 @@ use super::contents::Contents;
 use super::layers::Layer;
 use super::outlines::{self, Recorder};
 use super::read_ahead::ReadAhead;
+use super::workshop::check_cancelled;
 use crate::error::BuildError;
 use crate::report::Events;
 
@@ -122,14 +122,8 @@ impl Ground {
     ) -> Result<Index, BuildError> {
         let mut unpacker = Unpacker::new(&self.root, &self.exclusions, virtuals);
         for (layer, blob) in layers {
-            let unpacker = Some(&mut unpacker);
-            apply_layer(
-                &mut tree,
-                (layer, *blob),
-                cancel,
-                unpacker,
-                Some(&mut recorder),
-            )?;
+            let tools = (&mut unpacker, Some(&mut recorder));
+            apply_layer(&mut tree, (layer, *blob), cancel, tools)?;
         }
         let virtuals = unpacker
             .finish(&mut tree)
@@ -220,8 +214,7 @@ pub(crate) fn unpack_stack(
     let mut tree = Tree::new();
     let mut unpacker = Unpacker::new(root, exclusions, Virtuals::default());
     for (layer, blob) in layers {
-        let unpacker = Some(&mut unpacker);
-        apply_layer(&mut tree, (layer, *blob), cancel, unpacker, None)?;
+        apply_layer(&mut tree, (layer, *blob), cancel, (&mut unpacker, None))?;
     }
     let virtuals = unpacker
         .finish(&mut tree)
@@ -248,18 +241,12 @@ pub(crate) fn append_outline(
     Ok(())
 }
 
-fn check_cancelled(cancel: &Cancel) -> Result<(), BuildError> {
-    let signal = cancel.signal();
-    signal.map_or(Ok(()), |signal| Err(BuildError::Cancelled { signal }))
-}
-
-/// Applies one layer to the tree, and to the disk if there is an unpacker; checks digest, size and `diff_id` on the way.
+/// Applies one layer to the tree and to the disk; checks digest, size and `diff_id` on the way.
 fn apply_layer(
     tree: &mut Tree,
     (layer, blob): (&Layer, u32),
     cancel: &Cancel,
-    mut unpacker: Option<&mut Unpacker<'_>>,
-    mut recorder: Option<&mut Recorder<'_>>,
+    (unpacker, mut recorder): (&mut Unpacker<'_>, Option<&mut Recorder<'_>>),
 ) -> Result<(), BuildError> {
     let digest = layer.descriptor.digest;
     let failed_layer = |source| BuildError::Layer {
@@ -267,10 +254,7 @@ fn apply_layer(
         source,
     };
     let stream = decompress(layer.bytes()?).map_err(failed_layer)?;
-    let stream = ReadAhead::new(stream).map_err(|source| BuildError::Machine {
-        operation: "start threads that decompress and hash",
-        source,
-    })?;
+    let stream = ReadAhead::new(stream)?;
     if let Some(recorder) = recorder.as_deref_mut() {
         recorder.begin(layer.name());
     }
@@ -284,33 +268,21 @@ fn apply_layer(
             kept = outlines::content_to_keep(&mut entry).map_err(failed_layer)?;
             recorder.put(&entry.change, kept.as_deref());
         }
-        if let Some(unpacker) = unpacker.as_deref_mut() {
-            let mut kept = kept.map(io::Cursor::new);
-            let content: Option<&mut dyn Read> = match (&mut kept, entry.content.as_mut()) {
-                (Some(kept), _) => Some(kept),
-                (None, Some(content)) => Some(content),
-                (None, None) => None,
-            };
-            unpacker
-                .apply(tree, &entry.change, &effect, content)
-                .map_err(|source| {
-                    let path = entry.change.path();
-                    failed(&format!("unpack `{path}` of the layer {digest}"))(source)
-                })?;
-        }
+        let mut kept = kept.map(io::Cursor::new);
+        let content: Option<&mut dyn Read> = match (&mut kept, entry.content.as_mut()) {
+            (Some(kept), _) => Some(kept),
+            (None, Some(content)) => Some(content),
+            (None, None) => None,
+        };
+        unpacker
+            .apply(tree, &entry.change, &effect, content)
+            .map_err(|source| {
+                let path = entry.change.path();
+                failed(&format!("unpack `{path}` of the layer {digest}"))(source)
+            })?;
     }
     let stream = reader.finish().map_err(failed_layer)?;
-    let actual = stream.finish().ok_or_else(|| BuildError::Machine {
-        operation: "hash a layer; this is a defect of kigumi, please report it",
-        source: io::Error::other("the thread that hashes has ended early"),
-    })?;
-    if DiffId(actual) != layer.diff_id {
-        return Err(BuildError::DiffIdMismatch {
-            layer: digest,
-            expected: layer.diff_id,
-            actual: DiffId(actual),
-        });
-    }
+    stream.ensure(digest, layer.diff_id)?;
     if let Some(recorder) = recorder {
         recorder.finish();
     }

@@ -3,7 +3,9 @@
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use kigumi_oci::{Digest, Digester};
+use kigumi_oci::{DiffId, Digest, Digester};
+
+use crate::error::BuildError;
 
 /// How much is decompressed at once.
 const CHUNK: usize = 256 * 1024;
@@ -28,7 +30,14 @@ pub(crate) struct ReadAhead {
 
 impl ReadAhead {
     /// Starts the threads.
-    pub(crate) fn new(inner: impl Read + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn new(inner: impl Read + Send + 'static) -> Result<Self, BuildError> {
+        Self::start(inner).map_err(|source| BuildError::Machine {
+            operation: "start threads that decompress and hash",
+            source,
+        })
+    }
+
+    fn start(inner: impl Read + Send + 'static) -> io::Result<Self> {
         let (read, unhashed) = sync_channel(UNHASHED);
         let (hashed, chunks) = sync_channel(AHEAD);
         let (ended, digest) = sync_channel(1);
@@ -45,8 +54,24 @@ impl ReadAhead {
         })
     }
 
+    /// Once all bytes of a layer were read: makes sure that they are those of this `diff_id`.
+    pub(crate) fn ensure(self, layer: Digest, expected: DiffId) -> Result<(), BuildError> {
+        let actual = self.finish().ok_or_else(|| BuildError::Machine {
+            operation: "hash a layer; this is a defect of kigumi, please report it",
+            source: io::Error::other("the thread that hashes has ended early"),
+        })?;
+        if DiffId(actual) == expected {
+            return Ok(());
+        }
+        Err(BuildError::DiffIdMismatch {
+            layer,
+            expected,
+            actual: DiffId(actual),
+        })
+    }
+
     /// The digest of all bytes, once they were read to the end; `None` before it, and after an error.
-    pub(crate) fn finish(self) -> Option<Digest> {
+    fn finish(self) -> Option<Digest> {
         self.digest.try_recv().ok()
     }
 

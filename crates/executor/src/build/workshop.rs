@@ -28,6 +28,12 @@ pub(crate) struct Workshop {
     work: TempDir,
 }
 
+/// Ends the build if it was told to.
+pub(crate) fn check_cancelled(cancel: &Cancel) -> Result<(), BuildError> {
+    let signal = cancel.signal();
+    signal.map_or(Ok(()), |signal| Err(BuildError::Cancelled { signal }))
+}
+
 impl Workshop {
     /// Makes a work directory below `kaniko_dir`, gone with the workshop.
     pub(crate) fn new(
@@ -79,9 +85,7 @@ impl Workshop {
 
     /// Ends the build if it was told to.
     pub(crate) fn check_cancelled(&self) -> Result<(), BuildError> {
-        self.cancel
-            .signal()
-            .map_or(Ok(()), |signal| Err(BuildError::Cancelled { signal }))
+        check_cancelled(&self.cancel)
     }
 
     /// Waits for something of the network, or for being told to end.

@@ -6,14 +6,13 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use kigumi_layer::{Change, Dialect, Error, LayerReader, Tree, decompress};
-use kigumi_oci::{DiffId, Digest};
+use kigumi_oci::Digest;
 use kigumi_registry::SpoolReader;
 use kigumi_run::Cancel;
 
@@ -21,6 +20,7 @@ use super::outlines::{self, Draft};
 use super::read_ahead::ReadAhead;
 use super::stage::NumberedLayer;
 use super::standing::nobody_looked;
+use super::workshop::check_cancelled;
 use crate::cache::LayerName;
 use crate::error::BuildError;
 
@@ -119,10 +119,9 @@ impl<'a> Headers<'a> {
             }
         }
         let done = self.begun.pop_front().ok_or_else(nobody_looked)?;
-        done.thread.join().map_err(|_| BuildError::Machine {
-            operation: "wait for a thread that reads a layer",
-            source: io::Error::other("it panicked; this is a defect of kigumi, please report it"),
-        })?
+        done.thread
+            .join()
+            .map_err(|_| BuildError::panicked("wait for a thread that reads a layer"))?
     }
 
     /// Begins as many layers as may be read now.
@@ -177,10 +176,7 @@ impl Job {
     ) -> Result<Option<Draft>, BuildError> {
         let digest = self.name.digest;
         let stream = decompress(self.bytes).map_err(failed(digest))?;
-        let stream = ReadAhead::new(stream).map_err(|source| BuildError::Machine {
-            operation: "start threads that decompress and hash",
-            source,
-        })?;
+        let stream = ReadAhead::new(stream)?;
         let mut draft = self.keeps.map(|work| Draft::new(self.name, &work));
         let mut reader = LayerReader::new(stream, Dialect::Layer, self.number);
         let mut piece = Vec::with_capacity(BATCH);
@@ -202,17 +198,7 @@ impl Job {
         // Who has gone away does not ask how it ended either.
         drop(pieces.send(piece));
         let stream = reader.finish().map_err(failed(digest))?;
-        let actual = stream.finish().ok_or_else(|| BuildError::Machine {
-            operation: "hash a layer; this is a defect of kigumi, please report it",
-            source: io::Error::other("the thread that hashes has ended early"),
-        })?;
-        if DiffId(actual) != self.name.diff_id {
-            return Err(BuildError::DiffIdMismatch {
-                layer: digest,
-                expected: self.name.diff_id,
-                actual: DiffId(actual),
-            });
-        }
+        stream.ensure(digest, self.name.diff_id)?;
         Ok(draft)
     }
 }
@@ -222,9 +208,4 @@ fn failed(layer: Digest) -> impl Fn(Error) -> BuildError {
         operation: format!("read the layer {layer}"),
         source,
     }
-}
-
-fn check_cancelled(cancel: &Cancel) -> Result<(), BuildError> {
-    let signal = cancel.signal();
-    signal.map_or(Ok(()), |signal| Err(BuildError::Cancelled { signal }))
 }

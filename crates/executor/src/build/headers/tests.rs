@@ -2,7 +2,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use kigumi_layer::{CompressionSettings, LayerEncoder, LayerWriter, notation};
-use kigumi_oci::{Compression, Descriptor, MediaType};
+use kigumi_oci::{Compression, Descriptor, DiffId, MediaType};
 use kigumi_registry::{Spool, SpoolWriter};
 
 use super::super::layers::Layer;

@@ -59,6 +59,13 @@ pub(crate) struct Fetched {
     contents: File,
 }
 
+/// A context that can be looked at.
+enum Opened {
+    /// A directory, and its number among the contents.
+    Directory(Arc<RootDir>, u32),
+    Fetched(Arc<Tree>),
+}
+
 impl MainContext {
     /// Fetches the context if it is not here, and reads the Dockerfile: the first of the places where there is one counts (K-CLI-11).
     ///
@@ -159,37 +166,32 @@ impl MainContext {
 
     /// The build context, as the ignore file leaves it.
     pub(crate) fn tree(&self, contents: &mut Contents) -> Result<Arc<Tree>, BuildError> {
-        self.look(self.open_directory(contents)?)
+        self.look(self.enter(contents)?)
     }
 
-    /// The directory that the context is, if it is one, and its number among the contents.
-    fn open_directory(
-        &self,
-        contents: &mut Contents,
-    ) -> Result<Option<(Arc<RootDir>, u32)>, BuildError> {
-        let Files::Directory(path) = &self.files else {
-            return Ok(None);
-        };
-        let directory = RootDir::open(path).map_err(|error| self.unusable(error))?;
-        let directory = Arc::new(directory);
-        let store = contents.add_store(Arc::clone(&directory));
-        Ok(Some((directory, store)))
+    fn enter(&self, contents: &mut Contents) -> Result<Opened, BuildError> {
+        Ok(match &self.files {
+            Files::Directory(path) => {
+                let directory = RootDir::open(path).map_err(|error| self.unusable(error))?;
+                let directory = Arc::new(directory);
+                let store = contents.add_store(Arc::clone(&directory));
+                Opened::Directory(directory, store)
+            }
+            Files::Fetched(fetched) => Opened::Fetched(Arc::clone(&fetched.tree)),
+        })
     }
 
-    fn look(&self, directory: Option<(Arc<RootDir>, u32)>) -> Result<Arc<Tree>, BuildError> {
+    fn look(&self, opened: Opened) -> Result<Arc<Tree>, BuildError> {
         let ignored = self.ignored()?;
-        match (&self.files, directory) {
-            (_, Some((directory, store))) => {
+        match opened {
+            Opened::Directory(directory, store) => {
                 let tree = context_tree(&directory, &ignored, store);
                 tree.map(Arc::new).map_err(|error| self.unusable(error))
             }
-            (Files::Fetched(fetched), None) if ignored.is_empty() => Ok(Arc::clone(&fetched.tree)),
-            (Files::Fetched(fetched), None) => {
-                let tree = without_ignored(&fetched.tree, &ignored);
+            Opened::Fetched(tree) if ignored.is_empty() => Ok(tree),
+            Opened::Fetched(tree) => {
+                let tree = without_ignored(&tree, &ignored);
                 tree.map(Arc::new).map_err(|error| self.unusable(error))
-            }
-            (Files::Directory(_), None) => {
-                Err(self.unusable(std::io::Error::from(std::io::ErrorKind::NotFound)))
             }
         }
     }

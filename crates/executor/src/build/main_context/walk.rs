@@ -1,6 +1,5 @@
 //! The files of the context, looked at while a base is read or unpacked.
 
-use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -20,10 +19,10 @@ impl MainContext {
     /// # Errors
     /// [`BuildError::Context`] when it cannot be opened.
     pub(crate) fn begin(self: &Arc<Self>, contents: &mut Contents) -> Result<Walk, BuildError> {
-        let (context, directory) = (Arc::clone(self), self.open_directory(contents)?);
+        let (context, opened) = (Arc::clone(self), self.enter(contents)?);
         let thread = thread::Builder::new()
             .name("context".to_owned())
-            .spawn(move || context.look(directory))
+            .spawn(move || context.look(opened))
             .map_err(|source| BuildError::Machine {
                 operation: "start a thread that looks at the build context",
                 source,
@@ -38,9 +37,8 @@ impl Walk {
     /// # Errors
     /// [`BuildError::Context`].
     pub(crate) fn finish(self) -> Result<Arc<Tree>, BuildError> {
-        self.0.join().map_err(|_| BuildError::Machine {
-            operation: "look at the build context",
-            source: io::Error::other("it panicked; this is a defect of kigumi, please report it"),
-        })?
+        self.0
+            .join()
+            .map_err(|_| BuildError::panicked("look at the build context"))?
     }
 }
