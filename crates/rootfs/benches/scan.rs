@@ -8,8 +8,9 @@ use kigumi_rootfs::{
 
 const CONTENT: &[u8] = b"what a small file holds";
 
-fn files() -> Vec<Change> {
-    let name = |number: usize| format!("d{}/file-{number}", number / 100);
+/// `each` of them to a directory.
+fn files(each: usize) -> Vec<Change> {
+    let name = |number: usize| format!("d{}/file-{number}", number / each);
     let change = |number| {
         Some(Change::Put {
             path: ImagePath::parse(name(number).as_bytes()).ok()?,
@@ -54,7 +55,7 @@ fn unpack(changes: &[Change]) -> Result<Unpacked, Error> {
 }
 
 fn scans(criterion: &mut Criterion) {
-    let changes = files();
+    let changes = files(100);
     let mut group = criterion.benchmark_group("root");
     group.sample_size(10);
     group.bench_function("unpack and record 10 000 files", |bencher| {
@@ -64,6 +65,15 @@ fn scans(criterion: &mut Criterion) {
         group.bench_function("scan of 10 000 files, none changed", |bencher| {
             bencher.iter(|| unpacked.index.scan(&unpacked.root, &unpacked.exclusions));
         });
+    }
+    // As in the image of a compiler.
+    if let Ok(mut unpacked) = unpack(&files(10)) {
+        group.bench_function(
+            "scan of 10 000 files in 1000 directories, none changed",
+            |bencher| {
+                bencher.iter(|| unpacked.index.scan(&unpacked.root, &unpacked.exclusions));
+            },
+        );
     }
     group.finish();
 }

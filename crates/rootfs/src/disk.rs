@@ -124,17 +124,26 @@ fn stat_of(found: &Statx) -> Stat {
 /// Room for what one `getdents` returns: about a thousand names.
 const LISTING_BUFFER: usize = 32 * 1024;
 
+/// Room to list directories with, one after the other. It is made when the first is listed.
+#[derive(Default)]
+pub(crate) struct ListingBuffer(Vec<MaybeUninit<u8>>);
+
 /// The names in a directory, in the order of the kernel. The descriptor must be open for reading.
 pub(crate) fn names(directory: impl AsFd) -> Result<Vec<Box<[u8]>>> {
     let mut names = Vec::new();
-    each_name(directory, |name| names.push(name.into()))?;
+    let mut buffer = ListingBuffer::default();
+    each_name(directory, &mut buffer, |name| names.push(name.into()))?;
     Ok(names)
 }
 
 /// As [`names`], one after the other.
-pub(crate) fn each_name(directory: impl AsFd, mut take: impl FnMut(&[u8])) -> Result<()> {
-    let mut buffer = vec![MaybeUninit::uninit(); LISTING_BUFFER];
-    let mut listing = RawDir::new(directory, &mut buffer);
+pub(crate) fn each_name(
+    directory: impl AsFd,
+    ListingBuffer(buffer): &mut ListingBuffer,
+    mut take: impl FnMut(&[u8]),
+) -> Result<()> {
+    buffer.resize(LISTING_BUFFER, MaybeUninit::uninit());
+    let mut listing = RawDir::new(directory, buffer);
     while let Some(entry) = listing.next() {
         match entry?.file_name().to_bytes() {
             b"." | b".." => {}

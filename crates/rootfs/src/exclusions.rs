@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,8 @@ pub struct Exclusions {
     root: PathBuf,
     root_stat: Stat,
     held: Vec<OwnedFd>,
-    inodes: HashSet<(u64, u64)>,
+    /// Few, and asked for with every file of the root.
+    inodes: BTreeSet<(u64, u64)>,
     /// By name alone: `--ignore-path`, and the names under which our own things were given.
     named: Vec<ImagePath>,
     anchors: Vec<ImagePath>,
@@ -52,7 +53,7 @@ impl Exclusions {
             root: root.host_path().to_owned(),
             root_stat: *root.stat(),
             held: Vec::new(),
-            inodes: HashSet::new(),
+            inodes: BTreeSet::new(),
             named: protection.ignored.clone(),
             anchors: Vec::new(),
             paths: BTreeSet::new(),

@@ -38,19 +38,24 @@ pub fn wipe(root: &WritableRoot, exclusions: &mut Exclusions) -> Result<Wiped, E
 /// Removes what is no directory, on several threads: nine tenths of an image, and the kernel takes its time for each. What does not go here, for whatever
 /// reason, is left to who comes after, and who says why.
 fn remove_files(root: &RootDir, exclusions: &Exclusions) -> u64 {
-    let removed = walk(root, exclusions, (), |directory, removed: &mut u64| {
-        let mut next = Vec::new();
-        for entry in directory.entries() {
-            let (name, stat) = entry?;
-            if !stat.is_directory() {
-                let gone = rustix::fs::unlinkat(&directory.fd, name, AtFlags::empty());
-                *removed += u64::from(gone.is_ok());
-            } else if directory.path.as_relative().len() + name.len() < PATH_MAX {
-                next.push((directory.path.join(name), ()));
+    let removed = walk(
+        root,
+        exclusions,
+        (),
+        |directory, removed: &mut u64, names| {
+            let mut next = Vec::new();
+            for entry in directory.entries(names)? {
+                let (name, stat) = entry?;
+                if !stat.is_directory() {
+                    let gone = rustix::fs::unlinkat(&directory.fd, name, AtFlags::empty());
+                    *removed += u64::from(gone.is_ok());
+                } else if directory.path.as_relative().len() + name.len() < PATH_MAX {
+                    next.push((directory.path.join(name), ()));
+                }
             }
-        }
-        Ok(next)
-    });
+            Ok(next)
+        },
+    );
     removed.map_or(0, |counts| counts.into_iter().sum())
 }
 

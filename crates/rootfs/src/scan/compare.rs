@@ -6,6 +6,7 @@ use kigumi_layer::{Device, ImagePath, Kind, Metadata, Node, NodeId, Tree, Xattrs
 use rustix::fs::FileType;
 
 use super::known::{Known, Seen};
+use super::names::Names;
 use super::walk::{Directory, Looked, Next};
 use crate::disk::{self, Identity, Stat};
 use crate::{Error, Exclusions, Virtual, Virtuals};
@@ -68,6 +69,14 @@ pub(super) struct Late {
     pub(super) scaffolds: Vec<Box<Here>>,
     /// Unchanged files with several names, by inode.
     pub(super) anchors: Vec<((u64, u64), ImagePath)>,
+    pub(super) visits: Visits,
+}
+
+/// How many directories a scan looked into, and how many of them it had to list.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Visits {
+    pub(super) directories: usize,
+    pub(super) listed: usize,
 }
 
 impl Findings {
@@ -113,24 +122,25 @@ pub(super) struct Comparison<'a> {
 pub(super) type Beside = Option<NodeId>;
 
 impl Comparison<'_> {
-    /// Compares some entries of a directory, and gives what there is to be looked into.
-    pub(super) fn entries(
+    /// Compares an entry of a directory with what the tree has there.
+    pub(super) fn entry(
         &self,
         directory: &Directory<'_, Beside>,
-        entries: &[(&[u8], Stat)],
-        findings: &mut Findings,
-    ) -> Result<Next<Beside>, Error> {
-        let mut next = Vec::new();
-        for (name, stat) in entries {
-            let prior = directory
-                .tag
-                .and_then(|beside| self.tree.child(beside, name));
-            let below = self.entry(directory, name, stat, prior, findings)?;
-            if let Descend::Into(beside) = below {
-                next.push((directory.path.join(name), beside));
-            }
+        (name, prior): (&[u8], Beside),
+        stat: &Stat,
+        (findings, next): (&mut Findings, &mut Next<Beside>),
+    ) -> Result<(), Error> {
+        let below = self.below(directory, (name, prior), stat, findings)?;
+        if let Descend::Into(beside) = below {
+            next.push((directory.path.join(name), beside));
         }
-        Ok(next)
+        Ok(())
+    }
+
+    /// Whether a listing has exactly the names that the tree has there. Both are in order.
+    pub(super) fn has_exactly(&self, beside: NodeId, names: &Names) -> bool {
+        let expected = self.tree.children(beside).map(|(name, _)| name);
+        names.in_order().eq(expected)
     }
 
     pub(super) fn root(
@@ -157,12 +167,11 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn entry(
+    fn below(
         &self,
         directory: &Directory<'_, Beside>,
-        name: &[u8],
+        (name, prior): (&[u8], Beside),
         stat: &Stat,
-        prior: Option<NodeId>,
         findings: &mut Findings,
     ) -> Result<Descend, Error> {
         let node = prior.map(|id| self.tree.node(id));
@@ -212,13 +221,13 @@ impl Comparison<'_> {
     pub(super) fn missing(
         &self,
         directory: &Directory<'_, Beside>,
-        (beside, absent): (NodeId, &Absent<'_>),
+        (beside, is_there): (NodeId, impl Fn(&[u8]) -> bool),
         findings: &mut Findings,
     ) {
         let mut pending: Vec<(ImagePath, NodeId)> = self
             .tree
             .children(beside)
-            .filter(|(name, _)| !directory.lists(name) || absent.contains(name))
+            .filter(|(name, _)| !is_there(name))
             .map(|(name, id)| (directory.path.join(name), id))
             .collect();
         while let Some((path, id)) = pending.pop() {

@@ -84,10 +84,32 @@ impl Known {
     }
 
     pub(super) fn is_unchanged(&self, id: NodeId, stat: &Stat) -> bool {
-        self.seen(id)
-            .is_some_and(|seen| seen.identity == stat.identity && !seen.is_suspect)
+        let Some((start, record)) = self.records.get(id.number()) else {
+            return false;
+        };
+        match record.state() {
+            State::Nothing | State::Suspect => false,
+            State::Seen => record.is(&stat.identity, *start, &self.shares),
+            State::Elsewhere(number) => self
+                .seen_apart(id, number)
+                .is_some_and(|seen| seen.identity == stat.identity && !seen.is_suspect),
+        }
     }
 
+    /// Whether the names in a directory were those of the tree when it was as it was seen.
+    pub(super) fn is_complete(&self, id: NodeId) -> bool {
+        let record = self.records.get(id.number());
+        record.is_some_and(|(_, record)| record.is_complete())
+    }
+
+    /// To be told of a directory that was looked at before it was listed, and was as it was seen.
+    pub(super) fn set_complete(&mut self, id: NodeId, is_complete: bool) {
+        if let Some(record) = self.records.get_mut(id.number()) {
+            record.set_complete(is_complete);
+        }
+    }
+
+    /// Of its names nothing is known from here on.
     pub(super) fn note(&mut self, id: NodeId, identity: Identity) {
         self.newest = self.newest.max(identity.ctime);
         self.forget(id);
@@ -245,6 +267,40 @@ mod tests {
             for (id, identity) in expected {
                 prop_assert_eq!(known.seen(id).unwrap().is_suspect, identity.ctime >= middle);
             }
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_noted_anew_or_forgotten_is_not_known_to_be_complete() {
+        let ids = ids(2);
+        let far = Identity {
+            ino: u64::MAX,
+            ..plain()
+        };
+        let huge = Identity {
+            size: 1 << 40,
+            ..plain()
+        };
+        for identity in [plain(), far, huge] {
+            let mut known = Known::default();
+            known.note(ids[0], plain());
+            known.set_complete(ids[1], true);
+            assert!(!known.is_complete(ids[1]), "nothing was seen of it");
+            known.note(ids[1], plain());
+            known.note(ids[1], identity);
+            known.set_complete(ids[1], true);
+            assert!(known.is_complete(ids[1]) && !known.is_complete(ids[0]));
+            known.suspect_since(Timestamp::default());
+            let seen = known.seen(ids[1]).unwrap();
+            assert!(seen.is_suspect && seen.identity == identity);
+            known.note(ids[1], identity);
+            assert!(!known.is_complete(ids[1]));
+            known.set_complete(ids[1], true);
+            known.set_complete(ids[1], false);
+            assert!(!known.is_complete(ids[1]));
+            known.set_complete(ids[1], true);
+            known.forget(ids[1]);
+            assert!(!known.is_complete(ids[1]));
         }
     }
 

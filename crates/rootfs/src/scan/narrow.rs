@@ -46,7 +46,7 @@ pub(super) struct Narrow {
     ctime: Span,
     /// From here to the change time. Means nothing where the share has none.
     age: Span,
-    /// The number of the share, and in the upper four bits the state and the meaning of `mtime`.
+    /// The number of the share, and in the upper four bits the state, the meaning of `mtime` and [`COMPLETE`].
     head: u16,
 }
 
@@ -88,6 +88,8 @@ const SUSPECT: u16 = 2 << 14;
 const ELSEWHERE: u16 = 3 << 14;
 /// `mtime` counts whole seconds since 1970, as archives have it; else nanoseconds back from the change time, as for what was just written.
 const IN_SECONDS: u16 = 1 << 13;
+/// Of a directory: in it were the names that the tree has, when it was seen.
+const COMPLETE: u16 = 1 << 12;
 
 impl Narrow {
     /// `None` for what is too unlike what is near it: it has another place.
@@ -131,6 +133,36 @@ impl Narrow {
             btime: share.btime.map(|_| timestamp(ctime - age)),
             ..share
         })
+    }
+
+    /// Whether `identity` is what was packed with this start and these shares: as unpacking and comparing, without the divisions.
+    pub(super) fn is(&self, identity: &Identity, start: Start, shares: &Shares) -> bool {
+        let (age, mtime, size) = (self.age.nanoseconds(), self.mtime, self.size);
+        let ctime = self.nanoseconds(start);
+        let written = identity.mtime;
+        let is_mtime = if self.head & IN_SECONDS == 0 {
+            nanoseconds(written) == Some(ctime - i64::from(mtime))
+        } else {
+            written == Timestamp::from_seconds(mtime.into())
+        };
+        identity.ino == start.ino.wrapping_add(self.ino.into())
+            && identity.size == u64::from(size)
+            && nanoseconds(identity.ctime) == Some(ctime)
+            && is_mtime
+            && shares.is(self.head & (SHARES - 1), identity)
+            && identity
+                .btime
+                .is_none_or(|btime| nanoseconds(btime) == Some(ctime - age))
+    }
+
+    /// See [`COMPLETE`]. A record that is made anew knows nothing of names.
+    pub(super) fn is_complete(&self) -> bool {
+        self.head & COMPLETE != 0
+    }
+
+    pub(super) fn set_complete(&mut self, is_complete: bool) {
+        let is_complete = is_complete && self.state() != State::Nothing;
+        self.head = self.head & !COMPLETE | if is_complete { COMPLETE } else { 0 };
     }
 
     /// The record of something that is elsewhere.
@@ -226,16 +258,54 @@ mod tests {
         #[test]
         fn what_fits_is_unpacked_as_it_was(
             identities in prop::collection::vec(prop_oneof![4 => neighbour(), 1 => identity()], 1..20),
+            is_complete in any::<bool>(),
         ) {
             let mut shares = Shares::default();
             let start = Start::of(&identities[0]);
             for identity in &identities {
-                if let Some(narrow) = Narrow::pack(identity, start, &mut shares) {
+                if let Some(mut narrow) = Narrow::pack(identity, start, &mut shares) {
+                    narrow.set_complete(is_complete);
+                    prop_assert_eq!(narrow.is_complete(), is_complete);
                     prop_assert_eq!(narrow.unpack(start, &shares).unwrap(), *identity);
+                    for other in &identities {
+                        prop_assert_eq!(narrow.is(other, start, &shares), other == identity);
+                    }
                     prop_assert_eq!(narrow.ctime(start), identity.ctime);
                     prop_assert_eq!(narrow.state(), State::Seen);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_what_was_packed() {
+        let mut shares = Shares::default();
+        for mtime in [Timestamp::from_seconds(5), at(YEAR_2030 - 7)] {
+            let first = Identity { mtime, ..recent() };
+            let narrow = Narrow::pack(&first, Start::of(&first), &mut shares).unwrap();
+            let is = |change: &dyn Fn(&mut Identity)| {
+                let mut identity = first;
+                change(&mut identity);
+                narrow.is(&identity, Start::of(&first), &shares)
+            };
+            let later = |time: Timestamp| Timestamp {
+                nanoseconds: time.nanoseconds + 1,
+                ..time
+            };
+            assert!(is(&|_| {}));
+            assert!(!is(&|it| it.ino += 1));
+            assert!(!is(&|it| it.size += 1));
+            assert!(!is(&|it| it.size += 1 << 32));
+            assert!(!is(&|it| it.ctime = later(it.ctime)));
+            assert!(!is(&|it| it.mtime = later(it.mtime)));
+            assert!(!is(&|it| it.btime = it.btime.map(later)));
+            assert!(!is(&|it| it.btime = None));
+            assert!(!is(&|it| it.ctime = Timestamp::from_seconds(i64::MAX)));
+            assert!(!is(&|it| it.dev += 1));
+            assert!(!is(&|it| it.mode += 1));
+            assert!(!is(&|it| it.uid += 1));
+            assert!(!is(&|it| it.gid += 1));
+            assert!(!is(&|it| it.nlink += 1));
         }
     }
 

@@ -47,6 +47,19 @@ struct Share {
     has_btime: bool,
 }
 
+impl Share {
+    fn of(identity: &Identity) -> Self {
+        Self {
+            dev: identity.dev,
+            mode: identity.mode,
+            uid: identity.uid,
+            gid: identity.gid,
+            nlink: identity.nlink,
+            has_btime: identity.btime.is_some(),
+        }
+    }
+}
+
 impl Shares {
     /// `None` for what does not fit: a file of 4 GiB, a time after 2242, the 65 537th share.
     pub(super) fn pack(&mut self, identity: &Identity) -> Option<Packed> {
@@ -63,14 +76,7 @@ impl Shares {
 
     /// The number of what `identity` shares with others.
     pub(super) fn number(&mut self, identity: &Identity) -> Option<u16> {
-        let share = Share {
-            dev: identity.dev,
-            mode: identity.mode,
-            uid: identity.uid,
-            gid: identity.gid,
-            nlink: identity.nlink,
-            has_btime: identity.btime.is_some(),
-        };
+        let share = Share::of(identity);
         if let Some(number) = self.numbers.get(&share) {
             return Some(*number);
         }
@@ -78,6 +84,12 @@ impl Shares {
         self.list.push(share);
         self.numbers.insert(share, number);
         Some(number)
+    }
+
+    /// Whether `identity` has what this number was given for.
+    pub(super) fn is(&self, number: u16, identity: &Identity) -> bool {
+        let share = self.list.get(usize::from(number));
+        share.is_some_and(|share| *share == Share::of(identity))
     }
 
     /// What was packed here; `None` for what was packed elsewhere.

@@ -2,11 +2,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use kigumi_layer::{ImagePath, Node, NodeId};
+use kigumi_layer::{ImagePath, Node, NodeId, Timestamp};
 use rustix::io::Errno;
 
 use super::compare::{Absent, Beside, Comparison, Finding, Findings, kind_of, present};
 use super::known::Known;
+use super::lasting;
+use super::names::Names;
 use super::walk::{Directory, Next};
 use crate::disk::{Identity, Stat};
 use crate::{Error, Virtual};
@@ -18,6 +20,7 @@ type Batch = Vec<(NodeId, Identity)>;
 pub(super) struct Recording<'a> {
     pub(super) comparison: Comparison<'a>,
     pub(super) known: Mutex<Known>,
+    pub(super) began: Timestamp,
 }
 
 impl Recording<'_> {
@@ -25,7 +28,9 @@ impl Recording<'_> {
         &self,
         directory: &Directory<'_, Beside>,
         findings: &mut Findings,
+        names: &mut Names,
     ) -> Result<Next<Beside>, Error> {
+        let names = directory.list(names)?;
         let mut batch = Batch::new();
         let mut next = Vec::new();
         if directory.path.is_root()
@@ -34,8 +39,10 @@ impl Recording<'_> {
             batch.push((root, directory.stat.identity));
         }
         let mut absent = Absent::new();
-        for name in directory.names() {
+        let mut are_all_there = true;
+        for name in names.in_order() {
             let Some(stat) = &present(directory, name, &mut absent)? else {
+                are_all_there = false;
                 continue;
             };
             let prior = directory
@@ -59,13 +66,22 @@ impl Recording<'_> {
                 next.push((directory.path.join(name), beside));
             }
         }
+        let mut is_complete = false;
         if let Some(beside) = directory.tag {
-            self.comparison
-                .missing(directory, (beside, &absent), findings);
+            let has_exactly = self.comparison.has_exactly(beside, names);
+            is_complete = are_all_there && has_exactly;
+            if !is_complete {
+                let is_there = |name: &[u8]| names.contains(name) && !absent.contains(name);
+                self.comparison
+                    .missing(directory, (beside, is_there), findings);
+            }
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, identity) in batch {
             known.note(id, identity);
+        }
+        if is_complete {
+            lasting::judge(&mut known, directory, self.began);
         }
         Ok(next)
     }

@@ -13,18 +13,23 @@ use crate::{Error, Exclusions, WritableRoot};
 /// [`Error`] with the file that could not be looked at or removed.
 pub fn remove_sockets(root: &WritableRoot, exclusions: &Exclusions) -> Result<(), Error> {
     root.forget(&ImagePath::root());
-    let found = walk::walk(root, exclusions, (), |directory, found: &mut Vec<_>| {
-        let mut next = Vec::new();
-        for entry in directory.entries() {
-            let (name, stat) = entry?;
-            if stat.is_directory() {
-                next.push((directory.path.join(name), ()));
-            } else if stat.identity.kind() == FileType::Socket {
-                found.push(directory.path.join(name));
+    let found = walk::walk(
+        root,
+        exclusions,
+        (),
+        |directory, found: &mut Vec<_>, names| {
+            let mut next = Vec::new();
+            for entry in directory.entries(names)? {
+                let (name, stat) = entry?;
+                if stat.is_directory() {
+                    next.push((directory.path.join(name), ()));
+                } else if stat.identity.kind() == FileType::Socket {
+                    found.push(directory.path.join(name));
+                }
             }
-        }
-        Ok(next)
-    })?;
+            Ok(next)
+        },
+    )?;
     for path in found.into_iter().flatten() {
         let Some(name) = path.file_name() else {
             continue;

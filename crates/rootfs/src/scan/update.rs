@@ -28,6 +28,7 @@ impl Index {
             mut linked,
             mut scaffolds,
             mut anchors,
+            visits: _,
         } = late;
         linked.sort_by(|a, b| a.path.cmp(&b.path));
         anchors.sort_by(|(_, a), (_, b)| a.cmp(b));

@@ -18,13 +18,14 @@ pub(crate) const PATH_MAX: usize = 4095;
 /// More threads than this wait for each other in the kernel.
 const THREADS: usize = 4;
 
-/// A directory and the names in it. What they stand for is looked at one by one: there may be more of them than there is room for.
+/// A directory that was opened and looked at. Who wants the names in it asks for them, and looks at what they stand for one by one: there may be more of
+/// them than there is room for.
 pub(crate) struct Directory<'a, T> {
     pub(crate) path: &'a ImagePath,
     pub(crate) fd: OwnedFd,
+    /// From before anything in it was listed or looked at.
     pub(crate) stat: Stat,
     pub(crate) tag: T,
-    names: Names,
     exclusions: &'a Exclusions,
     /// Below a directory that is not pinned nothing is excluded by name, so nothing need be looked up.
     is_pinned: bool,
@@ -40,14 +41,17 @@ pub(crate) enum Looked {
 }
 
 impl<T> Directory<'_, T> {
-    /// In order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.names.in_order()
+    /// The names in it, read now.
+    pub(super) fn list<'n>(&self, names: &'n mut Names) -> Result<&'n Names, Error> {
+        names
+            .read(&self.fd)
+            .map_err(|source| Error::file("look into", self.path, source))?;
+        Ok(names)
     }
 
-    /// Whether there was such a name when the directory was listed.
-    pub(crate) fn lists(&self, name: &[u8]) -> bool {
-        self.names.contains(name)
+    /// Whether something in it is excluded by name, or something below that.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.is_pinned
     }
 
     pub(crate) fn look(&self, name: &[u8]) -> Result<Looked, Error> {
@@ -64,12 +68,16 @@ impl<T> Directory<'_, T> {
     }
 
     /// All that is there, without what is excluded.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<(&[u8], Stat), Error>> {
-        self.names().filter_map(|name| match self.look(name) {
+    pub(crate) fn entries<'n>(
+        &self,
+        names: &'n mut Names,
+    ) -> Result<impl Iterator<Item = Result<(&'n [u8], Stat), Error>>, Error> {
+        let names = self.list(names)?;
+        Ok(names.in_order().filter_map(|name| match self.look(name) {
             Ok(Looked::There(stat)) => Some(Ok((name, stat))),
             Ok(Looked::Gone | Looked::Hidden) => None,
             Err(error) => Some(Err(error)),
-        })
+        }))
     }
 }
 
@@ -80,17 +88,19 @@ struct Queue<T> {
     waiting: Next<T>,
     /// Directories being visited, which may add to `waiting`.
     busy: usize,
+    /// Threads that have nothing to do.
+    idle: usize,
     failed: Option<Error>,
 }
 
-/// Calls `visit` for the root and for every directory that a visit asks for. Each thread has an accumulator of its own.
+/// Calls `visit` for the root and for every directory that a visit asks for. Each thread has an accumulator of its own, and room for the names of one directory.
 ///
 /// Directories are opened by path from the root (no link followed, no mount entered), so there is one descriptor per thread whatever the depth.
 pub(crate) fn walk<T, A>(
     root: &RootDir,
     exclusions: &Exclusions,
     start: T,
-    visit: impl Fn(&Directory<'_, T>, &mut A) -> Result<Next<T>, Error> + Sync,
+    visit: impl Fn(&Directory<'_, T>, &mut A, &mut Names) -> Result<Next<T>, Error> + Sync,
 ) -> Result<Vec<A>, Error>
 where
     T: Copy + Send,
@@ -99,6 +109,7 @@ where
     let queue = Mutex::new(Queue {
         waiting: vec![(ImagePath::root(), start)],
         busy: 0,
+        idle: 0,
         failed: None,
     });
     let changed = Condvar::new();
@@ -107,12 +118,15 @@ where
         .clamp(2, THREADS);
     let work = || {
         let mut found = A::default();
-        while let Some((path, tag)) = take(&queue, &changed) {
-            let next = list(root, exclusions, &path, tag).and_then(|directory| match directory {
-                Some(directory) => visit(&directory, &mut found),
+        let mut names = Names::default();
+        let mut next = None;
+        while let Some((path, tag)) = exchange(&queue, &changed, next) {
+            let opened = open(root, exclusions, &path, tag);
+            next = Some(opened.and_then(|directory| match directory {
+                Some(directory) => visit(&directory, &mut found, &mut names),
                 None => Ok(Vec::new()),
-            });
-            give(&queue, &changed, next);
+            }));
+            names.clear();
         }
         found
     };
@@ -139,39 +153,43 @@ fn lock<T>(queue: &Mutex<Queue<T>>) -> MutexGuard<'_, Queue<T>> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The next directory; `None` when all are done or one failed.
-fn take<T>(queue: &Mutex<Queue<T>>, changed: &Condvar) -> Option<(ImagePath, T)> {
+/// Gives what a visit asks for, if there was one, and takes the next directory; `None` when all are done or one failed.
+fn exchange<T>(
+    queue: &Mutex<Queue<T>>,
+    changed: &Condvar,
+    found: Option<Result<Next<T>, Error>>,
+) -> Option<(ImagePath, T)> {
     let mut held = lock(queue);
+    if let Some(found) = found {
+        held.busy -= 1;
+        match found {
+            Ok(next) => held.waiting.extend(next),
+            Err(error) => {
+                held.failed.get_or_insert(error);
+            }
+        }
+    }
     loop {
-        if held.failed.is_some() {
+        if held.failed.is_some() || held.waiting.is_empty() && held.busy == 0 {
+            changed.notify_all();
             return None;
         }
         if let Some(next) = held.waiting.pop() {
             held.busy += 1;
+            // Who is woken does the same. A call into the kernel for every directory would be one too many.
+            if held.idle > 0 && !held.waiting.is_empty() {
+                changed.notify_one();
+            }
             return Some(next);
         }
-        if held.busy == 0 {
-            return None;
-        }
+        held.idle += 1;
         held = changed.wait(held).unwrap_or_else(PoisonError::into_inner);
+        held.idle -= 1;
     }
-}
-
-fn give<T>(queue: &Mutex<Queue<T>>, changed: &Condvar, next: Result<Next<T>, Error>) {
-    let mut held = lock(queue);
-    held.busy -= 1;
-    match next {
-        Ok(next) => held.waiting.extend(next),
-        Err(error) => {
-            held.failed.get_or_insert(error);
-        }
-    }
-    drop(held);
-    changed.notify_all();
 }
 
 /// `None` for a mount that nobody knew of.
-fn list<'a, T>(
+fn open<'a, T>(
     root: &RootDir,
     exclusions: &'a Exclusions,
     path: &'a ImagePath,
@@ -191,7 +209,6 @@ fn list<'a, T>(
         path,
         stat: disk::stat_of_fd(&fd).map_err(failed)?,
         tag,
-        names: Names::of(&fd).map_err(failed)?,
         exclusions,
         is_pinned: exclusions.is_pinned(path),
         fd,

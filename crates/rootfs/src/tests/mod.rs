@@ -4,6 +4,7 @@ mod fixture;
 mod former;
 mod hostile;
 mod keeping;
+mod lasting;
 mod list;
 mod placing;
 mod rollback;
