@@ -50,3 +50,162 @@ pub(super) fn judge(known: &mut Known, directory: &Directory<'_, Beside>, began:
         && known.is_unchanged(beside, &directory.stat);
     known.set_complete(beside, is_lasting);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use kigumi_layer::{Change, Entry, ImagePath, Metadata, Mode, Tree};
+
+    use super::super::{Index, walk};
+    use super::*;
+    use crate::{Exclusions, Protection, RootDir, Virtuals, disk};
+
+    fn path(text: &str) -> ImagePath {
+        ImagePath::parse(text.as_bytes()).unwrap()
+    }
+
+    fn dir(name: &str) -> Change {
+        let mut metadata = Metadata::root_owned(Mode::DIRECTORY, Timestamp::default());
+        let me = rustix::process::geteuid().as_raw();
+        (metadata.uid, metadata.gid) = (me, rustix::process::getegid().as_raw());
+        Change::Put {
+            path: path(name),
+            entry: Entry::Directory,
+            metadata,
+        }
+    }
+
+    /// Filesystems may count finer than by ticks, so that settling is done sooner.
+    fn wait_for_next_tick() {
+        let now = tick();
+        while tick() <= now {
+            std::thread::yield_now();
+        }
+    }
+
+    /// A root with directories, recorded after all of them were there for a while.
+    fn recorded_directories(
+        directory: &std::path::Path,
+        names: &[&str],
+        protection: &Protection,
+    ) -> (RootDir, Exclusions, Index) {
+        let mut tree = Tree::new();
+        for name in names {
+            std::fs::create_dir_all(directory.join(name)).unwrap();
+            tree.apply(dir(name)).unwrap();
+        }
+        let root = RootDir::open(directory).unwrap();
+        let exclusions = Exclusions::new(&root, protection).unwrap();
+        wait_for_next_tick();
+        let mut index = Index::record(&root, &exclusions, tree, Virtuals::default()).unwrap();
+        index.settle(&root).unwrap();
+        (root, exclusions, index)
+    }
+
+    /// How many of how many directories a scan lists.
+    fn listed(root: &RootDir, exclusions: &Exclusions, index: &mut Index) -> (usize, usize) {
+        index.settle(root).unwrap();
+        wait_for_next_tick();
+        let before = index.tree.clone();
+        let late = index.look(root, exclusions, &before).unwrap();
+        let visits = late.visits;
+        index.put_late(late, root).unwrap();
+        (visits.listed, visits.directories)
+    }
+
+    #[test]
+    fn only_directories_that_changed_are_listed_and_the_root_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["a", "a/b", "a/b/c", "d"];
+        let protection = Protection::default();
+        let (root, exclusions, mut index) =
+            recorded_directories(directory.path(), &names, &protection);
+        let mut listed = || listed(&root, &exclusions, &mut index);
+        // Settling touches the root directory.
+        assert_eq!(listed(), (1, 5), "what was recorded need not be listed");
+        std::fs::write(directory.path().join("a/b/new"), "x").unwrap();
+        assert_eq!(listed(), (2, 5), "the one that changed");
+        assert_eq!(listed(), (2, 5), "whether it now has the names of the tree");
+        assert_eq!(listed(), (1, 5), "it has");
+        std::fs::write(directory.path().join("a/b/new"), "other").unwrap();
+        assert_eq!(listed(), (1, 5), "a file is no business of its directory");
+        std::fs::create_dir(directory.path().join("d/new")).unwrap();
+        assert_eq!(listed(), (3, 6));
+        assert_eq!(listed(), (3, 6));
+        assert_eq!(listed(), (1, 6));
+        rustix::fs::rmdir(directory.path().join("d/new")).unwrap();
+        assert_eq!(listed(), (2, 5));
+    }
+
+    #[test]
+    fn directories_with_more_or_less_than_the_tree_has_are_listed_each_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["plain", "foreign", "socket", "held", "ignored", "moved"];
+        let at = |name: &str| directory.path().join(name);
+        let protection = Protection {
+            ours: vec![at("held/ours")],
+            ignored: vec![path("/ignored/x")],
+            ..Protection::default()
+        };
+        for name in ["foreign", "held"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        std::fs::write(at("foreign/file"), "x").unwrap();
+        std::fs::create_dir(at("held/ours")).unwrap();
+        std::fs::create_dir(at("socket")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket/s")).unwrap();
+        let (root, mut exclusions, mut index) =
+            recorded_directories(directory.path(), &names, &protection);
+        for _ in 0..3 {
+            let found = listed(&root, &exclusions, &mut index);
+            assert_eq!(
+                found,
+                (5, 7),
+                "the root, `foreign`, `socket`, `held`, `ignored`"
+            );
+        }
+        // What is ours is elsewhere now: both directories changed, and the new one is listed from now on.
+        rustix::fs::rename(at("held/ours"), at("moved/ours")).unwrap();
+        exclusions.refresh().unwrap();
+        for _ in 0..3 {
+            let found = listed(&root, &exclusions, &mut index);
+            assert_eq!(found, (6, 7), "`held` is still excluded by its name");
+        }
+        rustix::fs::unlink(at("foreign/file")).unwrap();
+        rustix::fs::unlink(at("socket/s")).unwrap();
+        listed(&root, &exclusions, &mut index);
+        let found = listed(&root, &exclusions, &mut index);
+        assert_eq!(
+            found,
+            (4, 7),
+            "two of them have nothing that is not in the tree"
+        );
+    }
+
+    #[test]
+    fn a_directory_that_changed_in_the_tick_in_which_a_scan_began_is_listed_by_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let protection = Protection::default();
+        let (root, exclusions, mut index) =
+            recorded_directories(directory.path(), &["d"], &protection);
+        let id = index.tree.lookup(&path("/d")).unwrap();
+        let stat = disk::stat_at(&root, b"d").unwrap();
+        assert!(index.known.is_unchanged(id, &stat));
+        let changed = stat.identity.ctime;
+        let later = Timestamp {
+            nanoseconds: changed.nanoseconds + 1,
+            ..changed
+        };
+        for (began, is_lasting) in [(changed, false), (later, true)] {
+            let known = Mutex::new(&mut index.known);
+            walk::walk(&root, &exclusions, None, |found, (): &mut (), _| {
+                judge(&mut known.lock().unwrap(), found, began);
+                let inside = (path("/d"), Some(id));
+                Ok(found.path.is_root().then_some(inside).into_iter().collect())
+            })
+            .unwrap();
+            assert_eq!(index.known.is_complete(id), is_lasting);
+        }
+    }
+}
