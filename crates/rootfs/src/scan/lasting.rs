@@ -8,7 +8,7 @@
 //!   judged. Every change after it was listed then gets a later change time. (Where the clock is set back, [`Index::settle`](super::Index::settle) finds
 //!   out, and what is suspect is listed.)
 //! * Only names that are in the tree count. A directory with anything beside (a socket, a foreign file, a mount, something of ours) or without
-//!   something (what could not be made) is listed each time, and so is one that has something excluded below it, which the next reading of the mounts may move.
+//!   something (what could not be made) is listed each time, and so is one as long as something below it is excluded by name.
 //! * Nothing but scans changes the names of the tree, and they note every directory anew that changed on the disk: [`Known::note`] forgets that it was complete.
 //!
 //! The files in such a directory are looked at one by one all the same: their change says nothing about the directory.
@@ -45,9 +45,8 @@ pub(super) fn judge(known: &mut Known, directory: &Directory<'_, Beside>, began:
     let Some(beside) = directory.tag else {
         return;
     };
-    let is_lasting = !directory.is_pinned()
-        && directory.stat.identity.ctime < began
-        && known.is_unchanged(beside, &directory.stat);
+    let is_lasting =
+        directory.stat.identity.ctime < began && known.is_unchanged(beside, &directory.stat);
     known.set_complete(beside, is_lasting);
 }
 
@@ -141,7 +140,9 @@ mod tests {
     #[test]
     fn directories_with_more_or_less_than_the_tree_has_are_listed_each_time() {
         let directory = tempfile::tempdir().unwrap();
-        let names = ["plain", "foreign", "socket", "held", "ignored", "moved"];
+        let names = [
+            "plain", "foreign", "socket", "held", "ignored", "moved", "taken", "taken/x",
+        ];
         let at = |name: &str| directory.path().join(name);
         let protection = Protection {
             ours: vec![at("held/ours")],
@@ -161,7 +162,7 @@ mod tests {
             let found = listed(&root, &exclusions, &mut index);
             assert_eq!(
                 found,
-                (5, 7),
+                (5, 9),
                 "the root, `foreign`, `socket`, `held`, `ignored`"
             );
         }
@@ -170,7 +171,13 @@ mod tests {
         exclusions.refresh().unwrap();
         for _ in 0..3 {
             let found = listed(&root, &exclusions, &mut index);
-            assert_eq!(found, (6, 7), "`held` is still excluded by its name");
+            assert_eq!(found, (6, 9), "`held` is still excluded by its name");
+        }
+        rustix::fs::rmdir(at("taken/x")).unwrap();
+        let _other = std::os::unix::net::UnixListener::bind(at("taken/x")).unwrap();
+        for _ in 0..3 {
+            let found = listed(&root, &exclusions, &mut index);
+            assert_eq!(found, (7, 8), "a socket has a name that the tree had");
         }
         rustix::fs::unlink(at("foreign/file")).unwrap();
         rustix::fs::unlink(at("socket/s")).unwrap();
@@ -178,7 +185,7 @@ mod tests {
         let found = listed(&root, &exclusions, &mut index);
         assert_eq!(
             found,
-            (4, 7),
+            (5, 8),
             "two of them have nothing that is not in the tree"
         );
     }
@@ -207,5 +214,25 @@ mod tests {
             .unwrap();
             assert_eq!(index.known.is_complete(id), is_lasting);
         }
+    }
+
+    /// Should not be, but costs nothing to be found: every name is looked at.
+    #[test]
+    fn what_is_gone_is_found_even_if_its_directory_pretends_to_be_untouched() {
+        let directory = tempfile::tempdir().unwrap();
+        let protection = Protection::default();
+        let (root, exclusions, mut index) =
+            recorded_directories(directory.path(), &["d", "d/x", "d/y"], &protection);
+        rustix::fs::rmdir(directory.path().join("d/x")).unwrap();
+        let id = index.tree().lookup(&path("/d")).unwrap();
+        let now = disk::stat_at(&root, b"d").unwrap();
+        index.known.note(id, now.identity);
+        index.known.set_complete(id, true);
+        let before = index.tree().clone();
+        assert_eq!(listed(&root, &exclusions, &mut index), (1, 3));
+        let deleted = Change::Delete { path: path("/d/x") };
+        let found = kigumi_layer::diff(&before, index.tree());
+        assert_eq!(found.last(), Some(&deleted));
+        assert_eq!(listed(&root, &exclusions, &mut index), (2, 3));
     }
 }
