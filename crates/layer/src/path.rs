@@ -92,7 +92,9 @@ impl ImagePath {
     #[must_use]
     pub fn join(&self, name: &[u8]) -> Self {
         debug_assert!(!name.contains(&b'/'), "one component only");
-        let mut bytes = self.0.to_vec();
+        // As much as it takes: a box is made of it by copying once more where there is room left.
+        let mut bytes = Vec::with_capacity(self.0.len() + "/".len() + name.len());
+        bytes.extend_from_slice(&self.0);
         push_component(&mut bytes, name);
         Self(bytes.into())
     }

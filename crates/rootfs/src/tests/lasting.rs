@@ -53,12 +53,6 @@ const STEPS: &[(&str, &str)] = &[
         "d 0755 /d\nd 0755 /d/sub\nf 0644 1 /d/sub/g\n",
     ),
     (
-        "ln d/b e/link",
-        "d 0755 /d\nf 0644 4 /d/b\nd 0755 /e\nh /e/link = /d/b\n",
-    ),
-    ("true", ""),
-    ("rm e/link", "d 0755 /e\n- /e/link\n"),
-    (
         "mkdir e/new; echo >e/new/f",
         "d 0755 /e\nd 0755 /e/new\nf 0644 1 /e/new/f\n",
     ),
@@ -77,15 +71,62 @@ const STEPS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Where a file of a lower layer gets another name, overlayfs shows two inodes.
+const STEPS_WITH_LINKS: &[(&str, &str)] = &[
+    (
+        "ln d/b e/link",
+        "d 0755 /d\nf 0644 4 /d/b\nd 0755 /e\nh /e/link = /d/b\n",
+    ),
+    ("true", ""),
+    ("rm e/link", "d 0755 /e\n- /e/link\n"),
+];
+
 #[test]
 fn each_step_of_many_is_found() {
     Fixture::each(|fixture| {
         let mut index = known(&fixture);
-        for (script, expected) in STEPS {
-            let found = fixture.layer(&mut index, &format!("umask 022; {script}"));
-            assert_eq!(found, *expected, "{script}");
-            assert_eq!(fixture.text(index.tree()), fixture.disk(), "{script}");
-        }
+        take(STEPS, &fixture, &mut index);
+        take(STEPS_WITH_LINKS, &fixture, &mut index);
+    });
+}
+
+fn take(steps: &[(&str, &str)], fixture: &Fixture, index: &mut Index) {
+    for (script, expected) in steps {
+        let found = fixture.layer(index, &format!("umask 022; {script}"));
+        assert_eq!(found, *expected, "{script}");
+        assert_eq!(fixture.text(index.tree()), fixture.disk(), "{script}");
+    }
+}
+
+/// In a pod the root is an overlay, and so may be what an image lies on: its directories are of the lower layer until something in them changes.
+#[test]
+fn privileged_each_step_is_found_on_an_overlay_of_which_all_is_in_the_lower_layer() {
+    let name = "tests::lasting::privileged_each_step_is_found_on_an_overlay_of_which_all_is_in_the_lower_layer";
+    in_mount_namespace(name, || {
+        let mut fixture = Fixture::new();
+        let (tree, virtuals) = fixture.unpack(&[&base()]);
+        let layers = tempfile::tempdir().unwrap();
+        mount_tmpfs(layers.path());
+        // The root directory of an overlay is that of the upper layer.
+        run_in(
+            layers.path(),
+            "umask 022; mkdir upper work; touch -d @1000000000.123456789 upper",
+        );
+        let host = fixture.host();
+        let options = std::ffi::CString::new(format!(
+            "lowerdir={},upperdir={at}/upper,workdir={at}/work",
+            host.display(),
+            at = layers.path().display()
+        ))
+        .unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("overlay", &host, "overlay", flags, &*options).unwrap();
+        fixture.reopen();
+        let mut index = fixture.record(tree, virtuals);
+        assert_eq!(fixture.layer(&mut index, "true"), "");
+        take(STEPS, &fixture, &mut index);
+        drop(fixture);
+        rustix::mount::unmount(layers.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
     });
 }
 
