@@ -89,8 +89,9 @@ impl Built {
     }
 
     /// Fails unless the file of the flattened image has exactly this content.
-    pub fn holds(&self, path: &str, content: &str) -> Result<()> {
-        let digest = digest_of(content.as_bytes());
+    pub fn holds(&self, path: &str, content: impl AsRef<[u8]>) -> Result<()> {
+        let content = content.as_ref();
+        let digest = digest_of(content);
         self.has(path, &format!("f |{} {digest}", content.len()))
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use kigumi_tests::lab::Request;
-use kigumi_tests::{Context, Image, ImageBuilder, Lab, LayerBuilder, Outcome, Pod};
+use kigumi_tests::{Built, Context, Image, ImageBuilder, Lab, LayerBuilder, Outcome, Pod};
 
 /// A base under a name of its own, so that its requests are nobody else's: a shell, and a layer of a mebibyte.
 fn base(lab: &Lab) -> Result<(String, Vec<String>)> {
@@ -261,6 +261,63 @@ fn ten_runs_read_the_base_once_and_send_ten_layers() -> Result<()> {
     ensure!(counted.mounts == layers.len(), "{counted:?}");
     // Ten layers and the config.
     ensure!(counted.uploads.len() == 11, "{counted:?}");
+    Ok(())
+}
+
+/// A base whose first layer has files at these paths, and so many more bytes behind them that the beginning of the layer is gone when its end is read.
+fn base_with_files(lab: &Lab, files: &[(&str, &[u8])]) -> Result<(String, Vec<String>)> {
+    let name = Lab::unique_name("counted-base");
+    let mut layer = LayerBuilder::with_shell(lab)?;
+    for (path, content) in files {
+        layer = layer.file(path, 0o644, content)?;
+    }
+    let layer = layer.file("noise", 0o644, noise(10 << 20))?;
+    ImageBuilder::new(lab)?
+        .layer(layer)?
+        .push(lab.plain(), &name)?;
+    let digests = Image::pull(lab.plain(), &name)?.layers;
+    let digests = digests
+        .iter()
+        .map(|layer| layer.descriptor.digest.clone())
+        .collect();
+    Ok((name, digests))
+}
+
+// T-RES-07, T-UNPACK-12
+#[test]
+fn what_the_pod_mounts_over_is_copied_from_a_stage_without_another_look_at_its_layer() -> Result<()>
+{
+    let lab = Lab::get()?;
+    let (base, layers) = base_with_files(lab, &[("etc/hosts", b"hosts of the base\n")])?;
+    let dockerfile = format!(
+        "FROM {} AS a\nRUN echo x >/x\nFROM scratch\nCOPY --from=a /etc/hosts /x /\n",
+        lab.destination(&base)
+    );
+    let mark = lab.plain().mark();
+    let built = Built::of(lab, context(lab, dockerfile)?, &[])?;
+    built.holds("/hosts", "hosts of the base\n")?;
+    let requests = lab.plain().requests_since(mark)?;
+    let counted = Counted::of(&requests, &[&base]);
+    ensure!(counted.reads_of(&layers) == [1], "{counted:?}");
+    Ok(())
+}
+
+// T-UNPACK-12
+#[test]
+fn a_large_file_that_is_not_on_the_disk_is_fetched_again_for_who_copies_it() -> Result<()> {
+    let lab = Lab::get()?;
+    let large = noise(3 << 20);
+    let (base, layers) = base_with_files(lab, &[("data/large", &large)])?;
+    let dockerfile = format!(
+        "FROM {} AS a\nRUN echo x >/x\nFROM scratch\nCOPY --from=a /data/large /x /\n",
+        lab.destination(&base)
+    );
+    let mark = lab.plain().mark();
+    let built = Built::of(lab, context(lab, dockerfile)?, &["--ignore-path=/data"])?;
+    built.holds("/large", &large)?;
+    let requests = lab.plain().requests_since(mark)?;
+    let counted = Counted::of(&requests, &[&base]);
+    ensure!(counted.reads_of(&layers) == [2], "{counted:?}");
     Ok(())
 }
 

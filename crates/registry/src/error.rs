@@ -93,6 +93,11 @@ pub enum Error {
     /// A spool's writer went away without finishing.
     #[error("the writer of a spool went away before its end")]
     SpoolAbandoned,
+    /// A spool whose bytes were to be read once was read again.
+    #[error(
+        "the bytes were given back while they were read for the first time; this is a defect of kigumi, please report it"
+    )]
+    SpoolPassed,
     /// Bytes that arrived could not be stored.
     #[error("{operation}: write to the spool")]
     SpoolWrite {

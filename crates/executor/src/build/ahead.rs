@@ -1,9 +1,9 @@
 //! While one stage works, the base of the next one that needs the root filesystem is fetched (ADR 28).
 //!
-//! Its layers wait on the disk, as they came. So as not to need more of the disk than without, they are asked for when the layers of the stage before are
-//! gone; or at once, if they are so much larger than those that the disk will be needed for them anyway. What is unpacked takes about three
-//! times the place of its layers: with a root of `3 p` and layers of `p`, `3 p + p + n` is no more than the `3 n + n` of the next stage if `n` is at
-//! least four thirds of `p`.
+//! Its layers wait on the disk, as they came. So as not to need more of the disk than one base with its layers beside it, they are asked for when the
+//! layers of the stage before are gone; or at once, if they are so much larger than those that the disk will be needed for them anyway. What is
+//! unpacked takes about three times the place of its layers: with a root of `3 p` and layers of `p`, which stay if anybody wants them again,
+//! `3 p + p + n` is no more than the `3 n + n` of the next stage if `n` is at least four thirds of `p`.
 
 use kigumi_plan::{Base, ImageId, StageId};
 

@@ -1,7 +1,9 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use kigumi_layer::{Change, Dialect, ImagePath, LayerReader, OutlineReader, Tree, decompress};
+use kigumi_layer::{
+    Change, Dialect, ImagePath, LayerEntry, LayerReader, Origin, OutlineReader, Tree, decompress,
+};
 use kigumi_registry::Spool;
 use kigumi_rootfs::{
     DisposableRoot, Exclusions, Former, Index, Protection, Unpacker, Virtuals, WritableRoot,
@@ -121,8 +123,9 @@ impl Ground {
         mut recorder: Recorder<'_>,
     ) -> Result<Index, BuildError> {
         let mut unpacker = Unpacker::new(&self.root, &self.exclusions, virtuals);
+        let mut aside = Aside::of(&self.exclusions);
         for (layer, blob) in layers {
-            let tools = (&mut unpacker, Some(&mut recorder));
+            let tools = (&mut unpacker, &mut aside, Some(&mut recorder));
             apply_layer(&mut tree, (layer, *blob), cancel, tools)?;
         }
         let virtuals = unpacker
@@ -213,8 +216,10 @@ pub(crate) fn unpack_stack(
 ) -> Result<Index, BuildError> {
     let mut tree = Tree::new();
     let mut unpacker = Unpacker::new(root, exclusions, Virtuals::default());
+    let mut aside = Aside::of(exclusions);
     for (layer, blob) in layers {
-        apply_layer(&mut tree, (layer, *blob), cancel, (&mut unpacker, None))?;
+        let tools = (&mut unpacker, &mut aside, None);
+        apply_layer(&mut tree, (layer, *blob), cancel, tools)?;
     }
     let virtuals = unpacker
         .finish(&mut tree)
@@ -246,7 +251,7 @@ fn apply_layer(
     tree: &mut Tree,
     (layer, blob): (&Layer, u32),
     cancel: &Cancel,
-    (unpacker, mut recorder): (&mut Unpacker<'_>, Option<&mut Recorder<'_>>),
+    (unpacker, aside, mut recorder): (&mut Unpacker<'_>, &mut Aside<'_>, Option<&mut Recorder<'_>>),
 ) -> Result<(), BuildError> {
     let digest = layer.descriptor.digest;
     let failed_layer = |source| BuildError::Layer {
@@ -262,12 +267,16 @@ fn apply_layer(
     tree.begin_layer();
     while let Some(mut entry) = reader.next_entry().map_err(failed_layer)? {
         check_cancelled(cancel)?;
-        let effect = tree.apply(entry.change.clone()).map_err(failed_layer)?;
         let mut kept = None;
         if let Some(recorder) = recorder.as_deref_mut().filter(|it| it.is_recording()) {
             kept = outlines::content_to_keep(&mut entry).map_err(failed_layer)?;
             recorder.put(&entry.change, kept.as_deref());
         }
+        let change = aside
+            .keep(&mut entry, &mut kept)
+            .map_err(failed_layer)?
+            .unwrap_or_else(|| entry.change.clone());
+        let effect = tree.apply(change).map_err(failed_layer)?;
         let mut kept = kept.map(io::Cursor::new);
         let content: Option<&mut dyn Read> = match (&mut kept, entry.content.as_mut()) {
             (Some(kept), _) => Some(kept),
@@ -287,6 +296,51 @@ fn apply_layer(
         recorder.finish();
     }
     Ok(())
+}
+
+/// Small files of a base that do not get to the disk, because the pod has something mounted there: their bytes are kept with the tree, since those
+/// of their layers may be gone when somebody asks for them.
+struct Aside<'a> {
+    exclusions: &'a Exclusions,
+    /// How many bytes there is room for.
+    left: u64,
+}
+
+impl<'a> Aside<'a> {
+    /// What a pod mounts over files of a base, `/etc/hosts` and the like, are a few short ones.
+    const ROOM: u64 = 1024 * 1024;
+
+    fn of(exclusions: &'a Exclusions) -> Self {
+        Self {
+            exclusions,
+            left: Self::ROOM,
+        }
+    }
+
+    /// The change with its bytes, if it is such a file. They are those that were `kept` already, or are kept from now on.
+    fn keep<R: Read>(
+        &mut self,
+        entry: &mut LayerEntry<'_, R>,
+        kept: &mut Option<Vec<u8>>,
+    ) -> Result<Option<Change>, kigumi_layer::Error> {
+        let path = entry.change.path();
+        let size = match entry.change.file() {
+            Some(content) if self.exclusions.is_excluded(path) => content.size,
+            Some(_) | None => return Ok(None),
+        };
+        let Some(left) = self.left.checked_sub(size) else {
+            return Ok(None);
+        };
+        if kept.is_none() {
+            *kept = outlines::read_content(entry)?;
+        }
+        self.left = left;
+        let mut change = entry.change.clone();
+        if let (Some(content), Some(bytes)) = (change.file_mut(), kept) {
+            content.origin = Origin::Inline(bytes.as_slice().into());
+        }
+        Ok(Some(change))
+    }
 }
 
 /// What the kernel did not let us write is right in the image and wrong on the disk: a RUN may notice.

@@ -152,6 +152,12 @@ impl Images {
             .is_some_and(|(image, _)| image.lasting == Lasting::Headers)
     }
 
+    /// Whether a numbered layer is wanted until it is unpacked and not again.
+    pub(crate) fn is_wanted_once(&self, number: u32) -> bool {
+        self.of_layer(number)
+            .is_some_and(|(image, _)| image.lasting == Lasting::Once)
+    }
+
     /// Whether a numbered layer is one of an image.
     pub(crate) fn has_layer(&self, number: u32) -> bool {
         self.of_layer(number).is_some()

@@ -11,7 +11,8 @@ use super::stage::NumberedLayer;
 /// What a RUN is told by, whoever copies from the stage.
 const USERS: [&[u8]; 2] = [b"etc/passwd", b"etc/group"];
 
-/// Keeps the bytes of the layers that hold such files, as far as anybody may ask for them: all if others copy from the stage.
+/// Keeps the bytes of the layers that hold such files, as far as anybody may ask for them: all if others copy from the stage. Of layers that have passed
+/// nothing is left: small files were kept by themselves, and whoever asks for others has the layer fetched again.
 pub(crate) fn keep(
     index: &Index,
     layers: &[NumberedLayer],
@@ -30,8 +31,9 @@ pub(crate) fn keep(
         })
         .collect();
     for (layer, number) in layers {
-        if wanted.contains(number) && layer.spool.is_some() {
-            contents.set_layer(*number, layer.spool.clone());
+        let kept = layer.spool.as_ref().filter(|spool| !spool.passes());
+        if wanted.contains(number) && kept.is_some() {
+            contents.set_layer(*number, kept.cloned());
         }
     }
 }

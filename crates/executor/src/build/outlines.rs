@@ -199,12 +199,19 @@ fn unkept(source: Error) -> BuildError {
 pub(crate) fn content_to_keep<R: Read>(
     entry: &mut LayerEntry<'_, R>,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let Some(content) = entry.content.as_mut() else {
-        return Ok(None);
-    };
     if !keeps_content(&entry.change) {
         return Ok(None);
     }
+    read_content(entry)
+}
+
+/// The bytes of the file at hand, if it is one.
+pub(crate) fn read_content<R: Read>(
+    entry: &mut LayerEntry<'_, R>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let Some(content) = entry.content.as_mut() else {
+        return Ok(None);
+    };
     let mut bytes = Vec::new();
     let read = content.read_to_end(&mut bytes);
     read.map_err(|source| Error::ReadContent {
@@ -296,8 +303,10 @@ impl Stages<'_> {
     fn job(&self, layer: &mut NumberedLayer) -> Result<Job, BuildError> {
         let is_wanted = self.outlines.wants(&layer.0.name());
         let job = Job::new(layer, is_wanted.then(|| self.workshop.work()))?;
-        if self.images.skims(layer.1) {
-            layer.0.spool = None;
+        if self.images.skims(layer.1)
+            && let Some(spool) = layer.0.spool.take()
+        {
+            spool.pass();
         }
         Ok(job)
     }

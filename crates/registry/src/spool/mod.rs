@@ -1,16 +1,15 @@
-//! A growing temporary file with one writer and any number of readers that start at its beginning and wait for more.
+//! Growing temporary files with one writer and any number of readers that start at the beginning and wait for more.
 //!
-//! The file has no name from the start, so that nothing is left of it after `kill -9`; its space is free when the last
-//! handle is dropped. Memory holds one chunk per reader, whatever the size.
+//! The files have no names from the start, so that nothing is left of them after `kill -9`; their space is free when the last
+//! handle is dropped, or behind the only reader, once somebody said that it is that. Memory holds one chunk per reader, whatever the size.
 
 mod buffers;
 mod read;
+mod segments;
 mod write;
 
 use std::error::Error as StdError;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +21,7 @@ pub use read::SpoolReader;
 pub use write::SpoolWriter;
 
 use crate::Error;
+use segments::Segments;
 
 /// What a spool turned out to hold, known at its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,13 +53,15 @@ struct Shared {
 
 #[derive(Debug)]
 enum Store {
-    File(File),
+    Files(Segments),
     Memory(Bytes),
 }
 
 #[derive(Debug)]
 struct State {
     written: u64,
+    /// Whether what was read is given back.
+    passes: bool,
     end: Option<Result<Finished, SpoolFailure>>,
 }
 
@@ -71,19 +73,20 @@ enum Ahead {
 }
 
 impl Spool {
-    /// A spool in a file of `directory` that never has a name, and its writer.
+    /// A spool in files of `directory` that never have a name, and its writer.
     ///
     /// # Errors
-    /// [`Error::Spool`] when the file cannot be created.
+    /// [`Error::Spool`] when the first file cannot be created.
     pub fn create(directory: &Path) -> Result<(SpoolWriter, Self), Error> {
-        let file = tempfile::tempfile_in(directory).map_err(|source| Error::Spool {
+        let files = Segments::new(directory).map_err(|source| Error::Spool {
             directory: directory.to_owned(),
             source,
         })?;
         let spool = Self::with(
-            Store::File(file),
+            Store::Files(files),
             State {
                 written: 0,
+                passes: false,
                 end: None,
             },
         );
@@ -101,6 +104,7 @@ impl Spool {
             Store::Memory(bytes),
             State {
                 written: finished.size,
+                passes: false,
                 end: Some(Ok(finished)),
             },
         )
@@ -120,6 +124,17 @@ impl Spool {
     /// How many bytes can be read now.
     pub fn written(&self) -> u64 {
         self.shared.lock().written
+    }
+
+    /// From now on the bytes are wanted once more and by one reader: what that has read is given back to the disk, and the memory in which the
+    /// kernel keeps it with it. Whoever reads from the beginning later gets an error.
+    pub fn pass(&self) {
+        self.shared.lock().passes = true;
+    }
+
+    /// Whether [`Spool::pass`] was called.
+    pub fn passes(&self) -> bool {
+        self.shared.lock().passes
     }
 
     /// What the spool holds, if it has come to its end.
@@ -222,7 +237,7 @@ impl Shared {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match &self.store {
-            Store::File(file) => file.read_at(buffer, offset),
+            Store::Files(files) => files.read_at(buffer, offset),
             Store::Memory(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
                 let rest = bytes.get(start..).unwrap_or_default();
@@ -235,9 +250,17 @@ impl Shared {
         }
     }
 
+    /// A reader wants nothing before `offset` any more.
+    fn give_back(&self, offset: u64) {
+        let passes = self.lock().passes;
+        if let (Store::Files(files), true) = (&self.store, passes) {
+            files.drop_before(offset);
+        }
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match &self.store {
-            Store::File(file) => file.write_all_at(bytes, offset),
+            Store::Files(files) => files.write_at(bytes, offset),
             Store::Memory(_) => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)),
         }
     }

@@ -7,6 +7,9 @@ use futures_util::stream::{self, Stream};
 use super::buffers::{Buffer, Buffers};
 use super::{Shared, Spool, SpoolFailure};
 
+/// How much is read before it is given back, where that is wanted: little beside what a build needs, and seldom.
+const GIVEN_BACK: u64 = 4 * 1024 * 1024;
+
 /// A blocking reader that starts at the beginning and waits for the writer.
 ///
 /// Its end is the end of the spool; a writer that failed makes it fail.
@@ -14,6 +17,8 @@ use super::{Shared, Spool, SpoolFailure};
 pub struct SpoolReader {
     shared: Arc<Shared>,
     offset: u64,
+    /// How much was read when what was read was given back.
+    given_back: u64,
 }
 
 impl Spool {
@@ -22,6 +27,7 @@ impl Spool {
         SpoolReader {
             shared: Arc::clone(&self.shared),
             offset: 0,
+            given_back: 0,
         }
     }
 
@@ -90,6 +96,10 @@ impl Read for SpoolReader {
         let buffer = buffer.get_mut(..length).unwrap_or_default();
         let count = read_some(&self.shared, buffer, self.offset)?;
         self.offset += count as u64;
+        if self.offset - self.given_back >= GIVEN_BACK {
+            self.given_back = self.offset;
+            self.shared.give_back(self.offset);
+        }
         Ok(count)
     }
 }

@@ -158,3 +158,44 @@ async fn a_spool_is_waited_for_until_its_end_or_until_it_is_large() {
     drop(writer);
     spool.finished_or_beyond(5).await.unwrap_err();
 }
+
+#[test]
+fn what_the_only_reader_has_read_is_given_back_while_it_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let (writer, spool) = Spool::create(directory.path()).unwrap();
+    let bytes = pattern(20_000_000);
+    write_in_pieces(writer, &bytes);
+    spool.pass();
+    let mut reader = spool.reader();
+    let mut out = vec![0; 15_000_000];
+    reader.read_exact(&mut out).unwrap();
+    let again = |offset| spool.shared.read_at(&mut [0; 1], offset);
+    again(0).unwrap_err();
+    assert_eq!(again(15_000_000).unwrap(), 1);
+    reader.read_to_end(&mut out).unwrap();
+    assert!(out == bytes);
+}
+
+#[tokio::test]
+async fn who_comes_after_the_only_reader_gets_an_error_and_no_zeros() {
+    let directory = tempfile::tempdir().unwrap();
+    let (writer, spool) = Spool::create(directory.path()).unwrap();
+    write_in_pieces(writer, &pattern(15_000_000));
+    spool.pass();
+    assert!(spool.passes());
+    io::copy(&mut spool.reader(), &mut io::sink()).unwrap();
+    let error = spool.reader().read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.to_string(), Error::SpoolPassed.to_string());
+    spool.stream().try_collect::<Vec<_>>().await.unwrap_err();
+}
+
+#[test]
+fn what_nobody_said_is_read_once_can_be_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (writer, spool) = Spool::create(directory.path()).unwrap();
+    write_in_pieces(writer, &pattern(15_000_000));
+    for _ in 0..2 {
+        let count = io::copy(&mut spool.reader(), &mut io::sink()).unwrap();
+        assert_eq!(count, 15_000_000);
+    }
+}

@@ -65,9 +65,11 @@ impl Stages<'_> {
         let awaited = self.awaited(stage)?;
         // What later stages have in common with this one they may want back: that is where to look around.
         let shared = longest_shared(&stack_of(layers), &awaited);
-        let begun = match self.roll_back(layers)? {
-            Some(begun) => begun,
-            None => self.lay_first(layers, if shared > 0 { shared } else { layers.len() })?,
+        let begun = if let Some(begun) = self.roll_back(layers)? {
+            begun
+        } else {
+            self.let_pass(layers);
+            self.lay_first(layers, if shared > 0 { shared } else { layers.len() })?
         };
         let Begun {
             mut index,
@@ -85,6 +87,17 @@ impl Stages<'_> {
             }
         }
         Ok((index, known_as))
+    }
+
+    /// Says of layers that are unpacked now whether that is all that is wanted of them: then the disk need not hold them and what is in them.
+    fn let_pass(&self, layers: &[NumberedLayer]) {
+        for (layer, number) in layers {
+            if self.images.is_wanted_once(*number)
+                && let Some(spool) = &layer.spool
+            {
+                spool.pass();
+            }
+        }
     }
 
     /// Empties the root filesystem and unpacks the first layers onto it.
