@@ -52,6 +52,7 @@
 //! # }
 //! ```
 
+mod abandon;
 mod disk;
 mod error;
 mod exclusions;
@@ -71,6 +72,7 @@ mod wipe;
 #[cfg(test)]
 mod tests;
 
+pub use abandon::abandon;
 pub use error::Error;
 pub use exclusions::{Exclusions, Protection};
 pub use former::{Former, WhyForeign};

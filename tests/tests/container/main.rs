@@ -6,6 +6,7 @@ mod cache_mounts;
 mod cached;
 mod confinement;
 mod copies;
+mod endings;
 mod faults;
 mod former;
 mod git;

@@ -7,7 +7,7 @@ use kigumi_layer::{
 use kigumi_registry::Spool;
 use kigumi_rootfs::{
     DisposableRoot, Exclusions, Former, Index, Protection, Unpacker, Virtuals, WritableRoot,
-    remove_sockets, wipe,
+    abandon, remove_sockets, wipe,
 };
 use kigumi_run::Cancel;
 
@@ -27,6 +27,8 @@ pub(crate) struct Ground {
     path: PathBuf,
     /// What was here before; none if nobody wants it again.
     former: Option<Former>,
+    /// Whether everything that is here now was put here by us.
+    is_emptied: bool,
 }
 
 fn failed(operation: &str) -> impl Fn(kigumi_rootfs::Error) -> BuildError {
@@ -54,6 +56,7 @@ impl Ground {
             exclusions,
             path: disposable.path().to_owned(),
             former,
+            is_emptied: false,
         })
     }
 
@@ -74,9 +77,19 @@ impl Ground {
                 .move_aside(&self.root, &mut self.exclusions)
                 .map_err(failed("move the content of the root filesystem aside"))?;
         }
-        wipe(&self.root, &mut self.exclusions)
-            .map(drop)
-            .map_err(failed("empty the root filesystem"))
+        wipe(&self.root, &mut self.exclusions).map_err(failed("empty the root filesystem"))?;
+        self.is_emptied = true;
+        Ok(())
+    }
+
+    /// Sees to it that the kernel does not write to the disk what nobody will read: the container ends, and with it all that is here. Gives how
+    /// many bytes that was.
+    pub(crate) fn abandon(&mut self) -> Result<u64, BuildError> {
+        if !self.is_emptied || self.former.is_some() {
+            return Ok(0);
+        }
+        abandon(&self.root, &mut self.exclusions)
+            .map_err(failed("cut the files of the root filesystem"))
     }
 
     /// Undoes everything that was done to the root, if it is wanted again.

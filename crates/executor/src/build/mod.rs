@@ -323,6 +323,9 @@ impl<'a> Build<'a> {
             Some(_) | None => Ok(()),
         };
         let built = built.and_then(|digest| finished.map(|()| digest));
+        if self.config.cleanup.abandons && !self.cancel.is_cancelled() {
+            self.abandon(&mut premises);
+        }
         // However it ended; and after the push, because nothing of it is needed any more then.
         match (built, premises.give_back()) {
             (Err(error), Err(also)) => {
@@ -331,6 +334,22 @@ impl<'a> Build<'a> {
             }
             (built, given_back) => given_back.and(built),
         }
+    }
+
+    /// However it ended: nobody will look at what is on the root filesystem now.
+    fn abandon(&self, premises: &mut Premises) {
+        let started = Instant::now();
+        let message = match premises.ground.as_mut().map(Ground::abandon) {
+            Some(Ok(bytes)) => format!(
+                "{} on the root filesystem, which ends with this container, need not be written to the disk any more: {}",
+                report::bytes(bytes),
+                report::duration(started.elapsed())
+            ),
+            // It costs the node a little time, and nobody anything else.
+            Some(Err(error)) => error.render(),
+            None => return,
+        };
+        self.events.emit(BuildEvent::Detail { message });
     }
 
     /// Builds all images and brings them to where they go.

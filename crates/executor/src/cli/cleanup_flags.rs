@@ -9,7 +9,7 @@ const PRESERVE_CONTEXT: &str = "KANIKO_PRESERVE_CONTEXT";
 /// The flags about what a build leaves on the root filesystem.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct CleanupFlags {
-    /// Leave the root filesystem as it was, also after a failure or a signal; `KANIKO_CLEANUP` says the same [default: true, unless the executor is the container's first process]
+    /// Leave the root filesystem as it was, also after a failure or a signal; `KANIKO_CLEANUP` says the same [default: true, unless the executor is the container's first process; then what is on it is abandoned, which `--cleanup=false` prevents]
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Root filesystem")]
     cleanup: Option<bool>,
     /// Begin on an empty root filesystem, as every build does; `KANIKO_PRE_CLEANUP` says the same
@@ -25,6 +25,8 @@ pub struct CleanupFlags {
 pub struct Cleanup {
     /// What was on the root filesystem before the build is there again after it.
     pub gives_back: bool,
+    /// What is on the root filesystem after the build is nobody's business, because the container ends with it.
+    pub abandons: bool,
 }
 
 impl Cleanup {
@@ -40,8 +42,11 @@ impl Cleanup {
         let cleans = asked(flags.cleanup, CLEANUP);
         // Somebody started us, and goes on in this container when we are done.
         let otherwise = !environment.is_init && !stays;
+        let gives_back = preserves || cleans.unwrap_or(otherwise);
         Self {
-            gives_back: preserves || cleans.unwrap_or(otherwise),
+            gives_back,
+            // Who says that nothing be cleaned may want to look at it from outside.
+            abandons: environment.is_init && !stays && !gives_back && cleans.is_none(),
         }
     }
 }
@@ -52,6 +57,10 @@ mod tests {
     use crate::cli::{Config, parse};
 
     fn gives_back(is_init: bool, variables: &[(&str, &str)], words: &[&str]) -> bool {
+        cleanup(is_init, variables, words).gives_back
+    }
+
+    fn cleanup(is_init: bool, variables: &[(&str, &str)], words: &[&str]) -> Cleanup {
         let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let environment = Environment {
             variables: variables.iter().map(owned).collect(),
@@ -60,7 +69,22 @@ mod tests {
         };
         let words = ["executor", "--no-push"].iter().chain(words);
         let config = Config::new(&parse(words).unwrap().build, &environment).unwrap();
-        config.cleanup.gives_back
+        config.cleanup
+    }
+
+    #[test]
+    fn only_a_first_process_of_which_nothing_is_asked_abandons_what_is_on_the_root() {
+        assert!(cleanup(true, &[], &[]).abandons);
+        assert!(!cleanup(false, &[], &[]).abandons);
+        assert!(!cleanup(false, &[], &["--cleanup=false"]).abandons);
+        for words in [
+            "--cleanup=false",
+            "--cleanup",
+            "--materialize",
+            "--preserve-context",
+        ] {
+            assert!(!cleanup(true, &[], &[words]).abandons, "{words}");
+        }
     }
 
     /// K-GL-02, K-JEN-01

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kigumi_layer::Tree;
 
 use super::fixture::*;
-use crate::{Index, Unpacker, Virtual, Virtuals, WhyVirtual, wipe};
+use crate::{Index, Unpacker, Virtual, Virtuals, WhyVirtual, abandon, wipe};
 
 #[test]
 fn a_wipe_empties_the_root_and_nothing_else() {
@@ -203,6 +203,28 @@ fn privileged_a_wipe_never_goes_through_a_mount_t_clean_07() {
             mounted.assert_canaries();
             for name in ["/etc/other", "/etc/deep", "/deep/er/other", "/with space2"] {
                 assert!(!mounted.fixture.at(name).exists(), "{name}");
+            }
+        });
+    });
+}
+
+#[test]
+fn privileged_files_behind_mounts_are_not_cut_with_those_of_the_root() {
+    let name = "tests::hostile::privileged_files_behind_mounts_are_not_cut_with_those_of_the_root";
+    in_mount_namespace(name, || {
+        Fixture::each(|fixture| {
+            let mounted = Mounted::new(fixture);
+            let large = |point: &str| mounted.fixture.at(point).join("sub/large");
+            let writable = || mounted.points.iter().filter(|point| *point != "/read-only");
+            for point in writable() {
+                std::fs::write(large(point), vec![7; 100_000]).unwrap();
+            }
+            std::fs::write(mounted.fixture.at("etc/large"), vec![7; 100_000]).unwrap();
+            let bytes = abandon(&mounted.fixture.root, &mut mounted.fixture.exclusions());
+            assert_eq!(bytes.unwrap(), 100_000, "that of the root");
+            for point in writable() {
+                let length = std::fs::metadata(large(point)).unwrap().len();
+                assert_eq!(length, 100_000, "BEHIND {point}");
             }
         });
     });

@@ -1,5 +1,6 @@
 //! The crate against real directories. Simulated RUNs are shell scripts.
 
+mod abandoning;
 mod fixture;
 mod former;
 mod hostile;
