@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::disk::{self, Stat};
 use crate::root_dir::{self, RootDir};
-use crate::scan::walk::{PATH_MAX, walk};
+use crate::scan::walk::{Opened, PATH_MAX, walk};
 use crate::unpack::{Refused, attributes};
 use crate::{Error, Exclusions, WritableRoot};
 
@@ -41,7 +41,7 @@ fn remove_files(root: &RootDir, exclusions: &Exclusions) -> u64 {
     let removed = walk(
         root,
         exclusions,
-        (),
+        ((), Opened::ForNames),
         |directory, removed: &mut u64, names| {
             let mut next = Vec::new();
             for entry in directory.entries(names)? {

@@ -1,3 +1,4 @@
+mod shared;
 mod undo;
 
 use std::cmp::Ordering;
@@ -7,6 +8,7 @@ use std::iter::Peekable;
 
 use crate::{Change, Entries, Entry, ImagePath, NodeId, Tree};
 
+use shared::Shared;
 pub use undo::undo;
 
 /// The changeset that makes `after` of `before`, in the order in which a layer lists it: parents first, the first name of a
@@ -24,6 +26,7 @@ pub fn diff(before: &Tree, after: &Tree) -> Vec<Change> {
 pub struct Changes<'a> {
     before: &'a Tree,
     after: &'a Tree,
+    shared: Shared,
     links: LinkGroups,
     /// The directories from the root to where it is.
     stack: Vec<Frame<'a>>,
@@ -96,10 +99,12 @@ impl<'a> Frame<'a> {
 impl<'a> Changes<'a> {
     /// From the first change on.
     pub fn between(before: &'a Tree, after: &'a Tree) -> Self {
+        let shared = Shared::of(before, after);
         let mut changes = Self {
             before,
             after,
-            links: LinkGroups::new(before, after),
+            links: LinkGroups::new(before, after, &shared),
+            shared,
             stack: Vec::new(),
             found: VecDeque::new(),
             parents: Vec::new(),
@@ -127,6 +132,9 @@ impl<'a> Changes<'a> {
                 self.list(Change::Delete { path });
             }
             Some(new) if after.node(new).is_directory() => {
+                if self.shared.has(pair.old, new) {
+                    return;
+                }
                 let path = frame.path.join(pair.name);
                 let below = self.enter(path, pair.old, new);
                 self.stack.push(below);
@@ -213,7 +221,7 @@ struct LinkGroups {
 }
 
 impl LinkGroups {
-    fn new(before: &Tree, after: &Tree) -> Self {
+    fn new(before: &Tree, after: &Tree, shared: &Shared) -> Self {
         let mut groups = Self::default();
         let mut directories = vec![(Some(before.root()), after.root())];
         while let Some((old_directory, directory)) = directories.pop() {
@@ -221,7 +229,8 @@ impl LinkGroups {
                 let old = old_directory.and_then(|directory| before.child(directory, name));
                 let node = after.node(id);
                 if node.is_directory() {
-                    directories.push((old, id));
+                    let is_differing = !shared.has(old, id);
+                    directories.extend(is_differing.then_some((old, id)));
                     continue;
                 }
                 let old_links = old.map_or(0, |old| before.links(old));

@@ -261,6 +261,39 @@ fn a_group_of_hard_links_is_listed_whole_when_it_grows_or_changes() {
 
 /// A content that nobody has hashed differs from every other: better listed twice than lost (T-BUG-18).
 #[test]
+fn a_group_that_grows_elsewhere_is_listed_with_the_name_in_a_directory_that_nobody_touched() {
+    let mut before = Tree::new();
+    let mut put = |name: &str, entry: Entry, mode: Mode| {
+        let metadata = Metadata::root_owned(mode, Timestamp::default());
+        let path = path_of(name);
+        before
+            .apply(Change::Put {
+                path,
+                entry,
+                metadata,
+            })
+            .unwrap();
+    };
+    let file = || Entry::File(FileContent::inline(b"x"));
+    put("/a", Entry::Directory, Mode::DIRECTORY);
+    put("/a/f", file(), Mode::FILE);
+    // So that what is linked is not kept together with what changes.
+    for number in 0..9 {
+        put(&format!("/{number}"), file(), Mode::FILE);
+    }
+    put("/b", Entry::Directory, Mode::DIRECTORY);
+    let mut after = before.clone();
+    after.begin_layer();
+    let (path, target) = (path_of("/b/g"), path_of("/a/f"));
+    after.apply(Change::Link { path, target }).unwrap();
+    let changes = diff(&before, &after);
+    let listed: Vec<_> = changes.iter().map(|c| c.path().to_string()).collect();
+    assert_eq!(listed, ["/a", "/a/f", "/b", "/b/g"]);
+    let a = before.lookup(&path_of("/a")).unwrap();
+    assert!(after.shares(&before, a));
+}
+
+#[test]
 fn contents_are_told_apart_by_what_is_known_of_them() {
     let cases = [
         ("f 0644 0:0 1 /a ?1", "f 0644 0:0 1 /a ?1", ""),
@@ -302,6 +335,10 @@ fn metadata() -> impl Strategy<Value = Metadata> {
             }
         },
     )
+}
+
+fn path_of(text: &str) -> ImagePath {
+    ImagePath::parse(text.as_bytes()).unwrap()
 }
 
 fn path() -> impl Strategy<Value = ImagePath> {
@@ -393,6 +430,14 @@ proptest! {
     fn a_tree_does_not_differ_from_itself((before, after) in trees()) {
         prop_assert_eq!(diff(&before, &before), []);
         prop_assert_eq!(diff(&after, &after), []);
+    }
+
+    /// What two trees share is skipped; trees that were read share nothing.
+    #[test]
+    fn a_difference_is_the_same_whatever_the_trees_share((before, after) in trees()) {
+        let apart = parse_tree(&before.to_string()).unwrap();
+        prop_assert_eq!(diff(&before, &after), diff(&apart, &after));
+        prop_assert_eq!(diff(&after, &before), diff(&after, &apart));
     }
 
     /// T-SNAP-07, T-SNAP-08, T-SNAP-21, T-SNAP-23.

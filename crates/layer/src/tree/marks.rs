@@ -2,7 +2,7 @@ use super::NodeId;
 
 /// A set of nodes, one bit for each number there is.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Marks(Vec<u64>);
+pub(crate) struct Marks(Vec<u64>);
 
 /// In which word of the set a node has its bit, and the bit.
 const fn place(id: NodeId) -> (usize, u64) {
@@ -11,7 +11,7 @@ const fn place(id: NodeId) -> (usize, u64) {
 }
 
 impl Marks {
-    pub(super) fn insert(&mut self, id: NodeId) {
+    pub(crate) fn insert(&mut self, id: NodeId) {
         let (word, bit) = place(id);
         if word >= self.0.len() {
             self.0.resize(word + 1, 0);
@@ -21,12 +21,12 @@ impl Marks {
         }
     }
 
-    pub(super) fn contains(&self, id: NodeId) -> bool {
+    pub(crate) fn contains(&self, id: NodeId) -> bool {
         let (word, bit) = place(id);
         self.0.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 }

@@ -1,5 +1,5 @@
 mod apply;
-mod marks;
+pub(crate) mod marks;
 mod nodes;
 mod resolve;
 mod walk;
@@ -146,6 +146,12 @@ impl Tree {
     /// Whether there is nothing but the root.
     pub fn is_empty(&self) -> bool {
         self.len() == 1
+    }
+
+    /// Whether a node is the very same here and in a tree that one of the two is a clone of, its names included. May say no where nothing differs.
+    pub(crate) fn shares(&self, other: &Self, id: NodeId) -> bool {
+        let has_one_name = |tree: &Self| !tree.links.contains_key(&id);
+        self.nodes.share(&other.nodes, id.number()) && has_one_name(self) && has_one_name(other)
     }
 
     #[cfg(test)]

@@ -206,11 +206,16 @@ mod tests {
         };
         for (began, is_lasting) in [(changed, false), (later, true)] {
             let known = Mutex::new(&mut index.known);
-            walk::walk(&root, &exclusions, None, |found, (): &mut (), _| {
-                judge(&mut known.lock().unwrap(), found, began);
-                let inside = (path("/d"), Some(id));
-                Ok(found.path.is_root().then_some(inside).into_iter().collect())
-            })
+            walk::walk(
+                &root,
+                &exclusions,
+                (None, walk::Opened::AsPlaces),
+                |found, (): &mut (), _| {
+                    judge(&mut known.lock().unwrap(), found, began);
+                    let inside = (path("/d"), Some(id));
+                    Ok(found.path.is_root().then_some(inside).into_iter().collect())
+                },
+            )
             .unwrap();
             assert_eq!(index.known.is_complete(id), is_lasting);
         }

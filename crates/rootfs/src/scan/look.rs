@@ -10,7 +10,7 @@ use kigumi_layer::{NodeId, Timestamp, Tree};
 
 use super::compare::{Absent, Beside, Comparison, Findings, Late, present};
 use super::names::Names;
-use super::walk::{self, Directory, Next};
+use super::walk::{self, Directory, Next, Opened};
 use super::{Index, lasting};
 use crate::disk::Stat;
 use crate::{Error, Exclusions, RootDir};
@@ -32,9 +32,12 @@ pub(super) fn look(
         index: RwLock::new(index),
     };
     let start = Some(before.root());
-    let found = walk::walk(root, exclusions, start, |directory, findings, names| {
-        looking.directory(directory, findings, names)
-    })?;
+    let found = walk::walk(
+        root,
+        exclusions,
+        (start, Opened::AsPlaces),
+        |directory, findings, names| looking.directory(directory, findings, names),
+    )?;
     let mut all = Late::default();
     for Findings { late, .. } in found {
         all.linked.extend(late.linked);

@@ -69,9 +69,12 @@ impl Index {
             },
         };
         let start = Some(tree.root());
-        let findings = walk::walk(root, exclusions, start, |directory, findings, names| {
-            recording.directory(directory, findings, names)
-        })?;
+        let findings = walk::walk(
+            root,
+            exclusions,
+            (start, walk::Opened::ForNames),
+            |directory, findings, names| recording.directory(directory, findings, names),
+        )?;
         record::ensure_complete(findings)?;
         let known = recording.known;
         let known = known.into_inner().unwrap_or_else(PoisonError::into_inner);

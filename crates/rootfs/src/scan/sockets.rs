@@ -16,7 +16,7 @@ pub fn remove_sockets(root: &WritableRoot, exclusions: &Exclusions) -> Result<()
     let found = walk::walk(
         root,
         exclusions,
-        (),
+        ((), walk::Opened::ForNames),
         |directory, found: &mut Vec<_>, names| {
             let mut next = Vec::new();
             for entry in directory.entries(names)? {

@@ -29,6 +29,25 @@ pub(crate) struct Directory<'a, T> {
     exclusions: &'a Exclusions,
     /// Below a directory that is not pinned nothing is excluded by name, so nothing need be looked up.
     is_pinned: bool,
+    opened: Opened,
+}
+
+/// How directories are opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Opened {
+    /// To be listed.
+    ForNames,
+    /// Most will not be listed: what overlayfs does for those that are is saved.
+    AsPlaces,
+}
+
+impl Opened {
+    const fn access(self) -> OFlags {
+        match self {
+            Self::ForNames => OFlags::RDONLY,
+            Self::AsPlaces => OFlags::PATH,
+        }
+    }
 }
 
 /// What a name of a directory stands for.
@@ -43,9 +62,12 @@ pub(crate) enum Looked {
 impl<T> Directory<'_, T> {
     /// The names in it, read now.
     pub(super) fn list<'n>(&self, names: &'n mut Names) -> Result<&'n Names, Error> {
-        names
-            .read(&self.fd)
-            .map_err(|source| Error::file("look into", self.path, source))?;
+        match self.opened {
+            Opened::ForNames => names.read(&self.fd),
+            Opened::AsPlaces => disk::open_at(&self.fd, b".", OFlags::RDONLY | OFlags::DIRECTORY)
+                .and_then(|fd| names.read(fd)),
+        }
+        .map_err(|source| Error::file("look into", self.path, source))?;
         Ok(names)
     }
 
@@ -99,7 +121,7 @@ struct Queue<T> {
 pub(crate) fn walk<T, A>(
     root: &RootDir,
     exclusions: &Exclusions,
-    start: T,
+    (start, opened): (T, Opened),
     visit: impl Fn(&Directory<'_, T>, &mut A, &mut Names) -> Result<Next<T>, Error> + Sync,
 ) -> Result<Vec<A>, Error>
 where
@@ -121,8 +143,8 @@ where
         let mut names = Names::default();
         let mut next = None;
         while let Some((path, tag)) = exchange(&queue, &changed, next) {
-            let opened = open(root, exclusions, &path, tag);
-            next = Some(opened.and_then(|directory| match directory {
+            let directory = open(root, exclusions, &path, (tag, opened));
+            next = Some(directory.and_then(|directory| match directory {
                 Some(directory) => visit(&directory, &mut found, &mut names),
                 None => Ok(Vec::new()),
             }));
@@ -193,14 +215,14 @@ fn open<'a, T>(
     root: &RootDir,
     exclusions: &'a Exclusions,
     path: &'a ImagePath,
-    tag: T,
+    (tag, opened): (T, Opened),
 ) -> Result<Option<Directory<'a, T>>, Error> {
     let failed = |source: Errno| Error::file("look into", path, source);
     if path.as_relative().len() > PATH_MAX {
         let directory = path.parent().unwrap_or_default();
         return Err(Error::PathTooLong { directory });
     }
-    let fd = match root.open_directory(path, OFlags::RDONLY) {
+    let fd = match root.open_directory(path, opened.access()) {
         Ok(fd) => fd,
         Err(Errno::XDEV) => return Ok(None),
         Err(error) => return Err(failed(error)),
@@ -211,6 +233,7 @@ fn open<'a, T>(
         tag,
         exclusions,
         is_pinned: exclusions.is_pinned(path),
+        opened,
         fd,
     }))
 }

@@ -498,12 +498,20 @@ impl<'a> Unpacker<'a> {
             metadata: metadata.clone(),
         };
         if size <= SMALL {
-            let content = read_whole(content, path, size, writers.buffer())?;
-            let submitted = writers.submit(job(Content::Whole(content)));
-            return submitted.map(|()| None).map_err(|_| died(path));
+            let room = writers.room();
+            let start = room.len();
+            read_whole(content, path, size, room)?;
+            let range = start..room.len();
+            return if writers.submit(job(Content::Whole(range))) {
+                Ok(None)
+            } else {
+                Err(died(path))
+            };
         }
         let (pieces, whole) = Content::in_pieces(size);
-        writers.submit(job(whole)).map_err(|_| died(path))?;
+        if !writers.submit(job(whole)) {
+            return Err(died(path));
+        }
         let has_sent = send_pieces(
             content,
             path,
@@ -714,21 +722,24 @@ fn died(path: &ImagePath) -> Error {
     }
 }
 
-/// The content of a file that is as long as it should be.
+/// Reads the content of a file that is as long as it should be.
 fn read_whole(
     content: &mut dyn Read,
     path: &ImagePath,
     expected: u64,
-    mut buffer: Vec<u8>,
-) -> Result<Vec<u8>, Error> {
-    let read = content
-        .take(expected)
-        .read_to_end(&mut buffer)
-        .and_then(|count| Ok(count as u64 + std::io::copy(content, &mut std::io::sink())?));
-    let actual = read.map_err(|source| {
+    into: &mut Vec<u8>,
+) -> Result<(), Error> {
+    into.reserve(usize::try_from(expected).unwrap_or_default());
+    let count = content.take(expected).read_to_end(into);
+    let failed = |source| {
         let path = path.clone();
         Error::ReadContent { path, source }
-    })?;
+    };
+    let mut actual = count.map_err(failed)? as u64;
+    // There is hardly ever more, and a buffer for it costs more than a look.
+    if read(content, &mut [0], path)? > 0 {
+        actual += 1 + std::io::copy(content, &mut std::io::sink()).map_err(failed)?;
+    }
     if actual != expected {
         let path = path.clone();
         return Err(Error::ContentSize {
@@ -737,7 +748,7 @@ fn read_whole(
             actual,
         });
     }
-    Ok(buffer)
+    Ok(())
 }
 
 /// What was read of a file is told to the tree.

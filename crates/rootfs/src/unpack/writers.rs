@@ -3,12 +3,15 @@
 //! Names are made by the one thread that reads the layer, in the order of the layer: it creates the file and hands on the descriptor. What is left to do,
 //! hashing, writing and dressing, touches nothing but that descriptor, so that no order between files has to be kept.
 //!
-//! A small file is handed on with its content, a large one with the end of a channel that its content comes through. All of that is sent before the next
-//! file is handed on, so a thread that waits for a piece never waits for a file that another thread has to take first.
+//! Small files are handed on with their content, several at a time, because to wake a thread takes as long as to write one of them. A large one is handed on
+//! with the end of a channel that its content comes through. All of that is sent before the next file is handed on, so a thread that waits for a piece never
+//! waits for a file that another thread has to take first.
 
+use std::collections::VecDeque;
 use std::num::NonZero;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -21,8 +24,12 @@ use crate::{Error, disk};
 
 /// More threads than this wait for each other in the kernel.
 const THREADS: usize = 4;
-/// How many files may wait. With [`SMALL`](super::SMALL) it bounds the memory.
-const QUEUE: usize = 32;
+/// How many batches may wait. With the two bounds below it bounds the memory and the open files.
+const QUEUE: usize = 4;
+/// So many files are handed on together at most.
+const BATCH_FILES: usize = 8;
+/// Files that have so many bytes together are handed on.
+const BATCH_BYTES: usize = 64 * 1024;
 /// How many pieces of a large file may wait. With [`BUFFER`](super::BUFFER) it bounds the memory.
 const PIECES: usize = 2;
 
@@ -38,7 +45,8 @@ pub(super) struct Job {
 /// What a file shall hold.
 #[derive(Debug)]
 pub(super) enum Content {
-    Whole(Vec<u8>),
+    /// These of the bytes of its batch.
+    Whole(Range<usize>),
     /// So many bytes, which are being sent.
     Pieces(u64, Receiver<Vec<u8>>),
 }
@@ -57,19 +65,35 @@ pub(super) struct Done {
     pub(super) path: ImagePath,
     /// What the kernel did not let us set, and what the content is.
     pub(super) result: Result<(Refused, Digest), Error>,
-    /// For the next small file.
-    buffer: Option<Vec<u8>>,
+}
+
+/// Files that are handed on together, and what the small ones shall hold.
+#[derive(Default, Debug)]
+struct Batch {
+    jobs: Vec<Job>,
+    bytes: Vec<u8>,
+}
+
+/// What became of a batch, and its room for another.
+#[derive(Debug)]
+struct Report {
+    done: Vec<Done>,
+    bytes: Vec<u8>,
 }
 
 /// The threads, and what they have not reported yet.
 #[derive(Debug)]
 pub(super) struct Writers {
     /// `None` once there is nothing more to do, which ends the threads.
-    jobs: Option<SyncSender<Job>>,
-    done: Receiver<Done>,
+    batches: Option<SyncSender<Batch>>,
+    /// What is not handed on yet.
+    next: Batch,
+    reports: Receiver<Report>,
+    /// What was reported and not asked for yet.
+    done: VecDeque<Done>,
     threads: Vec<JoinHandle<()>>,
     in_flight: Vec<ImagePath>,
-    buffers: Vec<Vec<u8>>,
+    rooms: Vec<Vec<u8>>,
     /// Pieces of large files that were written.
     used: Receiver<Vec<u8>>,
 }
@@ -77,8 +101,8 @@ pub(super) struct Writers {
 impl Writers {
     /// Starts the threads; `None` where the system lets us have none: then whoever asks writes by itself.
     pub(super) fn start() -> Option<Self> {
-        let (jobs, queue) = sync_channel(QUEUE);
-        let (report, done) = channel();
+        let (batches, queue) = sync_channel(QUEUE);
+        let (report, reports) = channel();
         let (give_back, used) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let wanted = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -93,18 +117,20 @@ impl Writers {
             })
             .collect();
         (!threads.is_empty()).then_some(Self {
-            jobs: Some(jobs),
-            done,
+            batches: Some(batches),
+            next: Batch::default(),
+            reports,
+            done: VecDeque::new(),
             threads,
             in_flight: Vec::new(),
-            buffers: Vec::new(),
+            rooms: Vec::new(),
             used,
         })
     }
 
-    /// An empty buffer for a small file, used before if there is one.
-    pub(super) fn buffer(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
+    /// Where the content of the next small file is to be put, behind what is there.
+    pub(super) fn room(&mut self) -> &mut Vec<u8> {
+        &mut self.next.bytes
     }
 
     /// A buffer for a piece of a large file, as it was left.
@@ -112,19 +138,30 @@ impl Writers {
         self.used.try_recv().unwrap_or_default()
     }
 
-    /// Hands a file on. Waits while too many are on their way.
-    pub(super) fn submit(&mut self, job: Job) -> Result<(), Job> {
-        let Some(jobs) = &self.jobs else {
-            return Err(job);
-        };
-        let path = job.path.clone();
-        match jobs.try_send(job) {
-            Ok(()) => {}
-            Err(TrySendError::Disconnected(job)) => return Err(job),
-            Err(TrySendError::Full(job)) => jobs.send(job).map_err(|error| error.0)?,
+    /// Hands a file on, at once or with those that come after it. Waits while too many are on their way; false when the threads are gone.
+    pub(super) fn submit(&mut self, job: Job) -> bool {
+        self.in_flight.push(job.path.clone());
+        let is_to_be_sent = matches!(job.content, Content::Pieces(..));
+        let Batch { jobs, bytes } = &mut self.next;
+        jobs.push(job);
+        if is_to_be_sent || jobs.len() >= BATCH_FILES || bytes.len() >= BATCH_BYTES {
+            return self.send();
         }
-        self.in_flight.push(path);
-        Ok(())
+        true
+    }
+
+    fn send(&mut self) -> bool {
+        if self.next.jobs.is_empty() {
+            return true;
+        }
+        let next = Batch {
+            jobs: Vec::with_capacity(BATCH_FILES),
+            bytes: self.rooms.pop().unwrap_or_default(),
+        };
+        let batch = std::mem::replace(&mut self.next, next);
+        self.batches
+            .as_ref()
+            .is_some_and(|batches| batches.send(batch).is_ok())
     }
 
     /// Whether the file at `path` has not been reported yet.
@@ -134,33 +171,44 @@ impl Writers {
 
     /// The next report, if there is one.
     pub(super) fn poll(&mut self) -> Option<Done> {
-        let done = self.done.try_recv().ok()?;
-        Some(self.take(done))
+        if self.done.is_empty() {
+            let report = self.reports.try_recv().ok()?;
+            self.take(report);
+        }
+        self.next_done()
     }
 
     /// The next report, as long as any is to come.
     pub(super) fn wait(&mut self) -> Option<Done> {
-        if self.in_flight.is_empty() {
+        if self.in_flight.is_empty() || !self.send() {
             return None;
         }
-        let done = self.done.recv().ok()?;
-        Some(self.take(done))
+        if self.done.is_empty() {
+            let report = self.reports.recv().ok()?;
+            self.take(report);
+        }
+        self.next_done()
     }
 
-    fn take(&mut self, mut done: Done) -> Done {
+    fn take(&mut self, report: Report) {
+        self.done.extend(report.done);
+        self.rooms.push(report.bytes);
+    }
+
+    fn next_done(&mut self) -> Option<Done> {
+        let done = self.done.pop_front()?;
         // The oldest come first, nearly.
         if let Some(at) = self.in_flight.iter().position(|path| *path == done.path) {
             self.in_flight.remove(at);
         }
-        self.buffers.extend(done.buffer.take());
-        done
+        Some(done)
     }
 }
 
 impl Drop for Writers {
     /// No thread outlives the unpacker.
     fn drop(&mut self) {
-        self.jobs = None;
+        self.batches = None;
         for thread in self.threads.drain(..) {
             // A panic there has been reported by the answer that never came.
             drop(thread.join());
@@ -168,33 +216,29 @@ impl Drop for Writers {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, report: &Sender<Done>, give_back: &Sender<Vec<u8>>) {
+fn work(queue: &Mutex<Receiver<Batch>>, report: &Sender<Report>, give_back: &Sender<Vec<u8>>) {
     loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        let result = fill(&job, give_back);
-        let buffer = match job.content {
-            Content::Whole(mut buffer) => {
-                buffer.clear();
-                Some(buffer)
-            }
-            Content::Pieces(..) => None,
+        let batch = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Batch { jobs, mut bytes }) = batch else {
+            return;
         };
-        let done = Done {
+        let done = jobs.into_iter().map(|job| Done {
+            result: fill(&job, &bytes, give_back),
             path: job.path,
-            result,
-            buffer,
-        };
+        });
+        let done = done.collect();
+        bytes.clear();
         // Nobody listens any more when the unpacker was dropped.
-        if report.send(done).is_err() {
+        if report.send(Report { done, bytes }).is_err() {
             return;
         }
     }
 }
 
-fn fill(job: &Job, give_back: &Sender<Vec<u8>>) -> Result<(Refused, Digest), Error> {
+fn fill(job: &Job, bytes: &[u8], give_back: &Sender<Vec<u8>>) -> Result<(Refused, Digest), Error> {
     let digest = match &job.content {
-        Content::Whole(bytes) => {
+        Content::Whole(range) => {
+            let bytes = bytes.get(range.clone()).unwrap_or_default();
             write(job, bytes)?;
             Digest::of(bytes)
         }
