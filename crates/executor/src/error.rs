@@ -421,6 +421,15 @@ impl BuildError {
         }
     }
 
+    /// What did not work out on the root filesystem, or in a directory like it.
+    pub(crate) fn root(operation: impl Into<String>) -> impl Fn(kigumi_rootfs::Error) -> Self {
+        let operation = operation.into();
+        move |source| Self::Root {
+            operation: operation.clone(),
+            source,
+        }
+    }
+
     /// The same error, at an instruction. Cancellation belongs to no instruction.
     #[must_use]
     #[expect(

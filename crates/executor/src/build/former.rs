@@ -18,12 +18,6 @@ use crate::report::Events;
 const IN_OUR_DIRECTORY: &str = "former";
 /// Its name at the top of the root, where the executor's own directory is on a volume of the pod.
 pub(super) const AT_THE_TOP: &str = "/.kigumi-former";
-fn failed(operation: &'static str) -> impl Fn(kigumi_rootfs::Error) -> BuildError {
-    move |source| BuildError::Root {
-        operation: operation.to_owned(),
-        source,
-    }
-}
 
 /// Makes the place where the former root will wait, and takes the root for this build alone.
 pub(super) fn begin(
@@ -32,7 +26,7 @@ pub(super) fn begin(
     work: &Path,
     doorstep: Option<&Doorstep>,
 ) -> Result<Former, BuildError> {
-    let failed = failed("prepare to give the root filesystem back");
+    let failed = BuildError::root("prepare to give the root filesystem back");
     let opened = root.open().map_err(&failed)?;
     let place = if Placer::is_backstage(&opened, kaniko_dir) {
         kaniko_dir.join(IN_OUR_DIRECTORY)
@@ -128,7 +122,9 @@ fn repair_from(
     environment: &Environment,
     events: &Events,
 ) -> Result<(), BuildError> {
-    let failed = failed("give back what was on the root filesystem before a build that was killed");
+    let failed = BuildError::root(
+        "give back what was on the root filesystem before a build that was killed",
+    );
     let ours = own_paths(config, environment);
     let root = disposable_root(config, &ours, events)?;
     let opened = root.open().map_err(&failed)?;

@@ -41,6 +41,7 @@ mod stage;
 mod standing;
 mod stored;
 mod tags;
+mod unpacking;
 mod warm;
 mod workshop;
 

@@ -40,10 +40,7 @@ fn failed(verb: &str, path: &Path) -> impl Fn(io::Error) -> BuildError {
 
 /// Remembers how the files of the pod are, and adds the hosts.
 pub(crate) fn lend(root: &Path, hosts: &[ExtraHost]) -> Result<Lent, BuildError> {
-    let mounts = Mounts::read().map_err(|source| BuildError::Root {
-        operation: "find the files of the pod".to_owned(),
-        source,
-    })?;
+    let mounts = Mounts::read().map_err(BuildError::root("find the files of the pod"))?;
     let is_mount = |path: &PathBuf| mounts.at(path).is_some_and(|mount| !mount.read_only);
     let places = FILES.map(|name| root.join(name));
     let mut lent = Lent(Vec::new());

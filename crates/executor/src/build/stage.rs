@@ -662,10 +662,8 @@ impl Stages<'_> {
             .workshop
             .make_directory(&format!("stage-{}", stage.0))?;
         let kept = Arc::new(
-            RootDir::open(&directory).map_err(|source| BuildError::Root {
-                operation: "open the directory for kept files".to_owned(),
-                source,
-            })?,
+            RootDir::open(&directory)
+                .map_err(BuildError::root("open the directory for kept files"))?,
         );
         let store = self.contents.add_store(Arc::clone(&kept));
         copying::store_all(&mut tree, &virtuals, store);

@@ -199,10 +199,7 @@ fn times(metadata: &Metadata) -> Timestamps {
 }
 
 fn mounts() -> Result<Mounts, BuildError> {
-    Mounts::read().map_err(|source| BuildError::Root {
-        operation: "find the mounted credentials".to_owned(),
-        source,
-    })
+    Mounts::read().map_err(BuildError::root("find the mounted credentials"))
 }
 
 /// Whether something else than the root filesystem holds it.

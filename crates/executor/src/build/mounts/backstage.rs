@@ -12,10 +12,7 @@ pub(crate) struct Backstage(TempDir);
 impl Backstage {
     /// In the work directory; where that is on a volume of the pod, at the top of the root. Protect it before the root is emptied.
     pub(crate) fn new(work: &Path, root: &Path) -> Result<Self, BuildError> {
-        let opened = RootDir::open(root).map_err(|source| BuildError::Root {
-            operation: "open the root filesystem".to_owned(),
-            source,
-        })?;
+        let opened = RootDir::open(root).map_err(BuildError::root("open the root filesystem"))?;
         let holder = if Placer::is_backstage(&opened, work) {
             work
         } else {

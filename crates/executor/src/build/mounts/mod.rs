@@ -209,12 +209,8 @@ impl<'a> Mounted<'a> {
         stores: (&Contents, &CacheStore, &Entrusted),
         workshop: &Workshop,
     ) -> Result<Self, BuildError> {
-        let placer = Placer::new(ground.root, ground.exclusions, ground.backstage.path()).map_err(
-            |source| BuildError::Root {
-                operation: "prepare the mounts of RUN".to_owned(),
-                source,
-            },
-        )?;
+        let placer = Placer::new(ground.root, ground.exclusions, ground.backstage.path())
+            .map_err(BuildError::root("prepare the mounts of RUN"))?;
         let mut mounted = Self {
             granted: Granted::default(),
             placer,
@@ -337,10 +333,7 @@ impl<'a> Mounted<'a> {
             kept = kept.and(cache.close(workshop));
         }
         let cleared = self.placer.undo();
-        let failed = |source| BuildError::Root {
-            operation: "take the mounts of RUN away".to_owned(),
-            source,
-        };
+        let failed = BuildError::root("take the mounts of RUN away");
         taken.and(cleared).map_err(failed)?;
         revoked?;
         self.granted.check_gone()?;

@@ -126,14 +126,11 @@ impl Files {
         cancel: &Cancel,
         open: impl Fn(&ImagePath, &FileContent) -> Result<Box<dyn Read + 'a>, BuildError>,
     ) -> Result<(), BuildError> {
-        let failed = |source| BuildError::Root {
-            operation: "write the files of a mount".to_owned(),
-            source,
-        };
+        let failed = BuildError::root("write the files of a mount");
         let root = DisposableRoot::of_directory(directory)
             .and_then(|root| root.open())
-            .map_err(failed)?;
-        let exclusions = Exclusions::new(&root, &Protection::default()).map_err(failed)?;
+            .map_err(&failed)?;
+        let exclusions = Exclusions::new(&root, &Protection::default()).map_err(&failed)?;
         let mut tree = Tree::new();
         let mut unpacker = Unpacker::new(&root, &exclusions, Virtuals::default());
         for change in &self.changes {
@@ -153,9 +150,9 @@ impl Files {
             let reader = content.as_mut().map(|reader| reader as &mut dyn Read);
             unpacker
                 .apply(&mut tree, change, &effect, reader)
-                .map_err(failed)?;
+                .map_err(&failed)?;
         }
-        unpacker.finish(&mut tree).map(drop).map_err(failed)
+        unpacker.finish(&mut tree).map(drop).map_err(&failed)
     }
 }
 
