@@ -4,7 +4,7 @@ use kigumi_layer::ImagePath;
 use rustix::fs::{FileType, OFlags};
 
 use crate::disk::{self, Stat};
-use crate::scan::walk::{Opened, PATH_MAX, walk};
+use crate::scan::walk::each_file;
 use crate::{Error, Exclusions, WritableRoot};
 
 /// Files of fewer bytes are left: most files are small, and most bytes are in large ones.
@@ -24,23 +24,13 @@ pub fn abandon(root: &WritableRoot, exclusions: &mut Exclusions) -> Result<u64, 
     exclusions.refresh()?;
     // A RUN may have moved directories whose handles are still held.
     root.forget(&ImagePath::root());
-    let cut = walk(
+    let cut = each_file(
         root,
         exclusions,
-        ((), Opened::ForNames),
-        |directory, bytes: &mut u64, names| {
-            let mut next = Vec::new();
-            for entry in directory.entries(names)? {
-                let (name, stat) = entry?;
-                if stat.is_directory() {
-                    if directory.path.as_relative().len() + name.len() < PATH_MAX {
-                        next.push((directory.path.join(name), ()));
-                    }
-                } else if is_large(&stat) && cut(&directory.fd, name, &stat).is_ok() {
-                    *bytes += stat.identity.size;
-                }
+        |directory, (name, stat), bytes: &mut u64| {
+            if is_large(stat) && cut(&directory.fd, name, stat).is_ok() {
+                *bytes += stat.identity.size;
             }
-            Ok(next)
         },
     )?;
     Ok(cut.into_iter().sum())

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::disk::{self, Stat};
 use crate::root_dir::{self, RootDir};
-use crate::scan::walk::{Opened, PATH_MAX, walk};
+use crate::scan::walk::each_file;
 use crate::unpack::{Refused, attributes};
 use crate::{Error, Exclusions, WritableRoot};
 
@@ -38,22 +38,12 @@ pub fn wipe(root: &WritableRoot, exclusions: &mut Exclusions) -> Result<Wiped, E
 /// Removes what is no directory, on several threads: nine tenths of an image, and the kernel takes its time for each. What does not go here, for whatever
 /// reason, is left to who comes after, and who says why.
 fn remove_files(root: &RootDir, exclusions: &Exclusions) -> u64 {
-    let removed = walk(
+    let removed = each_file(
         root,
         exclusions,
-        ((), Opened::ForNames),
-        |directory, removed: &mut u64, names| {
-            let mut next = Vec::new();
-            for entry in directory.entries(names)? {
-                let (name, stat) = entry?;
-                if !stat.is_directory() {
-                    let gone = rustix::fs::unlinkat(&directory.fd, name, AtFlags::empty());
-                    *removed += u64::from(gone.is_ok());
-                } else if directory.path.as_relative().len() + name.len() < PATH_MAX {
-                    next.push((directory.path.join(name), ()));
-                }
-            }
-            Ok(next)
+        |directory, (name, _), removed: &mut u64| {
+            let gone = rustix::fs::unlinkat(&directory.fd, name, AtFlags::empty());
+            *removed += u64::from(gone.is_ok());
         },
     );
     removed.map_or(0, |counts| counts.into_iter().sum())

@@ -159,7 +159,10 @@ impl Ground {
             let reader = content.as_mut().map(|reader| reader as &mut dyn Read);
             unpacker
                 .apply(&mut tree, change, &effect, reader)
-                .map_err(|source| BuildError::root(format!("write `{}`", change.path()))(source))?;
+                .map_err(|source| BuildError::Root {
+                    operation: format!("write `{}`", change.path()),
+                    source,
+                })?;
         }
         let virtuals = unpacker
             .finish(&mut tree)

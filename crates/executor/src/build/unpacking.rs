@@ -92,7 +92,8 @@ impl<'a> Unpacking<'a> {
                 .apply(&mut self.tree, &entry.change, &effect, content)
                 .map_err(|source| {
                     let path = entry.change.path();
-                    BuildError::root(format!("unpack `{path}` of the layer {digest}"))(source)
+                    let operation = format!("unpack `{path}` of the layer {digest}");
+                    BuildError::Root { operation, source }
                 })?;
         }
         let stream = reader.finish().map_err(failed_layer)?;

@@ -14,7 +14,7 @@ use crate::disk::{self, Stat};
 use crate::{Error, Exclusions, RootDir};
 
 /// Longest path that the kernel takes, and so the deepest directory that can be opened by its path.
-pub(crate) const PATH_MAX: usize = 4095;
+const PATH_MAX: usize = 4095;
 /// More threads than this wait for each other in the kernel.
 const THREADS: usize = 4;
 
@@ -169,6 +169,30 @@ where
         Some(error) => Err(error),
         None => Ok(found),
     }
+}
+
+/// Calls `visit` for everything that is no directory. What lies in a directory too deep to be opened by its path is left out.
+pub(crate) fn each_file<A>(
+    root: &RootDir,
+    exclusions: &Exclusions,
+    visit: impl Fn(&Directory<'_, ()>, (&[u8], &Stat), &mut A) + Sync,
+) -> Result<Vec<A>, Error>
+where
+    A: Default + Send,
+{
+    let start = ((), Opened::ForNames);
+    walk(root, exclusions, start, |directory, found, names| {
+        let mut next = Vec::new();
+        for entry in directory.entries(names)? {
+            let (name, stat) = entry?;
+            if !stat.is_directory() {
+                visit(directory, (name, &stat), found);
+            } else if directory.path.as_relative().len() + name.len() < PATH_MAX {
+                next.push((directory.path.join(name), ()));
+            }
+        }
+        Ok(next)
+    })
 }
 
 fn lock<T>(queue: &Mutex<Queue<T>>) -> MutexGuard<'_, Queue<T>> {

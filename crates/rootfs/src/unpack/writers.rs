@@ -238,7 +238,11 @@ fn work(queue: &Mutex<Receiver<Batch>>, report: &Sender<Report>, give_back: &Sen
 fn fill(job: &Job, bytes: &[u8], give_back: &Sender<Vec<u8>>) -> Result<(Refused, Digest), Error> {
     let digest = match &job.content {
         Content::Whole(range) => {
-            let bytes = bytes.get(range.clone()).unwrap_or_default();
+            let bytes = bytes.get(range.clone()).ok_or_else(|| Error::ContentSize {
+                path: job.path.clone(),
+                expected: range.len() as u64,
+                actual: 0,
+            })?;
             write(job, bytes)?;
             Digest::of(bytes)
         }
