@@ -75,10 +75,13 @@ mod tests {
         }
     }
 
-    /// Filesystems may count finer than by ticks, so that settling is done sooner.
+    /// Until ticks are past what files have got so far. Filesystems may count finer than by ticks, so a file may be later than the tick in which it
+    /// changed, and with a late tick later than the next one as well.
     fn wait_for_next_tick() {
-        let now = tick();
-        while tick() <= now {
+        let now = rustix::time::clock_gettime(ClockId::Realtime);
+        let now = (now.tv_sec, now.tv_nsec);
+        let is_past = |tick: Timestamp| (tick.seconds, i64::from(tick.nanoseconds)) > now;
+        while !is_past(tick()) {
             std::thread::yield_now();
         }
     }
