@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, Result};
 
 use super::{JOURNAL, Mounts};
@@ -130,6 +130,13 @@ impl Journal {
         self.file
             .write_all(text.as_bytes())
             .map_err(|error| errno(&error))
+    }
+}
+
+/// Closing the file alone would not do: a process that somebody started meanwhile has it open too, until it runs its program.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 
