@@ -10,6 +10,9 @@ pub(crate) fn run(_arguments: &[String]) -> Result<()> {
     // A workspace of its own, whose library the executor's tests compile.
     let fuzz = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
     run_command(&mut cargo(fuzz))?;
+    // With what its lock file says, and not with what is newest.
+    let fuzz = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+    run_command(&mut cargo(fuzz))?;
     layers::run(&[])?;
     requirements::run(&[])?;
     let clippy = [

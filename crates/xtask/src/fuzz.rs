@@ -67,8 +67,8 @@ fn one(target: &str, seconds: &str) -> Result<()> {
     for directory in [&corpus, &artifacts] {
         fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
     }
-    let mut command = cargo(["run", "--release", "--quiet", "--bin", target]);
-    command.args(["--target", &triple, "--"]);
+    let mut command = cargo(["run", "--locked", "--release", "--quiet"]);
+    command.args(["--bin", target, "--target", &triple, "--"]);
     command.args([
         format!("-max_total_time={seconds}"),
         format!("-artifact_prefix={}/", artifacts.display()),
