@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, Result};
 
 use super::{JOURNAL, Mounts};
@@ -133,10 +133,10 @@ impl Journal {
     }
 }
 
-/// Closing the file alone would not do: a process that somebody started meanwhile has it open too, until it runs its program.
+/// Closing the file alone would not do: a process that was started meanwhile has it open too, until it runs its program.
 impl Drop for Journal {
     fn drop(&mut self) {
-        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+        let _ = self.file.unlock();
     }
 }
 
@@ -193,6 +193,20 @@ mod tests {
             assert_eq!((&*stamp.boot, &*stamp.mount), ("b", "7"));
             assert_eq!(work, Path::new("/kaniko/work-x"));
         }
+    }
+
+    #[test]
+    fn a_lock_is_free_when_it_is_dropped_though_a_new_process_has_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = RootDir::open(directory.path()).unwrap();
+        let stamp = Stamp::now(directory.path()).unwrap();
+        let journal = Journal::create(&root, &stamp, Path::new("/nowhere")).unwrap();
+        journal.file().try_lock().unwrap();
+        let of_new_process = journal.file().try_clone().unwrap();
+        drop(journal);
+        let (journal, _) = Journal::open(&root).unwrap().unwrap();
+        journal.file().try_lock().unwrap();
+        drop(of_new_process);
     }
 
     #[test]

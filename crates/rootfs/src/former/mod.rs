@@ -9,10 +9,11 @@ mod journal;
 mod leave;
 mod restore;
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 
 use kigumi_layer::{ImagePath, Metadata};
-use rustix::fs::{AtFlags, FlockOperation, OFlags};
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use crate::disk::{self, Stat};
@@ -125,15 +126,15 @@ impl Former {
     }
 
     fn lock(&self) -> Result<(), Error> {
-        match rustix::fs::flock(
-            self.journal.file(),
-            FlockOperation::NonBlockingLockExclusive,
-        ) {
+        match self.journal.file().try_lock() {
             Ok(()) => Ok(()),
-            Err(Errno::WOULDBLOCK) => Err(Error::FormerInUse {
+            Err(TryLockError::WouldBlock) => Err(Error::FormerInUse {
                 place: self.place.clone(),
             }),
-            Err(error) => Err(at(&self.place)(error)),
+            Err(TryLockError::Error(source)) => Err(Error::OpenHost {
+                path: self.place.clone(),
+                source,
+            }),
         }
     }
 

@@ -11,30 +11,25 @@
 //! On the filesystem of the target the content is moved there and back. On another one (a volume) it is copied, and afterwards replaced as a
 //! whole by what the step left: of two builds that share a cache at the same time the later one wins, and neither finds half of anything.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use kigumi_dockerfile::instruction::{MountSpec, Owner, Sharing};
 use kigumi_layer::ImagePath;
 use kigumi_oci::Digest;
 use kigumi_rootfs::Store;
-use kigumi_run::Cancel;
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use super::keeper::{Keeper, Used};
+use super::lock::{Hold, LockFile};
 use super::tree::{Files, copy_directory, new_directory};
 use crate::build::contents::Contents;
 use crate::build::workshop::Workshop;
 use crate::error::BuildError;
 use crate::report::BuildEvent;
 
-/// How often a lock that another build holds is tried again.
-const RETRY: Duration = Duration::from_millis(100);
 /// Held shared while a cache is copied from, alone while it is replaced.
 const CHANGE_LOCK: &str = "change.lock";
 /// More private copies of one cache than anybody uses at once.
@@ -133,7 +128,7 @@ pub(super) struct Opened {
     /// Where the content was copied to; none if it was moved.
     copy: Option<PathBuf>,
     /// Held until the step is over.
-    _use: File,
+    _use: LockFile,
 }
 
 impl CacheStore {
@@ -156,39 +151,15 @@ impl CacheStore {
         workshop: &Workshop,
     ) -> Result<Opened, BuildError> {
         let id = &request.identity.id;
-        let failed = failed(id);
         let name = request.identity.name();
-        let is_private = request.sharing == Sharing::Private;
-        if !is_private && in_use.iter().any(|other| other.name == name) {
+        if request.sharing != Sharing::Private && in_use.iter().any(|other| other.name == name) {
             return Err(BuildError::Cache {
                 id: id.clone(),
                 operation: "mount it at two places of one RUN",
                 source: io::Error::from(io::ErrorKind::Unsupported).into(),
             });
         }
-        let mut number = 0;
-        let (directory, lock) = loop {
-            let directory = self.directory.join("v1").join(match number {
-                0 => name.clone(),
-                number => format!("{name}-{number}"),
-            });
-            make(&directory).map_err(failed("make its directory"))?;
-            let file = lock_file(&directory, "use.lock").map_err(failed("open its lock"))?;
-            if !is_private {
-                let exclusive = request.sharing == Sharing::Locked;
-                lock(&file, exclusive, id, workshop)?;
-                break (directory, file);
-            }
-            if try_lock(&file, true).map_err(failed("lock it"))? {
-                break (directory, file);
-            }
-            number += 1;
-            if number > MOST_COPIES {
-                return Err(failed("find a copy that is not in use")(io::Error::from(
-                    io::ErrorKind::ResourceBusy,
-                )));
-            }
-        };
+        let (number, directory, lock) = self.turn(request, &name, workshop)?;
         let store = Store::open(&directory).map_err(|source| store_failed(id, source))?;
         let opened = Opened {
             store,
@@ -212,6 +183,35 @@ impl CacheStore {
         }
         Ok(opened)
     }
+
+    /// The directory that this request is given, which of the private copies it is, and the lock that says so.
+    fn turn(
+        &self,
+        request: &Request,
+        name: &str,
+        workshop: &Workshop,
+    ) -> Result<(u32, PathBuf, LockFile), BuildError> {
+        let id = &request.identity.id;
+        let failed = failed(id);
+        for number in 0..=MOST_COPIES {
+            let directory = self.directory.join("v1").join(match number {
+                0 => name.to_owned(),
+                number => format!("{name}-{number}"),
+            });
+            make(&directory).map_err(failed("make its directory"))?;
+            let file = directory.join("use.lock");
+            let lock = LockFile::make(&file).map_err(failed("open its lock"))?;
+            match request.sharing {
+                Sharing::Shared => lock.lock(Hold::Shared, id, workshop)?,
+                Sharing::Locked => lock.lock(Hold::Alone, id, workshop)?,
+                Sharing::Private if lock.try_lock(Hold::Alone).map_err(failed("lock it"))? => {}
+                Sharing::Private => continue,
+            }
+            return Ok((number, directory, lock));
+        }
+        let busy = io::Error::from(io::ErrorKind::ResourceBusy);
+        Err(failed("find a copy that is not in use")(busy))
+    }
 }
 
 impl Opened {
@@ -227,7 +227,7 @@ impl Opened {
         contents: &Contents,
         workshop: &Workshop,
     ) -> Result<(), BuildError> {
-        let change = self.change(true, workshop)?;
+        let change = self.change(Hold::Alone, workshop)?;
         if self.recover()? {
             return Ok(());
         }
@@ -286,11 +286,11 @@ impl Opened {
             .map_err(|source| store_failed(&self.id, source))
     }
 
-    fn change(&self, exclusive: bool, workshop: &Workshop) -> Result<File, BuildError> {
-        let file =
-            lock_file(&self.directory, CHANGE_LOCK).map_err(failed(&self.id)("open its lock"))?;
-        lock(&file, exclusive, &self.id, workshop)?;
-        Ok(file)
+    fn change(&self, hold: Hold, workshop: &Workshop) -> Result<LockFile, BuildError> {
+        let file = self.directory.join(CHANGE_LOCK);
+        let lock = LockFile::make(&file).map_err(failed(&self.id)("open its lock"))?;
+        lock.lock(hold, &self.id, workshop)?;
+        Ok(lock)
     }
 
     /// What is to be placed: the content itself, or a copy of it in `area`.
@@ -303,7 +303,7 @@ impl Opened {
         if is_movable {
             return Ok(self.content());
         }
-        let change = self.change(false, workshop)?;
+        let change = self.change(Hold::Shared, workshop)?;
         let copy = new_directory(area)?;
         copy_directory(&self.content(), &copy, &workshop.cancel)?;
         drop(change);
@@ -319,7 +319,7 @@ impl Opened {
         if workshop.cancel.is_cancelled() || !copy.exists() {
             return Ok(());
         }
-        let change = self.change(true, workshop)?;
+        let change = self.change(Hold::Alone, workshop)?;
         self.recover()?;
         let new = self
             .store
@@ -342,64 +342,15 @@ fn make(directory: &Path) -> io::Result<()> {
         .create(directory)
 }
 
-fn lock_file(directory: &Path, name: &str) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(directory.join(name))
-}
-
-fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
-    let operation = if exclusive {
-        FlockOperation::NonBlockingLockExclusive
-    } else {
-        FlockOperation::NonBlockingLockShared
-    };
-    match flock(file, operation) {
-        Ok(()) => Ok(true),
-        Err(Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Waits until nobody replaces the content.
-pub(super) fn read_lock(path: &Path, id: &str, workshop: &Workshop) -> Result<File, BuildError> {
-    let file = File::open(path).map_err(failed(id)("open its lock"))?;
-    lock(&file, false, id, workshop)?;
-    Ok(file)
-}
-
-/// Waits for a lock, or for the build to be told to end.
-fn lock(file: &File, exclusive: bool, id: &str, workshop: &Workshop) -> Result<(), BuildError> {
-    let mut is_told = false;
-    loop {
-        if try_lock(file, exclusive).map_err(failed(id)("lock it"))? {
-            return Ok(());
-        }
-        if !is_told {
-            is_told = true;
-            workshop.events.warn(format!(
-                "waiting for the cache `{id}`, which another build uses"
-            ));
-        }
-        wait(&workshop.cancel)?;
-    }
-}
-
-fn wait(cancel: &Cancel) -> Result<(), BuildError> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let time = Timespec {
-        tv_sec: 0,
-        tv_nsec: RETRY.subsec_nanos().into(),
-    };
-    // However the wait ends, the caller tries again.
-    let _ended = poll(&mut [PollFd::new(cancel, PollFlags::IN)], Some(&time));
-    match cancel.signal() {
-        Some(signal) => Err(BuildError::Cancelled { signal }),
-        None => Ok(()),
-    }
+pub(super) fn read_lock(
+    path: &Path,
+    id: &str,
+    workshop: &Workshop,
+) -> Result<LockFile, BuildError> {
+    let lock = LockFile::open(path).map_err(failed(id)("open its lock"))?;
+    lock.lock(Hold::Shared, id, workshop)?;
+    Ok(lock)
 }
 
 fn failed(id: &str) -> impl Fn(&'static str) -> Box<dyn Fn(io::Error) -> BuildError> {

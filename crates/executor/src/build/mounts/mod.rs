@@ -8,6 +8,7 @@ mod backstage;
 mod cache;
 mod grant;
 mod keeper;
+mod lock;
 mod memory;
 mod prepare;
 mod secret;
