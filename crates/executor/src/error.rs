@@ -430,6 +430,19 @@ impl BuildError {
         }
     }
 
+    /// What did not work out with a cache mount.
+    pub(crate) fn cache<E>(id: &str, operation: &'static str) -> impl Fn(E) -> Self + use<E>
+    where
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let id = id.to_owned();
+        move |source| Self::Cache {
+            id: id.clone(),
+            operation,
+            source: source.into(),
+        }
+    }
+
     /// The same error, at an instruction. Cancellation belongs to no instruction.
     #[must_use]
     #[expect(

@@ -205,7 +205,10 @@ impl Ground {
     pub(crate) fn open(&self, path: &ImagePath) -> Result<std::fs::File, BuildError> {
         self.root
             .open_content(path)
-            .map_err(BuildError::root(format!("read `{path}`")))
+            .map_err(|source| BuildError::Root {
+                operation: format!("read `{path}`"),
+                source,
+            })
     }
 }
 

@@ -136,7 +136,8 @@ impl Journal {
 /// Closing the file alone would not do: a process that was started meanwhile has it open too, until it runs its program.
 impl Drop for Journal {
     fn drop(&mut self) {
-        let _ = self.file.unlock();
+        // Where this fails, closing is what is left.
+        let _unlocked = self.file.unlock();
     }
 }
 

@@ -22,7 +22,11 @@ use super::walk::Directory;
 
 /// The time that a change would get now, to the tick.
 pub(super) fn tick() -> Timestamp {
-    let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+    now(ClockId::RealtimeCoarse)
+}
+
+fn now(clock: ClockId) -> Timestamp {
+    let now = rustix::time::clock_gettime(clock);
     Timestamp {
         seconds: now.tv_sec,
         nanoseconds: u32::try_from(now.tv_nsec).unwrap_or_default(),
@@ -78,10 +82,8 @@ mod tests {
     /// Until ticks are past what files have got so far. Filesystems may count finer than by ticks, so a file may be later than the tick in which it
     /// changed, and with a late tick later than the next one as well.
     fn wait_for_next_tick() {
-        let now = rustix::time::clock_gettime(ClockId::Realtime);
-        let now = (now.tv_sec, now.tv_nsec);
-        let is_past = |tick: Timestamp| (tick.seconds, i64::from(tick.nanoseconds)) > now;
-        while !is_past(tick()) {
+        let now = now(ClockId::Realtime);
+        while tick() <= now {
             std::thread::yield_now();
         }
     }

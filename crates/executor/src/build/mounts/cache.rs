@@ -34,6 +34,8 @@ use crate::report::BuildEvent;
 const CHANGE_LOCK: &str = "change.lock";
 /// More private copies of one cache than anybody uses at once.
 const MOST_COPIES: u32 = 1000;
+/// What a [`Store`] is for, in messages.
+const KEEP: &str = "keep its content";
 
 /// What makes two cache mounts the same cache (dockerfile.md § 5.4, T-MNT-03).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,14 +155,13 @@ impl CacheStore {
         let id = &request.identity.id;
         let name = request.identity.name();
         if request.sharing != Sharing::Private && in_use.iter().any(|other| other.name == name) {
-            return Err(BuildError::Cache {
-                id: id.clone(),
-                operation: "mount it at two places of one RUN",
-                source: io::Error::from(io::ErrorKind::Unsupported).into(),
-            });
+            let unsupported = io::Error::from(io::ErrorKind::Unsupported);
+            return Err(BuildError::cache(id, "mount it at two places of one RUN")(
+                unsupported,
+            ));
         }
         let (number, directory, lock) = self.turn(request, &name, workshop)?;
-        let store = Store::open(&directory).map_err(|source| store_failed(id, source))?;
+        let store = Store::open(&directory).map_err(BuildError::cache(id, KEEP))?;
         let opened = Opened {
             store,
             directory,
@@ -192,7 +193,7 @@ impl CacheStore {
         workshop: &Workshop,
     ) -> Result<(u32, PathBuf, LockFile), BuildError> {
         let id = &request.identity.id;
-        let failed = failed(id);
+        let failed = |operation| BuildError::cache(id, operation);
         for number in 0..=MOST_COPIES {
             let directory = self.directory.join("v1").join(match number {
                 0 => name.to_owned(),
@@ -231,11 +232,11 @@ impl Opened {
         if self.recover()? {
             return Ok(());
         }
-        let failed = failed(&self.id);
+        let failed = |operation| BuildError::cache(&self.id, operation);
         let new = self
             .store
             .begin()
-            .map_err(|source| store_failed(&self.id, source))?;
+            .map_err(BuildError::cache(&self.id, KEEP))?;
         let is_restored = match keeper {
             Some(keeper) => keeper.restore((&self.name, &self.id), &new, workshop)?,
             None => false,
@@ -247,7 +248,7 @@ impl Opened {
             .map_err(failed("describe it"))?;
         self.store
             .commit()
-            .map_err(|source| store_failed(&self.id, source))?;
+            .map_err(BuildError::cache(&self.id, KEEP))?;
         drop(change);
         Ok(())
     }
@@ -260,7 +261,7 @@ impl Opened {
         contents: &Contents,
         workshop: &Workshop,
     ) -> Result<(), BuildError> {
-        let failed = failed(&self.id);
+        let failed = |operation| BuildError::cache(&self.id, operation);
         let owner = request.identity.owner;
         if let Some(seed) = &request.seed {
             seed.write_into(new, &workshop.cancel, |path, content| {
@@ -283,12 +284,12 @@ impl Opened {
     fn recover(&self) -> Result<bool, BuildError> {
         self.store
             .recover()
-            .map_err(|source| store_failed(&self.id, source))
+            .map_err(BuildError::cache(&self.id, KEEP))
     }
 
     fn change(&self, hold: Hold, workshop: &Workshop) -> Result<LockFile, BuildError> {
         let file = self.directory.join(CHANGE_LOCK);
-        let lock = LockFile::make(&file).map_err(failed(&self.id)("open its lock"))?;
+        let lock = LockFile::make(&file).map_err(BuildError::cache(&self.id, "open its lock"))?;
         lock.lock(hold, &self.id, workshop)?;
         Ok(lock)
     }
@@ -324,11 +325,11 @@ impl Opened {
         let new = self
             .store
             .begin()
-            .map_err(|source| store_failed(&self.id, source))?;
+            .map_err(BuildError::cache(&self.id, KEEP))?;
         copy_directory(copy, &new, &workshop.cancel)?;
         self.store
             .commit()
-            .map_err(|source| store_failed(&self.id, source))?;
+            .map_err(BuildError::cache(&self.id, KEEP))?;
         drop(change);
         Ok(())
     }
@@ -348,29 +349,9 @@ pub(super) fn read_lock(
     id: &str,
     workshop: &Workshop,
 ) -> Result<LockFile, BuildError> {
-    let lock = LockFile::open(path).map_err(failed(id)("open its lock"))?;
+    let lock = LockFile::open(path).map_err(BuildError::cache(id, "open its lock"))?;
     lock.lock(Hold::Shared, id, workshop)?;
     Ok(lock)
-}
-
-fn failed(id: &str) -> impl Fn(&'static str) -> Box<dyn Fn(io::Error) -> BuildError> {
-    let id = id.to_owned();
-    move |operation| {
-        let id = id.clone();
-        Box::new(move |source| BuildError::Cache {
-            id: id.clone(),
-            operation,
-            source: source.into(),
-        })
-    }
-}
-
-fn store_failed(id: &str, source: kigumi_rootfs::Error) -> BuildError {
-    BuildError::Cache {
-        id: id.to_owned(),
-        operation: "keep its content",
-        source: source.into(),
-    }
 }
 
 #[cfg(test)]

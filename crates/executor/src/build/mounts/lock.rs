@@ -28,7 +28,8 @@ pub(super) struct LockFile(File);
 /// Closing the file alone would not do: a process that was started meanwhile has it open too, until it runs its program.
 impl Drop for LockFile {
     fn drop(&mut self) {
-        let _ = self.0.unlock();
+        // Where this fails, closing is what is left.
+        let _unlocked = self.0.unlock();
     }
 }
 
@@ -60,13 +61,11 @@ impl LockFile {
 
     /// Locks it as soon as nobody else's lock forbids that, or the build is told to end.
     pub(super) fn lock(&self, hold: Hold, id: &str, workshop: &Workshop) -> Result<(), BuildError> {
-        let failed = |source: io::Error| BuildError::Cache {
-            id: id.to_owned(),
-            operation: "lock it",
-            source: source.into(),
-        };
         let mut is_told = false;
-        while !self.try_lock(hold).map_err(failed)? {
+        while !self
+            .try_lock(hold)
+            .map_err(BuildError::cache(id, "lock it"))?
+        {
             if !is_told {
                 is_told = true;
                 workshop.events.warn(format!(

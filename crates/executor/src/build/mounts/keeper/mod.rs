@@ -85,7 +85,7 @@ impl Keeper {
         };
         let layers = mount.layers.iter().zip(spools);
         let layers: Vec<(Layer, u32)> = layers.map(|(layer, spool)| stored(layer, spool)).collect();
-        let failed = failed(id);
+        let failed = |operation| BuildError::cache(id, operation);
         let root = DisposableRoot::of_directory(into)
             .and_then(|root| root.open())
             .map_err(failed("open its new directory"))?;
@@ -95,11 +95,7 @@ impl Keeper {
         index
             .settle(&root)
             .map_err(failed("look at what was restored"))?;
-        dress(into, mount.top).map_err(|source| BuildError::Cache {
-            id: id.to_owned(),
-            operation: "set its owner and mode",
-            source: source.into(),
-        })?;
+        dress(into, mount.top).map_err(BuildError::cache(id, "set its owner and mode"))?;
         let size: u64 = mount.layers.iter().map(|layer| layer.size).sum();
         let message = format!(
             "the cache `{id}` was restored from {} layers, {}",
@@ -184,7 +180,7 @@ struct Content<'a> {
 
 impl<'a> Content<'a> {
     fn open(used: &'a Used) -> Result<Self, BuildError> {
-        let failed = failed(&used.id);
+        let failed = |operation| BuildError::cache(&used.id, operation);
         let root = RootDir::open(&used.content).map_err(failed("open it"))?;
         let exclusions =
             Exclusions::new(&root, &Protection::default()).map_err(failed("open it"))?;
@@ -205,7 +201,7 @@ impl<'a> Content<'a> {
     ) -> Result<Result<Next, Box<(Index, KeptMount)>>, BuildError> {
         let before = index
             .scan(&self.root, &self.exclusions)
-            .map_err(failed(&self.used.id)("look at it"))?;
+            .map_err(BuildError::cache(&self.used.id, "look at it"))?;
         let changes = changes(&before, index.tree());
         if changes.is_empty() && !renews {
             return Ok(Err(Box::new((index, mount))));
@@ -233,7 +229,7 @@ impl<'a> Content<'a> {
 
     /// All of it.
     fn whole(&self, index: Option<Index>, workshop: &Workshop) -> Result<Next, BuildError> {
-        let failed = failed(&self.used.id);
+        let failed = |operation| BuildError::cache(&self.used.id, operation);
         let first_look = || {
             let tree = listing(&self.root, 0, &mut |_| Verdict::Take)?;
             Index::record(&self.root, &self.exclusions, tree, Virtuals::default())
@@ -274,7 +270,9 @@ impl<'a> Content<'a> {
         };
         let open = |path: &ImagePath, _: &FileContent| -> Result<Box<dyn Read>, BuildError> {
             let file = self.root.open_content(path);
-            Ok(Box::new(file.map_err(failed(&self.used.id)("read it"))?))
+            Ok(Box::new(
+                file.map_err(BuildError::cache(&self.used.id, "read it"))?,
+            ))
         };
         let how = (&recipe, &workshop.cancel, FileDigests::Taken);
         let written = write_spooled(changes, &open, how, writer)?;
@@ -322,20 +320,6 @@ fn stored(layer: &CachedLayer, spool: Spool) -> (Layer, u32) {
 fn dress(directory: &Path, top: Top) -> std::io::Result<()> {
     std::os::unix::fs::chown(directory, Some(top.uid), Some(top.gid))?;
     std::fs::set_permissions(directory, PermissionsExt::from_mode(top.mode & 0o7777))
-}
-
-fn failed(
-    id: &str,
-) -> impl Fn(&'static str) -> Box<dyn Fn(kigumi_rootfs::Error) -> BuildError> + use<> {
-    let id = id.to_owned();
-    move |operation| {
-        let id = id.clone();
-        Box::new(move |source| BuildError::Cache {
-            id: id.clone(),
-            operation,
-            source: source.into(),
-        })
-    }
 }
 
 #[cfg(test)]
